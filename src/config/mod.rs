@@ -1,0 +1,301 @@
+//! What the operator wrote (`privet.yaml`, `PRIVET_SECTION__KEY`) → [`Settings`]: checked, immutable, every
+//! problem reported at once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::engine::protocol::Dialect;
+use crate::engine::secret::Secret;
+
+/// Everything that `privet run` needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bound into every token.
+    pub tenant: Arc<str>,
+    /// The policy folder.
+    pub policies: PathBuf,
+    /// The key ring file.
+    pub keys: PathBuf,
+    /// The state folder.
+    pub state: PathBuf,
+    /// The client listener.
+    pub listen: Listen,
+    /// The admin listener.
+    pub admin: Admin,
+    /// How callers are verified.
+    pub identity: IdentitySettings,
+    /// Upstream APIs by name.
+    pub apis: BTreeMap<Arc<str>, ApiSettings>,
+    /// Limits and time-outs.
+    pub limits: Limits,
+    /// The audit folder.
+    pub audit_directory: PathBuf,
+    /// Log output.
+    pub log: LogSettings,
+}
+
+/// `listen:`.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Address and port; port 0 = any free one.
+    pub address: SocketAddr,
+    /// Certificate and key files; `None` = plain HTTP, loopback only.
+    pub tls: Option<TlsFiles>,
+    /// Where links in answers lead, an origin without a final slash; its authority is the allowed Host.
+    pub public_url: Arc<str>,
+    /// Peers whose `X-Request-Id` and `X-Forwarded-For` count.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Certificate chain and key, PEM.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// Chain, leaf first.
+    pub certificate: PathBuf,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// `admin:`.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Bearer token for anything beyond health and metrics.
+    pub token: Option<Secret<String>>,
+}
+
+/// `identity:`.
+#[derive(Debug, Clone, Default)]
+pub struct IdentitySettings {
+    /// JSON lines of keyed hashes.
+    pub api_keys: Option<PathBuf>,
+    /// Header that asks for a purpose.
+    pub purpose_header: Option<Arc<str>>,
+    /// Claim that asks for a purpose.
+    pub purpose_claim: Option<Arc<str>>,
+    /// Accepted issuers.
+    pub jwt: Vec<JwtIssuer>,
+}
+
+/// One entry of `identity.jwt`.
+#[derive(Debug, Clone)]
+pub struct JwtIssuer {
+    /// Exact `iss`.
+    pub issuer: Arc<str>,
+    /// One of `aud`.
+    pub audience: Arc<str>,
+    /// JWKS file; or
+    pub jwks: Option<PathBuf>,
+    /// one HMAC key.
+    pub hmac: Option<HmacKey>,
+    /// Accepted `typ`; empty = any.
+    pub types: Vec<Arc<str>>,
+    /// Clock leeway, seconds.
+    pub leeway_s: i64,
+    /// Longest `exp - iat`, seconds.
+    pub lifetime_s_max: i64,
+    /// `amr` values that mean MFA.
+    pub mfa_amr: Vec<Arc<str>>,
+    /// `acr` values that mean MFA.
+    pub mfa_acr: Vec<Arc<str>>,
+    /// Names of claims.
+    pub claims: ClaimNames,
+}
+
+/// An HS256 key of the configuration.
+#[derive(Debug, Clone)]
+pub struct HmacKey {
+    /// Key id that the token must name.
+    pub kid: Arc<str>,
+    /// The key, at least 32 bytes.
+    pub key: Secret<Vec<u8>>,
+}
+
+/// Which claim says what.
+#[derive(Debug, Clone)]
+pub struct ClaimNames {
+    /// Person or service.
+    pub subject: Arc<str>,
+    /// Client application.
+    pub client: Arc<str>,
+    /// Roles.
+    pub roles: Arc<str>,
+    /// Region.
+    pub region: Arc<str>,
+    /// Tenant.
+    pub tenant: Arc<str>,
+    /// Time of sign-in.
+    pub auth_time: Arc<str>,
+}
+
+impl Default for ClaimNames {
+    fn default() -> Self {
+        Self {
+            subject: "sub".into(),
+            client: "azp".into(),
+            roles: "roles".into(),
+            region: "region".into(),
+            tenant: "tenant".into(),
+            auth_time: "auth_time".into(),
+        }
+    }
+}
+
+/// One entry of `apis:`.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// Path prefixes, each beginning and ending as written; the longest that begins the path wins.
+    pub paths: Vec<Arc<str>>,
+    /// Upstream origin, such as `https://acme.my.salesforce.com`, without a final slash.
+    pub upstream_url: Arc<str>,
+    /// Whom to trust there.
+    pub trust: Trust,
+    /// privet's own credential.
+    pub credential: Credential,
+    /// Accepted API versions (Salesforce), inclusive.
+    pub versions: (u16, u16),
+    /// Enforce or observe.
+    pub mode: Mode,
+    /// Which answers may be compressed towards clients.
+    pub compress: Compress,
+    /// Largest inflated upstream body, bytes.
+    pub inflated_bytes_max: u64,
+}
+
+/// `trust:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// The machine's root store.
+    System,
+    /// Mozilla's roots, compiled in.
+    Bundled,
+    /// A PEM file.
+    File(PathBuf),
+}
+
+/// `credential:`.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// OAuth 2.0 client credentials at `<upstream>/services/oauth2/token` or `token_url`.
+    ClientCredentials {
+        /// Client id.
+        client_id: Arc<str>,
+        /// Client secret.
+        client_secret: Secret<String>,
+        /// Token endpoint; `None` = Salesforce's on the upstream.
+        token_url: Option<Arc<str>>,
+    },
+    /// A bearer token.
+    Bearer(Secret<String>),
+    /// The client's own credential goes upstream.
+    Passthrough,
+}
+
+/// `mode:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Treat.
+    Enforce,
+    /// Pass untreated until this time (Unix seconds), then enforce.
+    Observe {
+        /// `observe_until`.
+        until_s: i64,
+    },
+}
+
+/// `compress:`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compress {
+    /// Bulk and file answers only.
+    Files,
+    /// API answers too (BREACH).
+    Api,
+}
+
+/// `log:`.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// `json` or `text`.
+    pub json: bool,
+    /// tracing level: error, warn, info, debug, trace.
+    pub level: Arc<str>,
+}
+
+/// `limits:`. Sources: adversarial rules H11 and H12 of the plan; units are in the names.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Longest request target.
+    pub target_bytes_max: usize,
+    /// Largest request head.
+    pub head_bytes_max: usize,
+    /// Most header fields.
+    pub head_fields_max: usize,
+    /// Largest request body.
+    pub request_body_bytes_max: usize,
+    /// TLS handshake.
+    pub handshake_ms: u64,
+    /// Request head.
+    pub head_ms: u64,
+    /// Longest silence in a request or response body.
+    pub body_idle_ms: u64,
+    /// Slowest body, bytes per second, over any idle window.
+    pub body_bytes_per_s_min: u64,
+    /// Longest wait for a slow reader.
+    pub write_stall_ms: u64,
+    /// Connect to the upstream.
+    pub connect_ms: u64,
+    /// Until the upstream's response head.
+    pub upstream_head_ms: u64,
+    /// Idle connections kept open to clients.
+    pub keep_alive_ms: u64,
+    /// Idle pooled upstream connections.
+    pub upstream_idle_ms: u64,
+    /// Longest drain on SIGTERM.
+    pub drain_ms: u64,
+    /// Longest held record.
+    pub held_bytes_max: usize,
+    /// Connections in total.
+    pub connections_max: usize,
+    /// HTTP/2 streams per connection.
+    pub h2_streams_max: u32,
+    /// Inflation ratio after the first MiB.
+    pub inflation_ratio_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            target_bytes_max: 16 << 10,
+            head_bytes_max: 32 << 10,
+            head_fields_max: 64,
+            request_body_bytes_max: 1 << 20,
+            handshake_ms: 5_000,
+            head_ms: 10_000,
+            body_idle_ms: 15_000,
+            body_bytes_per_s_min: 256,
+            write_stall_ms: 30_000,
+            connect_ms: 5_000,
+            upstream_head_ms: 30_000,
+            keep_alive_ms: 60_000,
+            upstream_idle_ms: 20_000,
+            drain_ms: 30_000,
+            held_bytes_max: 64 << 10,
+            connections_max: 10_000,
+            h2_streams_max: 100,
+            inflation_ratio_max: 100,
+        }
+    }
+}
+
+/// A setting in milliseconds as a duration.
+pub fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}

@@ -1,0 +1,151 @@
+//! What happened, as plain data that has no field able to hold a body value.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What kind of event it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Recorded before the first byte goes upstream.
+    Attempt,
+    /// Recorded when the answer ends; closes the attempt.
+    Outcome,
+    /// Policy, key, reload or start and stop.
+    Control,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// The answer was complete.
+    Complete,
+    /// Refused before anything went upstream.
+    Refused,
+    /// The upstream failed or sent what must not pass, before the first byte.
+    UpstreamFailed,
+    /// Cut after the first byte: the upstream's fault or a body that must not pass.
+    Aborted,
+    /// The client went away.
+    ClientGone,
+}
+
+/// One audit event. Every text in it is a name from the policy set, a verified identity or a code.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Event {
+    /// Attempt, outcome, control.
+    pub kind: Kind,
+    /// RFC 3339, UTC, milliseconds.
+    pub time: String,
+    /// `Privet-Request-Id`, a UUIDv7.
+    pub request_id: Arc<str>,
+    /// `X-Request-Id`, if one was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<Arc<str>>,
+    /// Who, if verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<Arc<Who>>,
+    /// What was asked; absent when nothing was understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub what: Option<Arc<What>>,
+    /// How it ended; on outcomes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Control events: what happened, such as `policy-loaded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<Control>,
+}
+
+/// Who asked.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Who {
+    /// Subject.
+    pub subject: Arc<str>,
+    /// Client application.
+    pub client: Option<Arc<str>>,
+    /// Roles.
+    pub roles: Vec<Arc<str>>,
+    /// Region.
+    pub region: Option<Arc<str>>,
+    /// Tenant.
+    pub tenant: Arc<str>,
+    /// `api-key:<id>`, `jwt:<issuer>:<kid>`, `passthrough`.
+    pub proof: Arc<str>,
+    /// Second factor.
+    pub mfa: Option<bool>,
+    /// Seconds since sign-in.
+    pub session_age_s: Option<i64>,
+    /// Network address.
+    pub address: Option<IpAddr>,
+}
+
+/// What was asked and what was decided: enough to replay the decision, never a literal.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct What {
+    /// API name.
+    pub api: Arc<str>,
+    /// Endpoint name from a closed set.
+    pub endpoint: Arc<str>,
+    /// Action word.
+    pub action: &'static str,
+    /// Purpose decided under.
+    pub purpose: Arc<str>,
+    /// What Casbin was asked as.
+    pub principals: Arc<[Arc<str>]>,
+    /// Caller region decided under.
+    pub region: Arc<str>,
+    /// Policy version.
+    pub policy: Arc<str>,
+    /// Objects touched.
+    pub objects: Vec<Arc<str>>,
+    /// Uses as `filter:Contact.Email`, outputs left out.
+    pub uses: Vec<String>,
+    /// Treatment word → fields (`Contact.Email`).
+    pub fields: BTreeMap<&'static str, Vec<String>>,
+    /// Ids of the rules that decided.
+    pub rules: Vec<Arc<str>>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Outcome {
+    /// In a word.
+    pub ending: Ending,
+    /// Status sent to the client; 0 = none.
+    pub status: u16,
+    /// Status of the upstream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_status: Option<u16>,
+    /// Error code or abort reason; a word from a closed set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Rows that passed.
+    pub rows: u64,
+    /// Values treated: `mask:email Contact.Email` → count.
+    pub treated: BTreeMap<String, u64>,
+    /// Members dropped because nothing in the plan names them.
+    pub unplanned_members: u64,
+    /// Decoded bytes from the upstream.
+    pub bytes_in: u64,
+    /// Bytes to the client.
+    pub bytes_out: u64,
+    /// Whole duration, microseconds.
+    pub duration_us: u64,
+    /// Until the upstream's response head, microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_us: Option<u64>,
+}
+
+/// A control event.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Control {
+    /// `policy-loaded`, `policy-refused`, `started`, `stopping`…
+    pub what: &'static str,
+    /// Policy version after it.
+    pub policy: Arc<str>,
+    /// A count or word more, value-free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}

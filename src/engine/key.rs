@@ -1,0 +1,1 @@
+//! How a key of a body is compared with a name of the schema.

@@ -1,0 +1,309 @@
+//! Request → [`Operation`]: what it touches, how, and where in the answer each output will stand.
+//!
+//! One folder per dialect. `salesforce` knows Salesforce's REST API; `map` any JSON API that
+//! `policies/apis/*.yaml` describes.
+
+pub mod map;
+pub mod salesforce;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
+use crate::engine::identity::Identity;
+use crate::engine::refusal::Refusal;
+use crate::engine::token::Sealer;
+
+/// What an API is, as far as understanding its requests goes. From `privet.yaml`.
+#[derive(Debug, Clone)]
+pub struct Api {
+    /// Name under `apis:`, and of its schema file and map.
+    pub name: Arc<str>,
+    /// Which dialect reads its requests.
+    pub dialect: Dialect,
+    /// Accepted Salesforce API versions, inclusive (majors: 50 = v50.0).
+    pub versions: (u16, u16),
+    /// The origin where links in answers lead, such as `https://crm.acme.example`, without a final slash.
+    pub public_origin: Arc<str>,
+    /// The upstream's own origin, to be recognised in links.
+    pub upstream_origin: Arc<str>,
+}
+
+/// The dialects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Salesforce REST.
+    Salesforce,
+    /// An API map.
+    Map,
+}
+
+/// The head of a request after the carrier's checks: one path, normalised; no hop-by-hop header; no credential.
+#[derive(Debug)]
+pub struct RequestHead<'a> {
+    /// One of GET HEAD POST PUT PATCH DELETE.
+    pub method: &'a Method,
+    /// Percent-encoded path exactly as it will go upstream unless the plan changes it.
+    pub path: &'a str,
+    /// Decoded path segments (strict UTF-8), without the leading empty one; a trailing slash leaves a last empty segment.
+    pub segments: &'a [String],
+    /// Decoded query pairs (`+` is a space), in order. Credentials have been taken out.
+    pub query: &'a [(String, String)],
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// Action of a rule (closed list).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Output in an answer.
+    Read,
+    /// Output of a bulk job, report download or file.
+    Export,
+    /// In a predicate.
+    Filter,
+    /// In ORDER BY.
+    Sort,
+    /// In GROUP BY.
+    Group,
+    /// Inside an aggregate function.
+    Aggregate,
+    /// Searched.
+    Search,
+    /// Lookup by anything but the record Id.
+    Key,
+    /// Written.
+    Write,
+    /// Record deleted.
+    Delete,
+    /// Shown in describe.
+    Describe,
+    /// Token turned back for a person.
+    Reveal,
+}
+
+impl Action {
+    /// All actions with their words, in documentation order.
+    pub const WORDS: [(&'static str, Action); 12] = [
+        ("read", Action::Read),
+        ("export", Action::Export),
+        ("filter", Action::Filter),
+        ("sort", Action::Sort),
+        ("group", Action::Group),
+        ("aggregate", Action::Aggregate),
+        ("search", Action::Search),
+        ("key", Action::Key),
+        ("write", Action::Write),
+        ("delete", Action::Delete),
+        ("describe", Action::Describe),
+        ("reveal", Action::Reveal),
+    ];
+
+    /// The word in policy files.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+
+    /// The action that `word` names.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::WORDS
+            .iter()
+            .find(|(w, _)| *w == word)
+            .map(|(_, a)| *a)
+    }
+}
+
+/// How a use evaluates its field, for the token exception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// Not a comparison, or any comparison that tokens cannot answer.
+    Other,
+    /// `=` or IN, not negated at any depth: tokens may be turned back.
+    Equality,
+    /// GROUP BY, COUNT or COUNT_DISTINCT: a deterministic token already shows it.
+    Identity,
+}
+
+/// One use of one field.
+#[derive(Debug, Clone)]
+pub struct Use {
+    /// The field.
+    pub field: FieldRef,
+    /// How: `Read` for an output, else the evaluating action, `Write`, or `Delete` (asked for `Object.*`).
+    pub action: Action,
+    /// As the caller wrote it, for refusal texts (`account.owner.EMAIL`).
+    pub written: Arc<str>,
+    /// For evaluating uses.
+    pub comparison: Comparison,
+    /// The decoded literals compared with or written, in order. Never logged.
+    pub values: Vec<Literal>,
+    /// Whether the request names the field as output (deny refuses); false where nobody named it (deny drops).
+    pub named: bool,
+}
+
+/// A literal of the request. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Literal {
+    /// null.
+    Null,
+    /// Text, decoded.
+    Text(String),
+    /// Anything else (number, boolean, date): its text.
+    Other(String),
+}
+
+impl std::fmt::Debug for Literal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Null => "Null",
+            Self::Text(_) => "Text(***)",
+            Self::Other(_) => "Other(***)",
+        })
+    }
+}
+
+/// What one value of the answer is. The plan turns it into a rewrite program.
+#[derive(Debug, Clone)]
+pub enum Shape {
+    /// Part of the dialect's own envelope: passes as it is.
+    Keep,
+    /// Dropped.
+    Drop,
+    /// Always this JSON text, whatever came.
+    Constant(Arc<str>),
+    /// A value computed from these outputs (indices into [`Operation::uses`]); takes the most protective treatment.
+    /// No source = a count of rows, clear.
+    Value(Vec<usize>),
+    /// A record.
+    Record(RecordShape),
+    /// An object of the envelope: named members; others are dropped and counted.
+    Object(Vec<(Arc<str>, Shape)>),
+    /// An array whose elements all have this shape. `rows` = its elements count as rows.
+    Array {
+        /// Shape of each element.
+        element: Box<Shape>,
+        /// Elements are rows of the answer.
+        rows: bool,
+    },
+    /// An object chosen by the text of one of its members: `cases` by that text, else dropped.
+    ByName {
+        /// The member, such as `name`.
+        member: Arc<str>,
+        /// Text → shape.
+        cases: Vec<(Arc<str>, Shape)>,
+    },
+    /// A cursor or link that must lead back to the proxy.
+    Link(Link),
+    /// Salesforce's describe of this object, cut down to what the caller may read (built by the plan through
+    /// [`salesforce::describe`]).
+    Describe(ObjectId),
+    /// Salesforce's describeGlobal, cut down to objects with a readable field.
+    DescribeGlobal,
+    /// JSONPath bindings from the value at hand; what no path reaches is dropped.
+    Paths(Vec<(crate::engine::path::Path, Shape)>),
+}
+
+/// What a link leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// The next page of this operation: sealed for this caller.
+    NextPage,
+    /// An absolute URL of the upstream: rewritten to the public origin; of any other origin: removed.
+    Origin,
+}
+
+/// One record of one object, or of one of several.
+#[derive(Debug, Clone)]
+pub struct RecordShape {
+    /// The possible objects. More than one: `attributes.type` decides; none of them aborts.
+    pub objects: Vec<ObjectId>,
+    /// Which SELECT list or parent path of the request this record comes from, for [`Resolved::conditions`].
+    pub scope: usize,
+    /// Named members: key as it will stand in the answer, and its shape.
+    pub members: Vec<(Arc<str>, Shape)>,
+    /// Every schema field of the object may come, by its name (row without `fields=`).
+    pub all_fields: bool,
+    /// Salesforce's `attributes` member is expected: type checked, url following Id.
+    pub attributes: bool,
+    /// For records of a mapped API: where the fields stand (path from the record → field use).
+    /// Conditions are read from the same paths.
+    pub paths: Vec<(crate::engine::path::Path, FieldRef)>,
+}
+
+/// What a request touches, understood before anything is forwarded.
+#[derive(Debug)]
+pub struct Operation {
+    /// The API.
+    pub api: Api,
+    /// `Read`, `Export`, `Write`, `Delete` or `Describe`: what the audit calls it.
+    pub action: Action,
+    /// Stable name of the endpoint from a closed set (`query`, `sobject-row`, a map's route id): audit and metric label.
+    pub endpoint: Arc<str>,
+    /// Every use, outputs included.
+    pub uses: Vec<Use>,
+    /// Objects whose whole read table the plan needs (records, describe).
+    pub objects: Vec<ObjectId>,
+    /// Outputs count as exports too.
+    pub exports: bool,
+    /// Where the outputs stand.
+    pub shape: Shape,
+    /// How the request goes upstream.
+    pub forward: Forward,
+}
+
+/// The dialect's own half of the operation: what the plan prints the upstream request from.
+#[derive(Debug)]
+pub enum Forward {
+    /// See [`salesforce::Forward`].
+    Salesforce(Box<salesforce::Forward>),
+    /// See [`map::Forward`].
+    Map(Box<map::Forward>),
+}
+
+/// What the plan tells a dialect when it asks for the upstream request.
+#[derive(Debug)]
+pub struct Resolved<'a> {
+    /// Per use: false = this output leaves the request (hidden in every variant).
+    pub kept: &'a [bool],
+    /// Per use: literals that replace `Use::values` (tokens turned back); `None` = as written.
+    pub values: &'a [Option<Vec<Literal>>],
+    /// Condition fields to fetch first: (record scope, field of that record's object). They are dropped from the
+    /// answer by the plan unless the caller selected them.
+    pub conditions: &'a [(usize, FieldRef)],
+}
+
+/// A request as it goes upstream, without credential and framing.
+#[derive(Debug, Clone)]
+pub struct UpstreamRequest {
+    /// Method.
+    pub method: Method,
+    /// Path and query, percent-encoded.
+    pub path_and_query: String,
+    /// Headers by the dialect's allow-list.
+    pub headers: HeaderMap,
+    /// Body; empty = none.
+    pub body: Bytes,
+}
+
+/// Understands one request.
+///
+/// `body` is the whole request body (bounded by the carrier before), empty for GET. Cursors are opened with
+/// `sealer` and belong to `caller`.
+///
+/// # Errors
+/// A [`Refusal`] in the design's words; nothing has gone upstream.
+pub fn understand(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    sealer: &Sealer,
+) -> Result<Operation, Refusal> {
+    match api.dialect {
+        Dialect::Salesforce => salesforce::understand(api, head, body, catalog, caller, sealer),
+        Dialect::Map => map::understand(api, head, body, catalog),
+    }
+}

@@ -1,0 +1,1 @@
+//! Entry functions for the fuzz targets, one per parser. Not part of the library's face.

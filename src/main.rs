@@ -1,0 +1,4 @@
+//! The `privet` binary: flags → settings → run.
+#![deny(unsafe_code)]
+
+fn main() {}

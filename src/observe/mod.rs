@@ -1,0 +1,4 @@
+//! What happened: the audit log and the metrics.
+
+pub mod audit;
+pub mod metrics;

@@ -1,0 +1,1 @@
+//! The carrier: sockets, TLS, HTTP. Decides nothing.
