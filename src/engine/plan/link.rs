@@ -1,0 +1,68 @@
+//! Links that lead back to the proxy.
+
+use std::sync::Arc;
+
+use crate::engine::rewrite::LinkRewriter;
+use crate::engine::token::Tokenizer;
+
+/// An absolute URL of the upstream's origin → the public origin; a path stays; anything else is removed.
+#[derive(Debug)]
+pub(super) struct OriginLink {
+    pub(super) upstream: Arc<str>,
+    pub(super) public: Arc<str>,
+}
+
+impl LinkRewriter for OriginLink {
+    fn rewrite(&self, upstream: &str) -> Option<String> {
+        if upstream.bytes().any(|b| b.is_ascii_control() || b == b'\\') {
+            return None;
+        }
+        // `//host/` is another origin; a relative path without a slash stays relative.
+        if upstream.starts_with('/') && !upstream.starts_with("//") {
+            return Some(upstream.to_owned());
+        }
+        let rest = upstream.get(self.upstream.len()..)?;
+        let same = upstream.get(..self.upstream.len())?.eq_ignore_ascii_case(&self.upstream);
+        (same && (rest.is_empty() || rest.starts_with(['/', '?', '#']))).then(|| format!("{}{rest}", self.public))
+    }
+}
+
+/// `/services/data/v61.0/sobjects/Contact/003…` with the id in its last segment replaced by its token.
+#[derive(Debug)]
+pub(super) struct RecordUrl {
+    pub(super) tokenizer: Arc<Tokenizer>,
+}
+
+impl LinkRewriter for RecordUrl {
+    fn rewrite(&self, upstream: &str) -> Option<String> {
+        let (path, id) = upstream.rsplit_once('/')?;
+        if !(id.len() == 15 || id.len() == 18) || !id.bytes().all(|b| b.is_ascii_alphanumeric()) || !path.starts_with("/services/") {
+            return None;
+        }
+        let mut url = format!("{path}/");
+        self.tokenizer.token(id, &mut url);
+        Some(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_upstreams_own_origin_is_followed() {
+        let link = OriginLink { upstream: "https://acme.my.example".into(), public: "https://crm.acme.example".into() };
+        for (given, expected) in [
+            ("https://acme.my.example/a?b", Some("https://crm.acme.example/a?b")),
+            ("HTTPS://ACME.my.example", Some("https://crm.acme.example")),
+            ("/services/data/v61.0", Some("/services/data/v61.0")),
+            ("https://acme.my.example.evil.test/a", None),
+            ("https://acme.my.example@evil.test/", None),
+            ("//evil.test/", None),
+            ("http://acme.my.example/a", None),
+            ("", None),
+        ] {
+            assert_eq!(link.rewrite(given).as_deref(), expected, "{given}");
+        }
+    }
+}

@@ -1,0 +1,484 @@
+//! Shape × Decision → rewrite program.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::engine::catalog::{Catalog, ConditionValue, FieldRef, Object, ObjectId};
+use crate::engine::identity::Identity;
+use crate::engine::policy::{Decision, FieldRuling, Verdict};
+use crate::engine::protocol::salesforce::describe::{self, FieldView};
+use crate::engine::protocol::{Forward, Link, Operation, RecordShape, Shape};
+use crate::engine::refusal::Refusal;
+use crate::engine::rewrite::{By, Choose, Counter, Elements, Member, Members, Node, NodeId, Program};
+use crate::engine::token::KeyRing;
+use crate::engine::treatment::{Prepared, Treatment};
+
+use super::link::{OriginLink, RecordUrl};
+
+/// The program, and the condition fields that the request must fetch for it.
+pub(super) struct Lowered {
+    pub(super) program: Program,
+    pub(super) conditions: Vec<(usize, FieldRef)>,
+}
+
+/// Lowers the operation's shape under the decision.
+pub(super) fn lower(
+    operation: &Operation,
+    decision: &Decision,
+    catalog: &Catalog,
+    keys: &KeyRing,
+    caller: &Identity,
+) -> Result<Lowered, Refusal> {
+    let mut lowering = Lowering {
+        operation,
+        decision,
+        catalog,
+        keys,
+        caller,
+        nodes: vec![Node::Drop, Node::Clear, Node::Refuse],
+        counters: Vec::new(),
+        treats: HashMap::new(),
+        conditions: Vec::new(),
+    };
+    let root = lowering.shape(&operation.shape, None)?;
+    let Lowering { nodes, counters, conditions, .. } = lowering;
+    Ok(Lowered { program: Program { nodes, root, counters }, conditions })
+}
+
+const DROP: NodeId = NodeId(0);
+const CLEAR: NodeId = NodeId(1);
+const REFUSE: NodeId = NodeId(2);
+
+/// The record that a value stands in.
+#[derive(Clone, Copy)]
+struct Record {
+    object: ObjectId,
+    variant: usize,
+}
+
+struct Lowering<'a> {
+    operation: &'a Operation,
+    decision: &'a Decision,
+    catalog: &'a Catalog,
+    keys: &'a KeyRing,
+    caller: &'a Identity,
+    nodes: Vec<Node>,
+    counters: Vec<Counter>,
+    /// Shared leaves: (field, treatment) → node.
+    treats: HashMap<(FieldRef, Treatment), NodeId>,
+    conditions: Vec<(usize, FieldRef)>,
+}
+
+impl<'a> Lowering<'a> {
+    fn add(&mut self, node: Node) -> NodeId {
+        let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
+        self.nodes.push(node);
+        id
+    }
+
+    fn object(&mut self, named: Vec<Member>, row: bool) -> NodeId {
+        self.add(Node::Object(Members { named, other: None, row }))
+    }
+
+    fn shape(&mut self, shape: &Shape, record: Option<Record>) -> Result<NodeId, Refusal> {
+        Ok(match shape {
+            Shape::Keep => CLEAR,
+            Shape::Drop => DROP,
+            Shape::Constant(json) => self.add(Node::Constant(json.clone())),
+            Shape::Value(sources) => self.value(sources, record),
+            Shape::Record(shape) => self.record(shape, false)?,
+            Shape::Object(members) => self.envelope(members, record, false)?,
+            Shape::Array { element, rows } => {
+                let rest = match &**element {
+                    Shape::Record(shape) => self.record(shape, *rows)?,
+                    Shape::Object(members) => self.envelope(members, record, *rows)?,
+                    other => self.shape(other, record)?,
+                };
+                self.add(Node::Array(Elements { head: Vec::new(), rest }))
+            }
+            Shape::ByName { member, cases } => {
+                let mut lowered = Vec::with_capacity(cases.len());
+                for (text, case) in cases {
+                    lowered.push((ConditionValue::Text((&**text).into()), self.shape(case, record)?));
+                }
+                self.add(Node::Choose(Choose {
+                    by: By::Keys(vec![member.clone()]),
+                    cases: lowered,
+                    otherwise: DROP,
+                    absent: DROP,
+                    overflow: DROP,
+                }))
+            }
+            Shape::Link(Link::Origin) => self.origin_link(),
+            Shape::Link(Link::NextPage) => self.next_page()?,
+            Shape::Paths(paths) => {
+                let mut lowered = Vec::with_capacity(paths.len());
+                for (path, shape) in paths {
+                    lowered.push((path.clone(), self.shape(shape, record)?));
+                }
+                self.paths(&lowered)?
+            }
+            Shape::Describe(object) => {
+                let shape = describe::describe_shape(self.catalog, *object, &|field| self.view(*object, field));
+                self.shape(&shape, None)?
+            }
+            Shape::DescribeGlobal => {
+                let api = self.operation.api.name.clone();
+                let shape = describe::describe_global_shape(self.catalog, &api, &|object| self.is_readable(object));
+                self.shape(&shape, None)?
+            }
+        })
+    }
+
+    fn envelope(&mut self, members: &[(Arc<str>, Shape)], record: Option<Record>, row: bool) -> Result<NodeId, Refusal> {
+        let mut named = Vec::with_capacity(members.len());
+        for (key, shape) in members {
+            // An envelope member that holds records decides what is treated below it: a second one aborts.
+            let unique = matches!(shape, Shape::Array { .. } | Shape::Record(_));
+            named.push(Member { key: key.clone(), node: self.shape(shape, record)?, unique });
+        }
+        Ok(self.object(named, row))
+    }
+
+    fn origin_link(&mut self) -> NodeId {
+        let api = &self.operation.api;
+        let link = OriginLink { upstream: api.upstream_origin.clone(), public: api.public_origin.clone() };
+        self.add(Node::Link(Arc::new(link)))
+    }
+
+    fn next_page(&mut self) -> Result<NodeId, Refusal> {
+        match &self.operation.forward {
+            Forward::Salesforce(forward) => {
+                let sealer = self.keys.sealer(&self.caller.tenant);
+                let link = super::link::NextPage::new(forward, sealer, self.caller);
+                Ok(self.add(Node::Link(Arc::new(link))))
+            }
+            Forward::Map(_) => Ok(self.origin_link()),
+        }
+    }
+
+    fn paths(&mut self, paths: &[(crate::engine::path::Path, NodeId)]) -> Result<NodeId, Refusal> {
+        crate::engine::rewrite::from_paths::lower(paths, &mut self.nodes).map_err(|_| super::internal("paths of the map do not combine"))
+    }
+
+    fn view(&self, object: ObjectId, field: u32) -> FieldView {
+        match self.decision.read(FieldRef { object, field }) {
+            None => FieldView::Hidden,
+            Some(ruling) if ruling.is_hidden() => FieldView::Hidden,
+            Some(ruling) if ruling.is_clear() => FieldView::Clear,
+            Some(ruling) => {
+                let shown = ruling.by_variant.iter().filter(|r| !r.treatment.is_hidden()).max_by_key(|r| r.treatment.rank());
+                FieldView::Treated(shown.map_or(Treatment::Redact, |r| r.treatment))
+            }
+        }
+    }
+
+    fn is_readable(&self, object: ObjectId) -> bool {
+        self.decision.tables.get(&object).is_some_and(|t| !t.nothing_readable())
+    }
+
+    /// A value computed from outputs: the most protective of its sources.
+    fn value(&mut self, sources: &[usize], record: Option<Record>) -> NodeId {
+        if sources.is_empty() {
+            return CLEAR;
+        }
+        let uses = &self.operation.uses;
+        // In a record of one of several objects the output stands for that object's own field.
+        let own: Vec<usize> = record.map_or_else(Vec::new, |r| {
+            sources.iter().copied().filter(|s| uses.get(*s).is_some_and(|u| u.field.object == r.object)).collect()
+        });
+        let sources: &[usize] = if own.is_empty() { sources } else { &own };
+        let mut found: Option<(FieldRef, Treatment)> = None;
+        for source in sources {
+            let (Some(used), Some(Verdict::Output(ruling))) = (uses.get(*source), self.decision.verdicts.get(*source)) else {
+                return DROP;
+            };
+            let treatment = match record {
+                Some(r) if r.object == used.field.object => ruling.under(r.variant).treatment,
+                _ => ruling.strictest().treatment,
+            };
+            found = Some(match found {
+                None => (used.field, treatment),
+                Some(other) => self.combine(other, (used.field, treatment)),
+            });
+        }
+        found.map_or(DROP, |(field, treatment)| self.treat(field, treatment))
+    }
+
+    /// The more protective of two sources of one value; what cannot be compared becomes `mask:all` or `redact`.
+    fn combine(&self, a: (FieldRef, Treatment), b: (FieldRef, Treatment)) -> (FieldRef, Treatment) {
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        match a.1.rank().cmp(&b.1.rank()) {
+            Greater => a,
+            Less => b,
+            Equal if a.1 == b.1 && !a.1.is_token() => a,
+            Equal if a.1 == b.1 && self.catalog.field(a.0).class == self.catalog.field(b.0).class => a,
+            Equal if a.1.rank() == Treatment::MaskEmail.rank() => (a.0, Treatment::MaskAll),
+            Equal => (a.0, Treatment::Redact),
+        }
+    }
+
+    fn treat(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
+        if treatment == Treatment::Clear {
+            return CLEAR;
+        }
+        if treatment.is_hidden() {
+            return DROP;
+        }
+        if let Some(node) = self.treats.get(&(field, treatment)) {
+            return *node;
+        }
+        let schema = self.catalog.field(field);
+        let (prepared, treatment) = match (treatment.is_token(), &self.decision.scope) {
+            (false, _) => (Prepared::Keyless(treatment), treatment),
+            // A caller without a scope may not receive tokens.
+            (true, None) => (Prepared::Keyless(Treatment::Redact), Treatment::Redact),
+            (true, Some(scope)) => {
+                let fold = self.catalog.vocabulary.classes.get(&schema.class).is_some_and(|c| c.fold_local_part);
+                let tokenizer = self.keys.tokenizer(&self.caller.tenant, scope, &schema.class, fold);
+                (Prepared::Token { tokenizer, email: treatment == Treatment::TokenizeEmail }, treatment)
+            }
+        };
+        let counter = u32::try_from(self.counters.len()).unwrap_or(u32::MAX);
+        self.counters.push(Counter {
+            object: self.catalog.get(field.object).name.clone(),
+            field: schema.name.clone(),
+            treatment,
+        });
+        let node = self.add(Node::Treat { treatment: prepared, counter });
+        self.treats.insert((field, treatment), node);
+        node
+    }
+
+    fn record(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
+        match shape.objects.as_slice() {
+            [] => Ok(DROP),
+            [one] => self.record_of(shape, *one, row),
+            several => {
+                let mut cases = Vec::with_capacity(several.len());
+                for object in several {
+                    let name = ConditionValue::Text((&*self.catalog.get(*object).name).into());
+                    cases.push((name, self.record_of(shape, *object, row)?));
+                }
+                Ok(self.add(Node::Choose(Choose {
+                    by: By::Keys(vec!["attributes".into(), "type".into()]),
+                    cases,
+                    otherwise: REFUSE,
+                    absent: REFUSE,
+                    overflow: REFUSE,
+                })))
+            }
+        }
+    }
+
+    /// The record as `object`, its variants told apart by the object's conditions where they matter.
+    fn record_of(&mut self, shape: &RecordShape, object: ObjectId, row: bool) -> Result<NodeId, Refusal> {
+        let schema = self.catalog.get(object);
+        let varies = !schema.conditions.is_empty() && self.rulings(shape, object).iter().any(|r| !r.is_uniform());
+        if !varies {
+            return self.members(shape, object, 0, row, false);
+        }
+        for condition in &schema.conditions {
+            let needed = (shape.scope, FieldRef { object, field: condition.field });
+            if !self.conditions.contains(&needed) {
+                self.conditions.push(needed);
+            }
+        }
+        let mut made = HashMap::new();
+        self.variants(shape, schema, object, 0, 0, row, &mut made)
+    }
+
+    /// Nested choices, one condition after the other; the first condition is the slowest digit of the variant.
+    #[allow(clippy::too_many_arguments, reason = "one recursion over the conditions")]
+    fn variants(
+        &mut self,
+        shape: &RecordShape,
+        schema: &'a Object,
+        object: ObjectId,
+        depth: usize,
+        variant: usize,
+        row: bool,
+        made: &mut HashMap<Vec<Treatment>, NodeId>,
+    ) -> Result<NodeId, Refusal> {
+        let Some(condition) = schema.conditions.get(depth) else {
+            // Variants with the same treatments share their nodes.
+            let signature: Vec<Treatment> =
+                self.rulings(shape, object).iter().map(|r| r.under(variant).treatment).collect();
+            if let Some(node) = made.get(&signature) {
+                return Ok(*node);
+            }
+            let node = self.members(shape, object, variant, row, true)?;
+            made.insert(signature, node);
+            return Ok(node);
+        };
+        let unknown_code = condition.values.len();
+        let base = variant * (unknown_code + 1);
+        let unknown = self.variants(shape, schema, object, depth + 1, base + unknown_code, row, made)?;
+        let mut cases: Vec<(ConditionValue, NodeId)> = Vec::new();
+        for (code, (_, values)) in condition.values.iter().enumerate() {
+            let node = self.variants(shape, schema, object, depth + 1, base + code, row, made)?;
+            cases.extend(values.iter().map(|v| (v.clone(), node)));
+        }
+        if cases.iter().all(|(_, node)| *node == unknown) {
+            return Ok(unknown);
+        }
+        let Some(keys) = self.condition_keys(shape, object, condition.field) else { return Ok(unknown) };
+        Ok(self.add(Node::Choose(Choose {
+            by: By::Keys(keys),
+            cases,
+            otherwise: unknown,
+            absent: unknown,
+            overflow: unknown,
+        })))
+    }
+
+    /// Where a condition field stands in the record: its name, or the map's path if that is plain names.
+    fn condition_keys(&self, shape: &RecordShape, object: ObjectId, field: u32) -> Option<Vec<Arc<str>>> {
+        if shape.paths.is_empty() {
+            return Some(vec![self.catalog.get(object).fields[field as usize].name.clone()]);
+        }
+        let (path, _) = shape.paths.iter().find(|(_, f)| f.object == object && f.field == field)?;
+        path.steps
+            .iter()
+            .map(|step| match (step.descendant, step.selectors.as_slice()) {
+                (false, [crate::engine::path::Selector::Name(name)]) => Some(name.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The rulings of every field that may stand in the record.
+    fn rulings(&self, shape: &RecordShape, object: ObjectId) -> Vec<&'a FieldRuling> {
+        let mut found: Vec<&FieldRuling> = Vec::new();
+        for (_, member) in &shape.members {
+            if let Shape::Value(sources) = member {
+                for source in sources {
+                    if self.operation.uses.get(*source).is_some_and(|u| u.field.object == object)
+                        && let Some(Verdict::Output(ruling)) = self.decision.verdicts.get(*source)
+                    {
+                        found.push(ruling);
+                    }
+                }
+            }
+        }
+        if shape.all_fields
+            && let Some(table) = self.decision.tables.get(&object)
+        {
+            found.extend(table.fields.iter());
+        }
+        found.extend(shape.paths.iter().filter_map(|(_, field)| self.decision.read(*field)));
+        found
+    }
+
+    fn members(
+        &mut self,
+        shape: &RecordShape,
+        object: ObjectId,
+        variant: usize,
+        row: bool,
+        conditional: bool,
+    ) -> Result<NodeId, Refusal> {
+        let record = Record { object, variant };
+        let schema = self.catalog.get(object);
+        if !shape.paths.is_empty() {
+            return self.mapped_record(shape, record, row, conditional);
+        }
+        let mut named: Vec<Member> = Vec::new();
+        if shape.attributes {
+            named.push(Member { key: "attributes".into(), node: self.attributes(object, variant), unique: true });
+        }
+        for (key, member) in &shape.members {
+            named.push(Member { key: key.clone(), node: self.shape(member, Some(record))?, unique: false });
+        }
+        if shape.all_fields {
+            for (index, field) in schema.fields.iter().enumerate() {
+                if named.iter().any(|m| m.key.eq_ignore_ascii_case(&field.name)) {
+                    continue;
+                }
+                let at = FieldRef { object, field: u32::try_from(index).unwrap_or(u32::MAX) };
+                let treatment =
+                    self.decision.read(at).map_or(Treatment::Drop, |ruling| ruling.under(variant).treatment);
+                let node = self.treat(at, treatment);
+                named.push(Member { key: field.name.clone(), node, unique: false });
+            }
+        }
+        if conditional {
+            for condition in &schema.conditions {
+                let name = &schema.fields[condition.field as usize].name;
+                match named.iter_mut().find(|m| m.key.eq_ignore_ascii_case(name)) {
+                    Some(member) => member.unique = true,
+                    None => named.push(Member { key: name.clone(), node: DROP, unique: true }),
+                }
+            }
+        }
+        Ok(self.object(named, row))
+    }
+
+    fn mapped_record(
+        &mut self,
+        shape: &RecordShape,
+        record: Record,
+        row: bool,
+        conditional: bool,
+    ) -> Result<NodeId, Refusal> {
+        let mut lowered = Vec::with_capacity(shape.paths.len());
+        for (path, field) in &shape.paths {
+            let treatment = match self.decision.read(*field) {
+                Some(ruling) if field.object == record.object => ruling.under(record.variant).treatment,
+                Some(ruling) => ruling.strictest().treatment,
+                None => Treatment::Drop,
+            };
+            let node = self.treat(*field, treatment);
+            lowered.push((path.clone(), node));
+        }
+        let node = self.paths(&lowered)?;
+        if let Some(Node::Object(members)) = self.nodes.get_mut(node.0 as usize) {
+            members.row = row;
+        }
+        if conditional {
+            for condition in &self.catalog.get(record.object).conditions {
+                if let Some(keys) = self.condition_keys(shape, record.object, condition.field) {
+                    self.mark_unique(node, &keys);
+                }
+            }
+        }
+        Ok(node)
+    }
+
+    /// A second occurrence of a deciding member aborts, after the decision too.
+    fn mark_unique(&mut self, mut node: NodeId, keys: &[Arc<str>]) {
+        for key in keys {
+            let Some(Node::Object(members)) = self.nodes.get_mut(node.0 as usize) else { return };
+            let Some(member) = members.named.iter_mut().find(|m| m.key == *key) else { return };
+            member.unique = true;
+            node = member.node;
+        }
+    }
+
+    /// `attributes`: the type must be the plan's, the url follows Id.
+    fn attributes(&mut self, object: ObjectId, variant: usize) -> NodeId {
+        let schema = self.catalog.get(object);
+        let kind = self.add(Node::Expect(vec![schema.name.clone()]));
+        let id = schema.field("Id").and_then(|field| {
+            let at = FieldRef { object, field };
+            self.decision.read(at).map(|ruling| (at, ruling.under(variant).treatment))
+        });
+        let url = match id {
+            Some((_, Treatment::Clear)) => self.origin_link(),
+            Some((at, treatment)) if treatment.is_token() => match &self.decision.scope {
+                Some(scope) => {
+                    let class = &self.catalog.field(at).class;
+                    let tokenizer = self.keys.tokenizer(&self.caller.tenant, scope, class, false);
+                    self.add(Node::Link(Arc::new(RecordUrl { tokenizer })))
+                }
+                None => DROP,
+            },
+            _ => DROP,
+        };
+        let named = vec![
+            Member { key: "type".into(), node: kind, unique: true },
+            Member { key: "url".into(), node: url, unique: false },
+        ];
+        self.object(named, false)
+    }
+}
