@@ -30,6 +30,8 @@ pub enum Ending {
     Aborted,
     /// The client went away.
     ClientGone,
+    /// Nobody knows: the process ended before the outcome was recorded. The client may have seen all of it.
+    Unknown,
 }
 
 /// One audit event. Every text in it is a name from the policy set, a verified identity or a code.
@@ -138,12 +140,36 @@ pub struct Outcome {
     pub upstream_us: Option<u64>,
 }
 
+impl Outcome {
+    /// An ending of which nothing was counted.
+    pub fn without_answer(ending: Ending, reason: impl Into<String>) -> Self {
+        Self {
+            ending,
+            status: 0,
+            upstream_status: None,
+            reason: Some(reason.into()),
+            rows: 0,
+            treated: BTreeMap::new(),
+            unplanned_members: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            duration_us: 0,
+            upstream_us: None,
+        }
+    }
+}
+
+fn is_empty(text: &Arc<str>) -> bool {
+    text.is_empty()
+}
+
 /// A control event.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Control {
     /// `policy-loaded`, `policy-refused`, `started`, `stopping`…
     pub what: &'static str,
-    /// Policy version after it.
+    /// Policy version after it; empty where none is meant.
+    #[serde(skip_serializing_if = "is_empty")]
     pub policy: Arc<str>,
     /// A count or word more, value-free.
     #[serde(skip_serializing_if = "Option::is_none")]
