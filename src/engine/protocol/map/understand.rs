@@ -13,6 +13,7 @@ use crate::engine::protocol::{
     Shape, Use,
 };
 use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::token::looks_treated;
 
 use super::body::{self, Node, NodeId, Tree};
 use super::forward::{Listed, Place, Slot};
@@ -882,12 +883,18 @@ impl Reading<'_> {
             paths.push((records.clone(), shape));
         }
         paths.extend(route.envelope.iter().map(|p| (p.clone(), Shape::Keep)));
-        paths.extend(
-            route
-                .links
-                .iter()
-                .map(|p| (p.clone(), Shape::Link(Link::Origin))),
-        );
+        // A link usually repeats the query that led to it. Where a token went in, the value would come out.
+        let tokens = self
+            .uses
+            .iter()
+            .flat_map(|u| &u.values)
+            .any(|v| matches!(v, Literal::Text(text) if looks_treated(text)));
+        let link = if tokens {
+            Shape::Drop
+        } else {
+            Shape::Link(Link::Origin)
+        };
+        paths.extend(route.links.iter().map(|p| (p.clone(), link.clone())));
         Shape::Paths(paths)
     }
 }
