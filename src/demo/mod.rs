@@ -1,1 +1,4 @@
 //! The built-in fake CRM and its traffic.
+
+pub mod analytics;
+pub mod people;
