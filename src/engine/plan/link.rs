@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::engine::protocol::salesforce::NextPage;
 use crate::engine::rewrite::LinkRewriter;
 use crate::engine::token::Tokenizer;
 
@@ -24,6 +25,18 @@ impl LinkRewriter for OriginLink {
         let rest = upstream.get(self.upstream.len()..)?;
         let same = upstream.get(..self.upstream.len())?.eq_ignore_ascii_case(&self.upstream);
         (same && (rest.is_empty() || rest.starts_with(['/', '?', '#']))).then(|| format!("{}{rest}", self.public))
+    }
+}
+
+/// The upstream's locator → the caller's own sealed cursor.
+#[derive(Debug)]
+pub(super) struct NextPageLink {
+    pub(super) page: NextPage,
+}
+
+impl LinkRewriter for NextPageLink {
+    fn rewrite(&self, upstream: &str) -> Option<String> {
+        self.page.link(upstream)
     }
 }
 

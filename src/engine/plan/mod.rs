@@ -11,11 +11,11 @@ mod program;
 
 use std::sync::Arc;
 
-use crate::engine::catalog::{Catalog, FieldRef};
+use crate::engine::catalog::Catalog;
 use crate::engine::event::What;
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, Verdict};
-use crate::engine::protocol::{Action, Api, Forward, Literal, Operation, Resolved, Shape, UpstreamRequest};
+use crate::engine::protocol::{Action, Api, Forward, Literal, Operation, Resolved, UpstreamRequest};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::Program;
 use crate::engine::token::KeyRing;

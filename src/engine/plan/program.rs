@@ -13,7 +13,7 @@ use crate::engine::rewrite::{By, Choose, Counter, Elements, Member, Members, Nod
 use crate::engine::token::KeyRing;
 use crate::engine::treatment::{Prepared, Treatment};
 
-use super::link::{OriginLink, RecordUrl};
+use super::link::{NextPageLink, OriginLink, RecordUrl};
 
 /// The program, and the condition fields that the request must fetch for it.
 pub(super) struct Lowered {
@@ -110,7 +110,7 @@ impl<'a> Lowering<'a> {
                 }))
             }
             Shape::Link(Link::Origin) => self.origin_link(),
-            Shape::Link(Link::NextPage) => self.next_page()?,
+            Shape::Link(link @ (Link::NextPage | Link::ChildPage(_))) => self.next_page(*link)?,
             Shape::Paths(paths) => {
                 let mut lowered = Vec::with_capacity(paths.len());
                 for (path, shape) in paths {
@@ -146,12 +146,16 @@ impl<'a> Lowering<'a> {
         self.add(Node::Link(Arc::new(link)))
     }
 
-    fn next_page(&mut self) -> Result<NodeId, Refusal> {
+    /// The caller's own cursor to the next page of the query or of one of its child queries.
+    fn next_page(&mut self, link: Link) -> Result<NodeId, Refusal> {
         match &self.operation.forward {
             Forward::Salesforce(forward) => {
                 let sealer = self.keys.sealer(&self.caller.tenant);
-                let link = super::link::NextPage::new(forward, sealer, self.caller);
-                Ok(self.add(Node::Link(Arc::new(link))))
+                let Some(page) = forward.cursor(sealer, link) else {
+                    // The answer of this request has no further pages; one that claims to is refused.
+                    return Ok(REFUSE);
+                };
+                Ok(self.add(Node::Link(Arc::new(NextPageLink { page }))))
             }
             Forward::Map(_) => Ok(self.origin_link()),
         }
