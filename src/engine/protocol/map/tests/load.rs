@@ -26,6 +26,17 @@ fn a_selector_that_cannot_stream_is_shown_in_its_place() {
     let slice = mistakes(&PEOPLE.replace("envelope: [$.total]", "envelope: ['$.total[::-1]']"));
     assert!(slice.contains("apis/people.yaml:15:25"), "{slice}");
     assert!(slice.contains("backwards"), "{slice}");
+    for filter in ["@.x == $.y", "length(@.x) > 1", "@[?@ > 1]"] {
+        let records = format!("records: \"$.items[?{filter}]\"");
+        let found = mistakes(&PEOPLE.replace("records: $.items[*]", &records));
+        assert!(found.contains("error[unstreamable-selector]"), "{found}");
+        assert!(found.contains("apis/people.yaml:13:23"), "{found}");
+    }
+    let alone = PEOPLE.replace(
+        "records: $.items[*]",
+        "records: \"$.items[?@.a == '$?' && (@.b > 1)]\"",
+    );
+    parse("people", "apis/people.yaml", &alone).unwrap();
 }
 
 #[test]
