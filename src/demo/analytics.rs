@@ -387,7 +387,7 @@ fn answer(status: StatusCode, body: &Value) -> Response<Bytes> {
 mod tests {
     use super::*;
 
-    fn ask(query: Value) -> (u16, Value) {
+    fn ask(query: &Value) -> (u16, Value) {
         let body =
             json!({ "datasource": { "datasourceLuid": DATASOURCE }, "query": query }).to_string();
         let r = Analytics::seeded(None).handle(
@@ -407,9 +407,9 @@ mod tests {
     fn groups_add_up_to_the_whole() {
         let sum = json!({"fieldCaption": "Amount", "function": "SUM", "fieldAlias": "total"});
         let (_, whole) =
-            ask(json!({ "fields": [sum, {"fieldCaption": "Order Id", "function": "COUNTD"}] }));
+            ask(&json!({ "fields": [sum, {"fieldCaption": "Order Id", "function": "COUNTD"}] }));
         assert_eq!(whole["data"][0]["COUNTD(Order Id)"], SALES);
-        let (status, parts) = ask(json!({ "fields": [
+        let (status, parts) = ask(&json!({ "fields": [
             {"fieldCaption": "Region", "sortPriority": 1, "sortDirection": "DESC"}, sum,
         ] }));
         assert_eq!(status, 200);
@@ -434,7 +434,7 @@ mod tests {
         let count = json!({"fieldCaption": "Order Id", "function": "COUNT"});
         let asked = |exclude: bool| {
             let filter = json!({"filterType": "SET", "field": {"fieldCaption": "Region"}, "values": ["EMEA"], "exclude": exclude});
-            ask(json!({ "fields": [count], "filters": [filter] })).1["data"][0]["COUNT(Order Id)"]
+            ask(&json!({ "fields": [count], "filters": [filter] })).1["data"][0]["COUNT(Order Id)"]
                 .as_u64()
                 .unwrap()
         };
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn an_unknown_field_is_named() {
-        let (status, error) = ask(json!({ "fields": [{"fieldCaption": "Salary"}] }));
+        let (status, error) = ask(&json!({ "fields": [{"fieldCaption": "Salary"}] }));
         assert_eq!(
             (status, error["message"].as_str()),
             (400, Some("Unknown Field: Salary."))

@@ -1,8 +1,16 @@
-//! Any JSON API, as `policies/apis/*.yaml` describes it: [`parse`] reads a map with every mistake in its place,
-//! [`bind`] ties its names to the schema, [`understand`] reads one request by it, [`Forward::print`] writes the
+//! Any JSON API, as `policies/apis/*.yaml` describes it: [`parse()`] reads a map with every mistake in its place,
+//! [`bind()`] ties its names to the schema, [`understand()`] reads one request by it, [`Forward::print`] writes the
 //! request that goes upstream.
 //!
 //! What no route, parameter, body member or field names is refused in a request and dropped from an answer.
+//! Beyond what the files say:
+//!
+//! * A required member (`require`) that is absent goes upstream with the first value listed, so that a default of
+//!   the upstream never decides what an answer looks like.
+//! * A filter without the required form is [`Comparison::Other`]: possible on a clear field, never with a token.
+//! * Beside an aggregated output, every plain one is what the rows are grouped by: a use `group` as well.
+//! * After a token in the request the links of the answer are dropped: they usually repeat the query.
+//! * An envelope or link path that could reach into the records is refused at load, since it passes untreated.
 
 mod bind;
 mod body;

@@ -88,9 +88,18 @@ pub(super) fn parse(text: &str) -> Result<Path, PathMistake> {
                         }
                     }
                 }
-                ast::Selector::Filter(_) => Selector::Filter(Filter {
-                    text: source.trim_start_matches('?').trim().into(),
-                }),
+                ast::Selector::Filter(_) => {
+                    let filter = source.trim_start_matches('?').trim();
+                    if !stands_alone(filter) {
+                        return Err(refuse(
+                            "this filter looks beyond its element, calls a function or holds another filter",
+                            "compare members of the element, such as `@.kind == 'work'`",
+                        ));
+                    }
+                    Selector::Filter(Filter {
+                        text: filter.into(),
+                    })
+                }
             });
         }
         steps.push(Step {
@@ -102,6 +111,25 @@ pub(super) fn parse(text: &str) -> Result<Path, PathMistake> {
         text: text.into(),
         steps,
     })
+}
+
+/// Whether a filter is decided by its element alone: no root, no function, no filter inside.
+fn stands_alone(filter: &str) -> bool {
+    let (mut quote, mut escaped, mut last) = (None, false, ' ');
+    for c in filter.chars() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
+            Some(q) if c == q => quote = None,
+            Some(_) => {}
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            None if matches!(c, '$' | '?') => return false,
+            None if c == '(' && (last.is_ascii_alphanumeric() || last == '_') => return false,
+            None => {}
+        }
+        last = c;
+    }
+    true
 }
 
 /// Per segment, per selector: character offset and text.

@@ -1,5 +1,7 @@
 //! The maps of the documentation, every refusal, and the diagnostics as people see them.
 
+mod load;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -290,6 +292,12 @@ fn a_list_is_its_parameters_and_its_declared_fields() {
         "/people?mail=a%26b%20%40%C3%A9&sort=joined&limit=5"
     );
     assert!(up.body.is_empty());
+    // A link repeats the query: after a token it would show the value.
+    let o = ask("GET", "/people?mail=tk1.a.b", "").unwrap();
+    let Shape::Paths(paths) = &o.shape else {
+        panic!("{:?}", o.shape);
+    };
+    assert!(matches!(paths[2].1, Shape::Drop));
 }
 
 #[test]
@@ -684,195 +692,6 @@ fn the_error_body_escapes_and_does_not_expand_twice() {
     assert_eq!(value["error"]["message"], "say \"{code}\"\n");
 }
 
-/// The diagnostics of `text`, rendered.
-fn mistakes(text: &str) -> String {
-    let found = match parse("people", "apis/people.yaml", text) {
-        Err(found) => found,
-        Ok(raw) => bind(raw, &schema()).expect_err("the map has a mistake"),
-    };
-    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
-    found.join("\n")
-}
-
-#[test]
-fn a_selector_that_cannot_stream_is_shown_in_its_place() {
-    assert_eq!(
-        mistakes(&PEOPLE.replace("records: $.items[*]", "records: $.items[0,-1].list")),
-        "error[unstreamable-selector]: an index from the end cannot be followed while the answer streams
-  --> apis/people.yaml:13:24
-   |
-13 |     records: $.items[0,-1].list
-   |                        ^^
-   = help: count from the start, or use `[*]`"
-    );
-    let slice = mistakes(&PEOPLE.replace("envelope: [$.total]", "envelope: ['$.total[::-1]']"));
-    assert!(slice.contains("apis/people.yaml:15:25"), "{slice}");
-    assert!(slice.contains("backwards"), "{slice}");
-}
-
-#[test]
-fn every_mistake_is_reported_at_once() {
-    let text = PEOPLE
-        .replace("method: GET", "metod: GET")
-        .replace("action: write", "action: wirte")
-        .replace("use: filter", "use: filtre")
-        .replace("links: [$.next]", "links: ['$.next[']");
-    let found = mistakes(&text);
-    for expected in [
-        "unknown key `metod` in a route\n --> apis/people.yaml:5:5",
-        "did you mean `method`?",
-        "a route lacks `method`",
-        "unknown action `wirte`",
-        "did you mean `write`?",
-        "unknown use `filtre`",
-        "did you mean `filter`?",
-        "is not a JSONPath",
-    ] {
-        assert!(found.contains(expected), "{expected} in\n{found}");
-    }
-}
-
-#[test]
-fn names_must_exist_in_the_schema() {
-    let text = PEOPLE
-        .replace(
-            "email: $.contact.email, joined",
-            "emial: $.contact.email, joined",
-        )
-        .replace("object: Person\n    path_", "object: Persn\n    path_");
-    assert_eq!(
-        mistakes(&text),
-        "error[unknown-field]: no field `emial` in `Person` of schema/people.json
-  --> apis/people.yaml:14:39
-   |
-14 |     fields: { id: $.id, name: $.name, emial: $.contact.email, joined: $.joined }
-   |                                       ^^^^^
-   = help: did you mean `email`?
-error[unknown-object]: no object `Persn` in schema/people.json
-  --> apis/people.yaml:21:13
-   |
-21 |     object: Persn
-   |             ^^^^^
-   = help: did you mean `Person`?"
-    );
-}
-
-#[test]
-fn what_could_let_a_value_by_is_refused_at_load() {
-    for (from, to, code) in [
-        ("id: change-person", "id: list-people", "duplicate-id"),
-        (
-            "method: PATCH\n    path: /people/{id}",
-            "method: GET\n    path: /people",
-            "ambiguous-route",
-        ),
-        (
-            "envelope: [$.total]",
-            "envelope: [$.items]",
-            "envelope-meets-records",
-        ),
-        (
-            "envelope: [$.total]",
-            "envelope: [$]",
-            "envelope-meets-records",
-        ),
-        (
-            "envelope: [$.total]",
-            "envelope: [$..total]",
-            "envelope-meets-records",
-        ),
-        (
-            "links: [$.next]",
-            "links: ['$.items[*].self']",
-            "envelope-meets-records",
-        ),
-        ("links: [$.next]", "links: [$.total]", "overlapping-paths"),
-        (
-            "joined: $.joined }\n    env",
-            "joined: $.contact }\n    env",
-            "overlapping-paths",
-        ),
-        (
-            "joined: $.joined }\n    env",
-            "joined: $..EMAIL }\n    env",
-            "overlapping-paths",
-        ),
-        (
-            "'{\"error\":{\"code\":\"{code}\"",
-            "'{\"error\":{\"code\":{code}",
-            "wrong-error-body",
-        ),
-        (
-            "path_parameters: { id:",
-            "path_parameters: { di:",
-            "missing-path-parameter",
-        ),
-        (
-            "    body: { records: $, fields: { name: $.name, email: $.contact.email } }\n",
-            "",
-            "writes-without-fields",
-        ),
-        ("    records: $.items[*]\n", "", "records-without-fields"),
-        ("schema: 1", "schema: 2", "unknown-schema"),
-        ("schema: 1", "\u{feff}schema: 1", "byte-order-mark"),
-        (
-            "limit: { use: none }",
-            "limit: { use: none, field: id }",
-            "wrong-parameter",
-        ),
-        (
-            "limit: { use: none }",
-            "mail: { use: none }",
-            "duplicate-key",
-        ),
-        ("limit: { use: none }", "limit: { use: none", "invalid-yaml"),
-        ("path: /people/{id}", "path: /people/x{id}", "wrong-path"),
-    ] {
-        assert!(PEOPLE.contains(from), "{from}");
-        let found = mistakes(&PEOPLE.replacen(from, to, 1));
-        assert!(
-            found.contains(&format!("error[{code}]")),
-            "{from} → {to}:\n{found}"
-        );
-        assert!(found.contains("--> apis/people.yaml:"), "{found}");
-    }
-}
-
-#[test]
-fn shipped_maps_fit_the_shipped_schemas() {
-    for (api, text, schema) in [
-        (
-            "people",
-            include_str!("../../../../policies/apis/people.yaml"),
-            include_str!("../../../../policies/schema/people.json"),
-        ),
-        (
-            "analytics",
-            include_str!("../../../../policies/apis/analytics.yaml"),
-            include_str!("../../../../policies/schema/analytics.json"),
-        ),
-    ] {
-        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
-        assert_eq!(schema["api"], api);
-        let mut catalog = Catalog::default();
-        for (name, held) in schema["objects"].as_object().unwrap() {
-            let fields: Vec<(&str, FieldType)> = held["fields"]
-                .as_object()
-                .unwrap()
-                .keys()
-                .map(|k| (k.as_str(), FieldType::Text))
-                .collect();
-            let id = ObjectId(catalog.objects.len() as u32);
-            catalog.objects.push(object(name, api, &fields));
-            catalog
-                .object_by_name
-                .insert(name.to_lowercase().into(), id);
-        }
-        let raw = parse(api, &format!("apis/{api}.yaml"), text).unwrap();
-        bind(raw, &catalog).unwrap();
-    }
-}
-
 #[test]
 fn bodies_are_read_strictly() {
     for text in [
@@ -913,4 +732,107 @@ fn bodies_are_read_strictly() {
         tree.print(tree.root, &mut out);
         assert_eq!(out, text);
     }
+}
+
+/// The pointers (RFC 6901) of every value in `value`, itself included.
+fn pointers(value: &serde_json::Value, at: &str, out: &mut Vec<String>) {
+    out.push(at.to_owned());
+    match value {
+        serde_json::Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                pointers(item, &format!("{at}/{i}"), out);
+            }
+        }
+        serde_json::Value::Object(members) => {
+            for (key, member) in members {
+                pointers(member, &format!("{at}/{key}"), out);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_body_changed_anywhere_is_refused_or_understood_as_it_is_sent() {
+    use serde_json::{Value, json};
+    let base: Value = serde_json::from_str(&query(
+        r#"[{"fieldCaption":"Region","sortPriority":1},{"fieldCaption":"Amount","function":"SUM","fieldAlias":"t"}]"#,
+        r#"[{"filterType":"SET","field":{"fieldCaption":"Region"},"values":["a","b"],"exclude":false}]"#,
+    ))
+    .unwrap();
+    let mut places = Vec::new();
+    pointers(&base, "", &mut places);
+    let odd = [
+        json!(null),
+        json!(true),
+        json!(7),
+        json!("Amount"),
+        json!([]),
+        json!({}),
+        json!([{}]),
+        json!({"x": []}),
+    ];
+    let mut understood = 0;
+    for place in &places {
+        for other in &odd {
+            let mut changed = base.clone();
+            let held = changed.pointer_mut(place).unwrap();
+            if let Value::Object(members) = held {
+                // A member more is never understood.
+                members.insert("zz".to_owned(), other.clone());
+                ask("POST", QUERY, &changed.to_string()).unwrap_err();
+                changed = base.clone();
+            }
+            *changed.pointer_mut(place).unwrap() = other.clone();
+            let Ok(o) = ask("POST", QUERY, &changed.to_string()) else {
+                continue;
+            };
+            understood += 1;
+            // What goes upstream means what was understood.
+            let sent = print(&o, &[], &[]).unwrap();
+            let again = ask("POST", QUERY, body_of(&sent)).unwrap();
+            assert_eq!(uses(&o), uses(&again), "{changed}");
+            assert_eq!(body_of(&sent), body_of(&print(&again, &[], &[]).unwrap()));
+        }
+    }
+    assert!(understood > 0);
+}
+
+proptest::proptest! {
+    /// Whatever text stands in a parameter, a path or a body arrives upstream as that text.
+    #[test]
+    fn printing_keeps_every_text(text in ".{1,40}") {
+        let body = serde_json::json!({ "contact": { "email": text } }).to_string();
+        let o = ask("PATCH", "/people/7", &body).unwrap();
+        let fits = !matches!(text.as_str(), "." | "..")
+            && !text.contains(['/', '\\'])
+            && !text.chars().any(char::is_control);
+        let id = if fits { text.as_str() } else { "7" };
+        let up = print(&o, &[], &[(0, vec![Literal::Text(id.to_owned())])]).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&up.body).unwrap();
+        proptest::prop_assert_eq!(&value["contact"]["email"], &text);
+        let uri: http::Uri = up.path_and_query.parse().unwrap();
+        proptest::prop_assert_eq!(unescaped(uri.path()), format!("/people/{id}"));
+
+        let o = ask("GET", "/people?mail=x", "").unwrap();
+        let up = print(&o, &[], &[(0, vec![Literal::Text(text.clone())])]).unwrap();
+        let uri: http::Uri = up.path_and_query.parse().unwrap();
+        proptest::prop_assert_eq!(unescaped(uri.query().unwrap()), format!("mail={text}"));
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if let (b'%', [a, b, tail @ ..]) = (first, tail) {
+            let digits = String::from_utf8(vec![*a, *b]).unwrap();
+            bytes.push(u8::from_str_radix(&digits, 16).unwrap());
+            rest = tail;
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).unwrap()
 }

@@ -1,20 +1,20 @@
 //! The text of a map → [`RawMap`]: every key known, every path streamable, routes that cannot be mistaken for
 //! one another.
 
+mod paths;
+mod request_body;
+
 use std::sync::Arc;
 
 use http::Method;
 
 use crate::diagnostic::Diagnostic;
-use crate::engine::path::Path;
 use crate::engine::protocol::{Action, Comparison};
 
-use super::selector;
 use super::yaml::{At, Findings, Members, Node, suggestion};
-use super::{
-    Body, ErrorShape, Filters, KeyPart, Names, ObjectRule, Output, Outputs, Parameter, Requirement,
-    Route, Segment, Writes, body,
-};
+use super::{ErrorShape, ObjectRule, Output, Parameter, Route, Segment};
+use paths::{names, overlaps, path, paths};
+use request_body::request_body;
 
 /// A field or object name and where it stands.
 pub(super) type Name = At<String>;
@@ -194,93 +194,6 @@ fn word<T>(
     found
 }
 
-fn path_text(text: &At<String>, findings: &mut Findings) -> Option<Path> {
-    match selector::parse(&text.value) {
-        Ok(path) => Some(path),
-        Err(mistake) => {
-            let place = findings.inside(text.place, mistake.offset);
-            let code = if mistake.unstreamable {
-                "unstreamable-selector"
-            } else {
-                "invalid-jsonpath"
-            };
-            findings.error(code, place, mistake.width, mistake.message, mistake.help);
-            None
-        }
-    }
-}
-
-fn path(what: &'static str, node: At<Node>, findings: &mut Findings) -> Option<Path> {
-    let text = findings.text(what, node)?;
-    path_text(&text, findings)
-}
-
-fn paths(
-    what: &'static str,
-    node: Option<At<Node>>,
-    findings: &mut Findings,
-) -> Vec<(At<()>, Path)> {
-    let Some(node) = node else {
-        return Vec::new();
-    };
-    let mut out = Vec::new();
-    for item in findings.list(what, node) {
-        let place = item.place;
-        if let Some(path) = path(what, item, findings) {
-            out.push((At { value: (), place }, path));
-        }
-    }
-    out
-}
-
-/// A path of the request body: the tree is at hand, but what it may name stays plain.
-fn body_path(what: &'static str, node: At<Node>, findings: &mut Findings) -> Option<Path> {
-    let place = node.place;
-    let path = path(what, node, findings)?;
-    if selector::is_plain(&path) {
-        return Some(path);
-    }
-    findings.error(
-        "unplain-path",
-        place,
-        path.text.chars().count(),
-        format!("{what} of a request body takes names, indexes, slices and `*` only"),
-        "",
-    );
-    None
-}
-
-fn body_paths(what: &'static str, node: Option<At<Node>>, findings: &mut Findings) -> Vec<Path> {
-    let Some(node) = node else {
-        return Vec::new();
-    };
-    findings
-        .list(what, node)
-        .into_iter()
-        .filter_map(|n| body_path(what, n, findings))
-        .collect()
-}
-
-fn names_of(text: &At<String>, findings: &mut Findings) -> Option<Names> {
-    let path = path_text(text, findings)?;
-    let names = selector::names(&path).filter(|n| !n.is_empty());
-    if names.is_none() {
-        findings.error(
-            "unplain-path",
-            text.place,
-            text.value.chars().count(),
-            "this path must name one member",
-            "such as `$.field.name`",
-        );
-    }
-    names
-}
-
-fn names(what: &'static str, node: At<Node>, findings: &mut Findings) -> Option<Names> {
-    let text = findings.text(what, node)?;
-    names_of(&text, findings)
-}
-
 fn template(text: &At<String>, findings: &mut Findings) -> Vec<Segment> {
     let Some(rest) = text.value.strip_prefix('/') else {
         findings.error(
@@ -452,68 +365,6 @@ fn route(node: At<Node>, findings: &mut Findings) -> Option<(At<String>, Route<N
             links: links.into_iter().map(|(_, p)| p).collect(),
         },
     ))
-}
-
-/// An envelope passes untreated, so it may never reach what the records hold; nor may two fields be one value.
-fn overlaps(
-    records: Option<&Path>,
-    envelope: &[(At<()>, Path)],
-    links: &[(At<()>, Path)],
-    fields: &Output<Name>,
-    field_places: &[At<()>],
-    findings: &mut Findings,
-) {
-    if let Some(records) = records {
-        for (at, path) in envelope.iter().chain(links) {
-            if selector::may_meet(path, records) {
-                findings.error(
-                    "envelope-meets-records",
-                    at.place,
-                    path.text.chars().count(),
-                    format!(
-                        "`{}` may reach into the records `{}`",
-                        path.text, records.text
-                    ),
-                    "what stands in a record is a field",
-                );
-            }
-        }
-    }
-    for (i, (at, path)) in envelope.iter().enumerate() {
-        let others = envelope[i + 1..].iter().chain(links);
-        for (other_at, other) in others {
-            if selector::may_meet(path, other) {
-                findings.error(
-                    "overlapping-paths",
-                    other_at.place,
-                    other.text.chars().count(),
-                    format!(
-                        "`{}` and `{}` on line {} may reach the same value",
-                        other.text, path.text, at.place.line
-                    ),
-                    "",
-                );
-            }
-        }
-    }
-    if let Output::Declared(list) = fields {
-        for (i, (name, path)) in list.iter().enumerate() {
-            for (other, other_path) in &list[..i] {
-                if selector::fields_meet(path, other_path) {
-                    findings.error(
-                        "overlapping-paths",
-                        field_places[i].place,
-                        path.text.chars().count(),
-                        format!(
-                            "the fields `{}` and `{}` may be the same value",
-                            name.value, other.value
-                        ),
-                        "one value has one field",
-                    );
-                }
-            }
-        }
-    }
 }
 
 fn object(node: At<Node>, findings: &mut Findings) -> Option<ObjectRule<Name>> {
@@ -704,199 +555,6 @@ fn parameters_of_path(
         }
     }
     parameters("`path_parameters`", node, findings)
-}
-
-fn request_body(node: At<Node>, findings: &mut Findings) -> Body<Name> {
-    let mut map = findings.map("`body`", node);
-    let outputs = map.take("outputs").and_then(|n| outputs(n, findings));
-    let filters = map.take("filters").and_then(|n| filters(n, findings));
-    let records = map
-        .take("records")
-        .and_then(|n| body_path("`records`", n, findings));
-    let fields = map.take("fields");
-    let require = requirements(map.take("require"), findings);
-    let ignore = body_paths("`ignore`", map.take("ignore"), findings);
-    let place = map.place;
-    map.end(findings);
-    let writes = fields.and_then(|node| {
-        let place = node.place;
-        let mut list = Vec::new();
-        for (name, node) in findings.map("`fields`", node).all() {
-            if let Some(path) = body_path("a field", node, findings) {
-                list.push((name, path));
-            }
-        }
-        for (i, (name, path)) in list.iter().enumerate() {
-            if let Some((other, _)) = list[..i].iter().find(|(_, o)| selector::may_meet(path, o)) {
-                findings.error(
-                    "overlapping-paths",
-                    name.place,
-                    name.value.chars().count(),
-                    format!(
-                        "the fields `{}` and `{}` may be the same value",
-                        name.value, other.value
-                    ),
-                    "one value has one field",
-                );
-            }
-        }
-        if list.is_empty() {
-            findings.error("missing-key", place, 1, "`fields` names no field", "");
-        }
-        records.clone().map(|records| Writes {
-            records,
-            fields: list,
-        })
-    });
-    if records.is_some() != writes.is_some() {
-        findings.error(
-            "records-without-fields",
-            place,
-            1,
-            "`records` and `fields` belong together",
-            "",
-        );
-    }
-    Body {
-        outputs,
-        filters,
-        writes,
-        require,
-        ignore,
-    }
-}
-
-fn outputs(node: At<Node>, findings: &mut Findings) -> Option<Outputs> {
-    let mut map = findings.map("`outputs`", node);
-    let each = map
-        .need("each", findings)
-        .and_then(|n| body_path("`each`", n, findings));
-    let field = map
-        .need("field", findings)
-        .and_then(|n| names("`field`", n, findings));
-    let function = map
-        .take("function")
-        .and_then(|n| names("`function`", n, findings));
-    let mut key = Vec::new();
-    if let Some(node) = map.need("key", findings) {
-        let place = node.place;
-        for item in findings.list("`key`", node) {
-            if let Some(text) = findings.text("a key", item) {
-                key.push(key_template(&text, findings));
-            }
-        }
-        if key.is_empty() {
-            findings.error("missing-key", place, 1, "`key` has no template", "");
-        }
-    }
-    let ignore = body_paths("`ignore`", map.take("ignore"), findings);
-    let sort = map.take("sort").and_then(|n| names("`sort`", n, findings));
-    map.end(findings);
-    Some(Outputs {
-        each: each?,
-        field: field?,
-        function,
-        key,
-        ignore,
-        sort,
-    })
-}
-
-fn key_template(text: &At<String>, findings: &mut Findings) -> Vec<KeyPart> {
-    let mut parts = Vec::new();
-    let mut rest = text.value.as_str();
-    while let Some(open) = rest.find('{') {
-        if open > 0 {
-            parts.push(KeyPart::Text(rest[..open].to_owned()));
-        }
-        let Some(close) = rest[open..].find('}') else {
-            findings.error(
-                "wrong-key",
-                text.place,
-                text.value.chars().count(),
-                "a `{` of this key is not closed",
-                "",
-            );
-            return parts;
-        };
-        parts.push(KeyPart::Member(rest[open + 1..open + close].into()));
-        rest = &rest[open + close + 1..];
-    }
-    if !rest.is_empty() {
-        parts.push(KeyPart::Text(rest.to_owned()));
-    }
-    if !parts.iter().any(|p| matches!(p, KeyPart::Member(_))) {
-        findings.error(
-            "wrong-key",
-            text.place,
-            text.value.chars().count(),
-            "a key names at least one member of the element",
-            "such as `{fieldCaption}`",
-        );
-    }
-    parts
-}
-
-fn filters(node: At<Node>, findings: &mut Findings) -> Option<Filters> {
-    let mut map = findings.map("`filters`", node);
-    let each = map
-        .need("each", findings)
-        .and_then(|n| body_path("`each`", n, findings));
-    let field = map
-        .need("field", findings)
-        .and_then(|n| names("`field`", n, findings));
-    let equals = map
-        .need("equals", findings)
-        .and_then(|n| body_path("`equals`", n, findings));
-    let require = requirements(map.take("require"), findings);
-    let ignore = body_paths("`ignore`", map.take("ignore"), findings);
-    map.end(findings);
-    Some(Filters {
-        each: each?,
-        field: field?,
-        equals: equals?,
-        require,
-        ignore,
-    })
-}
-
-fn requirements(node: Option<At<Node>>, findings: &mut Findings) -> Vec<Requirement> {
-    let Some(node) = node else {
-        return Vec::new();
-    };
-    let mut out = Vec::new();
-    for (path, node) in findings.map("`require`", node).all() {
-        let names = names_of(&path, findings);
-        let mut values = Vec::new();
-        for item in findings.list("the values of a requirement", node) {
-            match item.value {
-                Node::Null => values.push(body::Node::Null),
-                Node::Bool(b) => values.push(body::Node::Bool(b)),
-                Node::Number(n) => values.push(body::Node::Number(n)),
-                Node::Text(t) => values.push(body::Node::Text(t)),
-                Node::List(_) | Node::Map(_) => findings.error(
-                    "wrong-type",
-                    item.place,
-                    1,
-                    "a required value is a scalar",
-                    "",
-                ),
-            }
-        }
-        if values.is_empty() {
-            findings.error(
-                "missing-key",
-                path.place,
-                path.value.chars().count(),
-                "a requirement names at least one value",
-                "",
-            );
-        }
-        if let Some(path) = names {
-            out.push(Requirement { path, values });
-        }
-    }
-    out
 }
 
 fn output(node: Option<At<Node>>, findings: &mut Findings) -> (Output<Name>, Vec<At<()>>) {
