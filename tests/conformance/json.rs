@@ -287,3 +287,138 @@ fn differential_corpus() {
         every_cut(&program, &body, id);
     }
 }
+
+/// Selected values become a marker; where the markers stand are the locations that the suite lists.
+mod compliance {
+    use std::collections::BTreeSet;
+
+    use privet::engine::path::Path;
+    use privet::engine::rewrite::from_paths::{FromPaths, compile};
+    use serde_json::Value;
+
+    use super::*;
+
+    fn step(path: &str, part: &str) -> String {
+        format!("{path}/{part}")
+    }
+
+    /// The locations under a value that is the constant `"HIT"`.
+    fn hits(value: &Value, path: &str, all: &mut BTreeSet<String>) {
+        match value {
+            Value::String(text) if text == "HIT" => {
+                all.insert(path.to_owned());
+            }
+            Value::Array(list) => {
+                for (i, v) in list.iter().enumerate() {
+                    hits(v, &step(path, &format!("[{i}]")), all);
+                }
+            }
+            Value::Object(members) => {
+                for (k, v) in members {
+                    hits(v, &step(path, &format!("[{k:?}]")), all);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `$['a'][0]` (as the suite writes it) → the location as above.
+    fn normalised(path: &str) -> String {
+        let mut out = String::new();
+        let mut rest = &path[1..];
+        while !rest.is_empty() {
+            let part = if let Some(name) = rest.strip_prefix("['") {
+                let mut end = 0;
+                let bytes = name.as_bytes();
+                while bytes[end] != b'\'' {
+                    end += 1 + usize::from(bytes[end] == b'\\');
+                }
+                let text = name[..end].replace("\\'", "'").replace('"', "\\\"");
+                let text: String = serde_json::from_str(&format!("\"{text}\"")).expect("a name");
+                rest = &name[end + 2..];
+                format!("[{text:?}]")
+            } else {
+                let end = rest.find(']').expect("an index") + 1;
+                let part = rest[..end].to_owned();
+                rest = &rest[end..];
+                part
+            };
+            out = step(&out, &part);
+        }
+        out
+    }
+
+    #[test]
+    fn jsonpath_compliance_suite() {
+        let Some(path) = data::path("jsonpath/cts.json") else {
+            return;
+        };
+        let suite: Value =
+            serde_json::from_slice(&std::fs::read(path).expect("readable")).expect("JSON");
+        let tests = suite["tests"].as_array().expect("tests");
+        assert_eq!(tests.len(), 703);
+        let (mut accepted, mut refused) = (0, 0);
+        for test in tests {
+            let name = test["name"].as_str().expect("a name");
+            let selector = test["selector"].as_str().expect("a selector");
+            let invalid = test["invalid_selector"] == Value::Bool(true);
+            let path = match Path::parse(selector) {
+                Err(error) => {
+                    assert!(
+                        error.column >= 1 && error.column <= selector.chars().count() + 1,
+                        "{name}: {error}"
+                    );
+                    refused += 1;
+                    continue;
+                }
+                Ok(path) => path,
+            };
+            assert!(!invalid, "{name}: {selector} is invalid and was accepted");
+            accepted += 1;
+            // A value that is reached becomes "HIT"; one that is not stays, so that locations hold still.
+            let mut nodes = vec![Node::Constant("\"HIT\"".into()), Node::Clear];
+            let root = compile(
+                &FromPaths {
+                    paths: &[(&path, NodeId(0))],
+                    default: NodeId(1),
+                    row: false,
+                    protect: &|a, b| a.min(b),
+                },
+                &mut nodes,
+            )
+            .expect("few states");
+            let program = Arc::new(Program::new(nodes, root, vec![]));
+            let document = serde_json::to_vec(&test["document"]).expect("JSON");
+            let output = run(&program, &document, &[]).expect(name);
+            let output: Value = serde_json::from_slice(&output).expect("JSON");
+            let mut got = BTreeSet::new();
+            hits(&output, "", &mut got);
+            let paths = match &test["result_paths"] {
+                Value::Array(paths) => vec![paths],
+                _ => test["results_paths"]
+                    .as_array()
+                    .expect("results")
+                    .iter()
+                    .map(|paths| paths.as_array().expect("paths"))
+                    .collect(),
+            };
+            let wanted: BTreeSet<String> = paths[0]
+                .iter()
+                .map(|p| normalised(p.as_str().expect("a path")))
+                .collect();
+            // A value that is reached hides those inside it that are reached too.
+            let outermost: BTreeSet<String> = wanted
+                .iter()
+                .filter(|w| {
+                    !wanted
+                        .iter()
+                        .any(|o| w.len() > o.len() && w.starts_with(&format!("{o}/")))
+                })
+                .cloned()
+                .collect();
+            assert_eq!(got, outermost, "{name}: {selector} on {}", test["document"]);
+            every_cut(&program, &document, name);
+        }
+        assert!(accepted >= 250, "{accepted} accepted, {refused} refused");
+    }
+}

@@ -4,6 +4,7 @@
 //! slices of the input. It fails closed: after an [`Abort`] nothing more comes out and the answer must end
 //! uncleanly.
 
+pub mod from_paths;
 pub mod json;
 
 use std::sync::Arc;

@@ -11,6 +11,8 @@ mod hold;
 mod lex;
 mod sink;
 mod subtree;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::sync::Arc;
@@ -46,6 +48,9 @@ pub struct JsonRewriter {
     /// It is longer than it may be.
     token_over: bool,
     hold: Option<Hold>,
+    /// Where the last hold began, and how often in a row another began there.
+    held_at: Option<u64>,
+    held_again: usize,
     /// What is held from earlier inputs.
     held: BytesMut,
     /// Inputs to go on with once a replayed one ends.
@@ -161,6 +166,8 @@ impl JsonRewriter {
             captured: Vec::new(),
             token_over: false,
             hold: None,
+            held_at: None,
+            held_again: 0,
             held: BytesMut::new(),
             waiting: Vec::new(),
             decoded: String::new(),
@@ -247,8 +254,19 @@ impl JsonRewriter {
             };
             match walk {
                 Walk::Held => {
+                    let at = input.base + input.at as u64;
+                    self.held_again = if self.held_at == Some(at) {
+                        self.held_again + 1
+                    } else {
+                        0
+                    };
+                    self.held_at = Some(at);
+                    // Choices that lead to each other in a circle decide nothing.
+                    if self.held_again > self.program.json.chooses.len() {
+                        return Err(Abort::Contradiction { at });
+                    }
                     if let Some(hold) = &mut self.hold {
-                        hold.at = input.base + input.at as u64;
+                        hold.at = at;
                     }
                 }
                 Walk::Decided(node) => self.replay(&mut input, node),
