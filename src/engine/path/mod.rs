@@ -1,5 +1,7 @@
 //! JSONPath text (RFC 9535, through jsonpath-rust's parser) → the streamable form that maps and plans use.
 
+mod parse;
+
 use std::sync::Arc;
 
 /// One parsed, streamable path.
@@ -47,4 +49,16 @@ pub enum Selector {
 pub struct Filter {
     /// The text as written, without `?`.
     pub text: Arc<str>,
+}
+
+/// Why a path may not stand in a policy file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: {message}; {help}")]
+pub struct PathError {
+    /// Column of the offending selector in the path's text, from 1, in characters.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
 }
