@@ -87,6 +87,23 @@ impl Refusal {
         }
     }
 
+    /// The field does not exist, or the caller may not know that it does: the text is the same. `written` is the
+    /// caller's own spelling, `entity` the object that was looked at.
+    pub fn no_such_column(written: &str, entity: &str) -> Self {
+        Self::new(
+            Reason::UnknownField,
+            format!("No such column '{written}' on entity '{entity}'"),
+        )
+    }
+
+    /// The object does not exist, or the caller may not know that it does: the text is the same.
+    pub fn unsupported_object(written: &str) -> Self {
+        Self::new(
+            Reason::UnknownObject,
+            format!("sObject type '{written}' is not supported."),
+        )
+    }
+
     /// Names the rule that decided.
     #[must_use]
     pub fn by_rule(mut self, rule: Arc<str>) -> Self {
