@@ -1,3 +1,4 @@
 //! The verbs: one file each, thin callers of the library.
 
 pub mod schema;
+pub mod check;

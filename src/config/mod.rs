@@ -1,6 +1,8 @@
 //! What the operator wrote (`privet.yaml`, `PRIVET_SECTION__KEY`) → [`Settings`]: checked, immutable, every
 //! problem reported at once.
 
+pub mod folder;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,9 +1,125 @@
 //! The policy files, and what they decide.
 //!
-//! `load` reads the texts of a policy folder into a [`catalog`](crate::engine::catalog::Catalog) and
-//! [`Policies`], reporting every mistake with file, line and column; `casbin` is the only file that names
-//! Casbin; `table` caches its answers per principal set; `decision` answers for one operation.
+//! [`load`] reads the texts of a policy folder into a [`Catalog`] and [`Policies`], reporting every mistake with
+//! file, line and column; `casbin` is the only file that names Casbin; `table` caches its answers per principal
+//! set; [`decide`] answers for one operation.
 
+mod casbin;
+mod condition;
+mod csv;
+mod decide;
 pub mod decision;
+mod lint;
+mod load;
+mod roles;
+mod rules;
+mod schema;
+mod table;
+mod vocabulary;
+mod yaml;
 
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+pub use casbin::MODEL;
+pub use condition::{Fact, Term};
+pub use decide::{decide, decide_uses};
 pub use decision::{Decision, FieldRuling, Ruling, Table, Verdict};
+pub use load::{Loaded, Sources, load};
+pub use rules::{Effect, Rule, What};
+
+use crate::engine::catalog::{Catalog, FieldRef};
+
+/// The rules of one policy version with everything that deciding needs. Immutable but for its cache of answers.
+pub struct Policies {
+    version: Arc<str>,
+    /// Deny rows first, then by id.
+    rules: Vec<Rule>,
+    rule_by_id: HashMap<Arc<str>, usize>,
+    /// Every `role:`, `user:` and `client:` that a row names, sorted.
+    principals: Vec<Arc<str>>,
+    /// Per principal, itself and all it holds through `g`, sorted.
+    closures: Vec<Box<[u16]>>,
+    /// The session facts that rules ask for; the position is the bit.
+    facts: Vec<Fact>,
+    zones: BTreeMap<Arc<str>, jiff::tz::TimeZone>,
+    /// Derived field → all it is computed from, however deep.
+    lineage: HashMap<FieldRef, Arc<[FieldRef]>>,
+    cache: table::Cache,
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policies")
+            .field("version", &self.version)
+            .field("rules", &self.rules.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Policies {
+    /// Hash over rules, roles, classes, vocabulary, schema and API maps: 12 hex digits.
+    pub fn version(&self) -> &Arc<str> {
+        &self.version
+    }
+
+    /// All rules, deny rows first, then by id.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rule called `id`.
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rule_by_id.get(id).and_then(|i| self.rules.get(*i))
+    }
+
+    /// Every role that a row names, without its prefix.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.principals
+            .iter()
+            .filter_map(|p| p.strip_prefix("role:"))
+    }
+}
+
+/// All that each derived field is computed from, however deep; sources that cannot be read stand for every field
+/// of their object.
+fn lineage(catalog: &Catalog) -> HashMap<FieldRef, Arc<[FieldRef]>> {
+    let mut all = HashMap::new();
+    for (o, object) in catalog.objects.iter().enumerate() {
+        for (f, field) in object.fields.iter().enumerate() {
+            if field.derived_from.is_empty() && !field.derived_from_unknown {
+                continue;
+            }
+            let me = FieldRef {
+                object: crate::engine::catalog::ObjectId(o as u32),
+                field: f as u32,
+            };
+            let mut seen = Vec::new();
+            let mut open = vec![me];
+            while let Some(next) = open.pop() {
+                let field = catalog.field(next);
+                let mut sources = field.derived_from.clone();
+                if field.derived_from_unknown {
+                    let fields = catalog.get(next.object).fields.len() as u32;
+                    sources.extend((0..fields).map(|field| FieldRef {
+                        object: next.object,
+                        field,
+                    }));
+                }
+                for source in sources {
+                    if source != me && !seen.contains(&source) {
+                        seen.push(source);
+                        open.push(source);
+                    }
+                }
+            }
+            seen.sort();
+            all.insert(me, seen.into());
+        }
+    }
+    all
+}

@@ -1,0 +1,173 @@
+//! `privet check`: is this policy folder valid, and what does it say?
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use crate::config::folder;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::engine::policy::{Loaded, Policies, load};
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Checks a policy folder.
+#[derive(Debug, Clone, clap::Args)]
+pub struct CheckArgs {
+    /// Look at the files only (the default)
+    #[arg(long, conflicts_with = "online")]
+    pub offline: bool,
+    /// Compare the schema with the CRM as well
+    #[arg(long)]
+    pub online: bool,
+    /// The policy folder
+    #[arg(long, value_name = "DIR", default_value = "policies")]
+    pub policies: PathBuf,
+    /// Print every rule as a sentence
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// How findings are printed
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// The set is valid.
+const VALID: u8 = 0;
+/// The arguments do not fit.
+const USAGE: u8 = 2;
+/// The set is invalid.
+const INVALID: u8 = 78;
+
+/// Runs the verb. Findings and the result go to `out`; gives the exit code: 0 valid (warnings allowed), 2 usage,
+/// 78 invalid.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
+    if args.online {
+        writeln!(
+            out,
+            "privet check --online is not built yet: compare with `privet schema pull`"
+        )?;
+        return Ok(USAGE);
+    }
+    let sources = match folder::read(&args.policies) {
+        Ok(sources) => sources,
+        Err(e) => {
+            let finding = Diagnostic::error(
+                "unreadable",
+                None,
+                format!("the policy folder cannot be read: {e}"),
+            );
+            print(args, &[finding], None, out)?;
+            return Ok(INVALID);
+        }
+    };
+    match load(&sources) {
+        Ok(loaded) => {
+            print(args, &loaded.warnings, Some(&loaded), out)?;
+            Ok(VALID)
+        }
+        Err(found) => {
+            print(args, &found, None, out)?;
+            Ok(INVALID)
+        }
+    }
+}
+
+fn print(
+    args: &CheckArgs,
+    found: &[Diagnostic],
+    loaded: Option<&Loaded>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    match args.format {
+        Format::Json => json(found, loaded, out),
+        Format::Text => text(args.verbose, found, loaded, out),
+    }
+}
+
+fn text(
+    verbose: bool,
+    found: &[Diagnostic],
+    loaded: Option<&Loaded>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    for finding in found {
+        writeln!(out, "{finding}\n")?;
+    }
+    let Some(loaded) = loaded else {
+        let errors = found
+            .iter()
+            .filter(|d| d.severity == Severity::Error)
+            .count();
+        let s = if errors == 1 { "" } else { "s" };
+        return writeln!(out, "{errors} error{s}: invalid");
+    };
+    if verbose {
+        for rule in loaded.policies.rules() {
+            writeln!(out, "{rule}")?;
+        }
+        writeln!(out)?;
+    }
+    let count = counts(loaded);
+    writeln!(
+        out,
+        "{} rules, {} fields, {} roles: valid (policy {})",
+        count.rules,
+        count.fields,
+        count.roles,
+        loaded.policies.version()
+    )
+}
+
+fn json(found: &[Diagnostic], loaded: Option<&Loaded>, out: &mut dyn Write) -> std::io::Result<()> {
+    let findings: Vec<serde_json::Value> = found
+        .iter()
+        .map(|d| {
+            serde_json::json!({
+                "severity": match d.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                },
+                "code": d.code,
+                "file": d.position.as_ref().map(|p| &*p.file),
+                "line": d.position.as_ref().map(|p| p.line),
+                "column": d.position.as_ref().map(|p| p.column),
+                "message": d.message,
+                "help": d.help,
+            })
+        })
+        .collect();
+    let mut document = serde_json::json!({ "valid": loaded.is_some(), "findings": findings });
+    if let (Some(loaded), Some(members)) = (loaded, document.as_object_mut()) {
+        let count = counts(loaded);
+        members.insert("policy".into(), (&**loaded.policies.version()).into());
+        members.insert("rules".into(), count.rules.into());
+        members.insert("fields".into(), count.fields.into());
+        members.insert("roles".into(), count.roles.into());
+    }
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+struct Counts {
+    rules: usize,
+    fields: usize,
+    roles: usize,
+}
+
+fn counts(loaded: &Loaded) -> Counts {
+    let policies: &Policies = &loaded.policies;
+    Counts {
+        rules: policies.rules().len(),
+        fields: loaded.catalog.objects.iter().map(|o| o.fields.len()).sum(),
+        roles: policies.roles().count(),
+    }
+}

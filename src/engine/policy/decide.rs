@@ -1,0 +1,442 @@
+//! Identity × Operation → [`Decision`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Policies;
+use super::condition::Fact;
+use super::decision::{Decision, FieldRuling, Table, Verdict};
+use super::table::{Key, Question};
+use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
+use crate::engine::identity::Identity;
+use crate::engine::protocol::{Action, Comparison, Operation, Use};
+use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::treatment::Treatment;
+
+/// Decides every use of `operation` for `identity`, and the read table of every object it names.
+///
+/// Never fails: what cannot be decided is denied. `catalog` must be the one that was loaded with `policies`.
+pub fn decide(
+    policies: &Policies,
+    catalog: &Catalog,
+    identity: &Identity,
+    operation: &Operation,
+) -> Decision {
+    let Operation {
+        action,
+        uses,
+        objects,
+        exports,
+        ..
+    } = operation;
+    decide_uses(
+        policies, catalog, identity, *action, uses, objects, *exports,
+    )
+}
+
+/// As [`decide`], for whoever has uses and no operation of a dialect: `action` and `exports` as in
+/// [`Operation`], `objects` those whose read tables are wanted beside the uses' own.
+pub fn decide_uses(
+    policies: &Policies,
+    catalog: &Catalog,
+    identity: &Identity,
+    action: Action,
+    uses: &[Use],
+    objects: &[ObjectId],
+    exports: bool,
+) -> Decision {
+    let client = identity
+        .client
+        .as_ref()
+        .and_then(|name| catalog.vocabulary.clients.get(name));
+    let (purpose, refusal) = purpose(identity, client.map_or(&[][..], |c| &c.purposes));
+    let (principals, closure) = policies.principals_of(identity);
+    let region = identity
+        .region
+        .as_ref()
+        .and_then(|r| catalog.vocabulary.regions.iter().find(|known| *known == r))
+        .cloned();
+    let (known, holds) = policies.session(catalog, identity);
+    let scope = client.and_then(|c| c.scope.clone());
+    let mut decision = Decision {
+        policy_version: policies.version.clone(),
+        principals,
+        purpose: purpose.clone(),
+        region: region.clone().unwrap_or_else(|| "cross".into()),
+        scope: scope.clone(),
+        explain: client.is_some_and(|c| c.explain),
+        refusal,
+        verdicts: Vec::with_capacity(uses.len()),
+        tables: HashMap::new(),
+    };
+    if let Some(refusal) = &decision.refusal {
+        // Nothing is looked at, nothing can be read off the order of refusals.
+        decision.verdicts = vec![Verdict::Refuse(refusal.clone()); uses.len()];
+        return decision;
+    }
+    let judge = Judge {
+        policies,
+        catalog,
+        key: Key {
+            principals: closure,
+            object: ObjectId(0),
+            question: Question::Delete,
+            purpose,
+            region,
+            known,
+            holds,
+            scoped: scope.is_some(),
+        },
+        export: exports,
+        describe: action == Action::Describe,
+    };
+    for object in objects
+        .iter()
+        .copied()
+        .chain(uses.iter().map(|u| u.field.object))
+    {
+        decision
+            .tables
+            .entry(object)
+            .or_insert_with(|| judge.read(object));
+    }
+    for one in uses {
+        let verdict = match decision.tables.get(&one.field.object) {
+            Some(table) => judge.judge(one, table),
+            None => Verdict::Refuse(Refusal::new(
+                Reason::Internal,
+                "The request was not decided",
+            )),
+        };
+        decision.verdicts.push(verdict);
+    }
+    decision
+}
+
+/// The purpose decided under, and a refusal if the one asked for is not granted.
+fn purpose(identity: &Identity, granted: &[Arc<str>]) -> (Arc<str>, Option<Refusal>) {
+    let none = || Arc::from("none");
+    match &identity.purpose_asked {
+        None => (granted.first().cloned().unwrap_or_else(none), None),
+        Some(asked) => match granted.iter().find(|g| *g == asked) {
+            Some(purpose) => (purpose.clone(), None),
+            None if granted.is_empty() && &**asked == "none" => (none(), None),
+            None => (
+                none(),
+                Some(Refusal::new(
+                    Reason::PurposeNotGranted,
+                    "The purpose asked for is not granted to this client",
+                )),
+            ),
+        },
+    }
+}
+
+impl Policies {
+    /// What Casbin is asked as: the roles that the files know, and the user's and client's own names only where
+    /// a row names them. Second: their closure over `g`.
+    pub(super) fn principals_of(&self, identity: &Identity) -> (Arc<[Arc<str>]>, Arc<[u16]>) {
+        let mut direct: Vec<usize> = Vec::new();
+        let mut add = |prefix: &str, name: &str| {
+            let whole = format!("{prefix}:{name}");
+            if let Ok(i) = self
+                .principals
+                .binary_search_by(|p| (**p).cmp(whole.as_str()))
+            {
+                direct.push(i);
+            }
+        };
+        for role in &identity.roles {
+            add("role", role);
+        }
+        add("user", &identity.subject);
+        if let Some(client) = &identity.client {
+            add("client", client);
+        }
+        direct.sort_unstable();
+        direct.dedup();
+        let mut closure: Vec<u16> = direct
+            .iter()
+            .flat_map(|i| self.closures[*i].iter().copied())
+            .collect();
+        closure.sort_unstable();
+        closure.dedup();
+        (
+            direct.iter().map(|i| self.principals[*i].clone()).collect(),
+            closure.into(),
+        )
+    }
+
+    /// The session facts that the rules ask for: which are known, and which of those hold.
+    pub(super) fn session(&self, catalog: &Catalog, identity: &Identity) -> (u64, u64) {
+        let (mut known, mut holds) = (0, 0);
+        for (bit, fact) in self.facts.iter().enumerate() {
+            let value = match fact {
+                Fact::Mfa => identity.mfa,
+                // A sign-in in the future (beyond a clock's slack) proves nothing.
+                Fact::Session(s) => identity
+                    .auth_time_s
+                    .map(|t| identity.now_s.saturating_sub(t))
+                    .filter(|age| *age >= -60)
+                    .map(|age| age < i64::from(*s)),
+                Fact::Hours(name) => self.within(catalog, name, identity.now_s),
+                Fact::Network(name) => identity.address.and_then(|address| {
+                    let nets = catalog.vocabulary.networks.get(name)?;
+                    let address = address.to_canonical();
+                    Some(nets.iter().any(|net| net.contains(&address)))
+                }),
+                Fact::Record(..) => None,
+            };
+            if let Some(value) = value {
+                known |= 1 << bit;
+                holds |= u64::from(value) << bit;
+            }
+        }
+        (known, holds)
+    }
+
+    fn within(&self, catalog: &Catalog, name: &str, now_s: i64) -> Option<bool> {
+        let window = catalog.vocabulary.hours.get(name)?;
+        let zone = self.zones.get(name)?;
+        let now = jiff::Timestamp::from_second(now_s)
+            .ok()?
+            .to_zoned(zone.clone());
+        let day = now.weekday().to_monday_one_offset();
+        let second = (u32::try_from(now.hour()).ok()? * 60 + u32::try_from(now.minute()).ok()?)
+            * 60
+            + u32::try_from(now.second()).ok()?;
+        Some(window.days.contains(&day) && (window.from_s..window.to_s).contains(&second))
+    }
+}
+
+/// One caller in one context.
+struct Judge<'a> {
+    policies: &'a Policies,
+    catalog: &'a Catalog,
+    key: Key,
+    export: bool,
+    describe: bool,
+}
+
+impl Judge<'_> {
+    fn table(&self, object: ObjectId, question: Question) -> Arc<Table> {
+        self.policies.table(
+            self.catalog,
+            &Key {
+                object,
+                question,
+                ..self.key.clone()
+            },
+        )
+    }
+
+    fn read(&self, object: ObjectId) -> Arc<Table> {
+        self.table(
+            object,
+            Question::Read {
+                export: self.export,
+                describe: self.describe,
+            },
+        )
+    }
+
+    fn ruling<'t>(table: &'t Table, field: FieldRef) -> Option<&'t FieldRuling> {
+        table.fields.get(field.field as usize)
+    }
+
+    fn judge(&self, one: &Use, table: &Arc<Table>) -> Verdict {
+        let Some(read) = Self::ruling(table, one.field) else {
+            return Verdict::Refuse(self.unknown_field(one));
+        };
+        match one.action {
+            Action::Read | Action::Export | Action::Describe => {
+                if table.nothing_readable() {
+                    return Verdict::Refuse(self.unknown_object(one));
+                }
+                if one.named
+                    && let Some(rule) = denied_everywhere(read)
+                {
+                    return Verdict::Refuse(denied(one).by_rule(rule));
+                }
+                Verdict::Output(read.clone())
+            }
+            Action::Filter
+            | Action::Sort
+            | Action::Group
+            | Action::Aggregate
+            | Action::Search
+            | Action::Key => self.evaluation(one, table, read),
+            Action::Write => self.write(one, table, read),
+            Action::Delete => self.delete(one, table),
+            Action::Reveal => match self.use_of(one.field, Action::Reveal) {
+                Used::Allowed(rules) => Verdict::Permit(rules),
+                Used::Denied(rule) => Verdict::Refuse(denied(one).by_rule(rule)),
+                Used::NoRow => Verdict::Refuse(denied(one)),
+            },
+        }
+    }
+
+    /// The rows' answer for a use, over every record that the request can reach.
+    fn use_of(&self, field: FieldRef, action: Action) -> Used {
+        let table = self.table(field.object, Question::Use(action));
+        match Self::ruling(&table, field) {
+            Some(ruling) => used(ruling),
+            None => Used::NoRow,
+        }
+    }
+
+    fn evaluation(&self, one: &Use, table: &Table, read: &FieldRuling) -> Verdict {
+        if table.nothing_readable() {
+            return Verdict::Refuse(self.unknown_object(one));
+        }
+        if read.is_hidden() {
+            return Verdict::Refuse(self.unknown_field(one));
+        }
+        let own = self.use_of(one.field, one.action);
+        if let Used::Denied(rule) = own {
+            return Verdict::Refuse(denied(one).by_rule(rule));
+        }
+        // To evaluate a computed field is to evaluate what it is computed from.
+        let sources = self.policies.lineage.get(&one.field);
+        let mut sources_allow = true;
+        for source in sources.iter().flat_map(|s| s.iter()) {
+            match self.use_of(*source, one.action) {
+                Used::Denied(rule) => return Verdict::Refuse(denied(one).by_rule(rule)),
+                Used::Allowed(_) => {}
+                Used::NoRow => {
+                    sources_allow &= Self::ruling(&self.read(source.object), *source)
+                        .is_some_and(FieldRuling::is_clear);
+                }
+            }
+        }
+        if read.is_clear() {
+            return Verdict::Permit(read.strictest().rules.clone());
+        }
+        if sources_allow && let Used::Allowed(rules) = own {
+            return Verdict::Permit(rules);
+        }
+        if self.key.scoped && read.by_variant.iter().all(|r| r.treatment.is_token()) {
+            let rules = read.strictest().rules.clone();
+            match one.comparison {
+                Comparison::Equality => return Verdict::PermitTokens(rules),
+                Comparison::Identity => return Verdict::Permit(rules),
+                Comparison::Other => {}
+            }
+        }
+        let how = match one.action {
+            Action::Sort => "sorted in a query call",
+            Action::Group => "grouped in a query call",
+            Action::Aggregate => "aggregated in a query call",
+            Action::Search => "searched in a search call",
+            Action::Key => "used as a key",
+            _ => "filtered in a query call",
+        };
+        let mut refusal = Refusal::new(
+            Reason::TreatedFieldEvaluated,
+            format!("field '{}' can not be {how}", one.written),
+        );
+        // A hidden variant's rule would tell that there is one.
+        if let Some(rule) = read.strictest().rules.first()
+            && !read.by_variant.iter().any(|r| r.treatment.is_hidden())
+        {
+            refusal = refusal.by_rule(rule.clone());
+        }
+        Verdict::Refuse(refusal)
+    }
+
+    fn write(&self, one: &Use, table: &Table, read: &FieldRuling) -> Verdict {
+        match self.use_of(one.field, Action::Write) {
+            Used::Allowed(rules) => {
+                let narrow = rules.iter().all(|id| {
+                    self.policies
+                        .rule(id)
+                        .is_some_and(|r| r.names(self.catalog, one.field))
+                });
+                if read.is_clear() || narrow {
+                    Verdict::Permit(rules)
+                } else {
+                    Verdict::PermitNullOrTokens(rules)
+                }
+            }
+            _ if table.nothing_readable() => Verdict::Refuse(self.unknown_object(one)),
+            _ if read.is_hidden() => Verdict::Refuse(self.unknown_field(one)),
+            Used::Denied(rule) => Verdict::Refuse(denied(one).by_rule(rule)),
+            Used::NoRow => Verdict::Refuse(denied(one)),
+        }
+    }
+
+    fn delete(&self, one: &Use, table: &Table) -> Verdict {
+        let answer = self.table(one.field.object, Question::Delete);
+        match answer.fields.first().map(used) {
+            Some(Used::Allowed(rules)) => Verdict::Permit(rules),
+            _ if table.nothing_readable() => Verdict::Refuse(self.unknown_object(one)),
+            Some(Used::Denied(rule)) => Verdict::Refuse(denied(one).by_rule(rule)),
+            _ => Verdict::Refuse(denied(one)),
+        }
+    }
+
+    fn unknown_field(&self, one: &Use) -> Refusal {
+        Refusal::no_such_column(&one.written, &self.catalog.get(one.field.object).name)
+    }
+
+    fn unknown_object(&self, one: &Use) -> Refusal {
+        Refusal::unsupported_object(&self.catalog.get(one.field.object).name)
+    }
+}
+
+/// What the rows say of a use in every variant together.
+enum Used {
+    Allowed(Arc<[Arc<str>]>),
+    Denied(Arc<str>),
+    NoRow,
+}
+
+fn used(ruling: &FieldRuling) -> Used {
+    let mut rules: Vec<Arc<str>> = Vec::new();
+    let mut all = true;
+    for one in ruling.by_variant.iter() {
+        match one.treatment {
+            Treatment::Deny => {
+                return Used::Denied(one.rules.first().cloned().unwrap_or_else(|| "".into()));
+            }
+            Treatment::Clear => {
+                for rule in one.rules.iter() {
+                    if !rules.contains(rule) {
+                        rules.push(rule.clone());
+                    }
+                }
+            }
+            _ => all = false,
+        }
+    }
+    if all {
+        Used::Allowed(rules.into())
+    } else {
+        Used::NoRow
+    }
+}
+
+/// The deny rule, if every variant is deny.
+fn denied_everywhere(read: &FieldRuling) -> Option<Arc<str>> {
+    read.by_variant
+        .iter()
+        .all(|r| r.treatment == Treatment::Deny)
+        .then(|| read.strictest().rules.first().cloned())
+        .flatten()
+}
+
+fn denied(one: &Use) -> Refusal {
+    let what = match one.action {
+        Action::Delete => "insufficient access rights to delete records of this object".to_owned(),
+        Action::Write => format!(
+            "insufficient access rights to write field '{}'",
+            one.written
+        ),
+        action => format!(
+            "insufficient access rights to {} field '{}'",
+            action.word(),
+            one.written
+        ),
+    };
+    Refusal::new(Reason::Denied, what)
+}

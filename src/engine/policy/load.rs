@@ -1,0 +1,441 @@
+//! The texts of a policy folder → [`Loaded`], or every mistake in them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::casbin::{Engine, MODEL};
+use super::condition::Fact;
+use super::csv::{self, Row};
+use super::roles::{self, Roles};
+use super::rules::{self, Rule};
+use super::yaml::{Kind, Reader};
+use super::{Policies, lint, schema, table, vocabulary};
+use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::engine::catalog::{Catalog, FieldRef};
+
+/// Header comment of `classes/*.csv`.
+const CLASSES_HEADER: &str = "# g2, field, class";
+
+/// The files of a policy folder: path relative to it (with `/`), and content. Order does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// (relative path, bytes).
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+impl Sources {
+    fn get(&self, path: &str) -> Option<&[u8]> {
+        self.files
+            .iter()
+            .find(|(p, _)| p == path)
+            .map(|(_, b)| &**b)
+    }
+
+    /// The files directly in `folder` whose name ends in `.extension`, sorted.
+    fn under<'s>(&'s self, folder: &str, extension: &str) -> Vec<(&'s str, &'s [u8])> {
+        let mut list: Vec<_> = self
+            .files
+            .iter()
+            .filter(|(path, _)| {
+                path.strip_prefix(folder)
+                    .and_then(|p| p.strip_prefix('/'))
+                    .is_some_and(|name| {
+                        !name.contains('/') && !name.starts_with('.') && name.ends_with(extension)
+                    })
+            })
+            .map(|(p, b)| (p.as_str(), &**b))
+            .collect();
+        list.sort_unstable();
+        list
+    }
+}
+
+/// A set that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Schemas, vocabulary, API maps.
+    pub catalog: Catalog,
+    /// What the rules say.
+    pub policies: Policies,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads a policy folder. Pure: the caller has read the files.
+///
+/// # Errors
+/// Every mistake of every file (and the warnings), sorted by place; nothing is usable then.
+pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    let mut catalog = Catalog::default();
+    let mut version = Vec::new();
+
+    check_model(sources, &mut found);
+
+    let mut pending = schema::Pending::default();
+    for (path, bytes) in sources.under("schema", ".json") {
+        let file: Arc<str> = path.into();
+        if let Some(text) = utf8(&file, bytes, &mut found) {
+            schema::read(&file, text, &mut catalog, &mut pending, &mut found);
+            version.push(format!("schema {}", schema::canonical(text)));
+        }
+    }
+    schema::resolve(&mut catalog, &pending, &mut found);
+
+    let mut zones = BTreeMap::new();
+    let mut packs = Vec::new();
+    match sources.get("vocabulary.yaml") {
+        None => found.push(
+            Diagnostic::error("missing-file", None, "vocabulary.yaml is missing")
+                .help("`schema: 1` is the shortest one"),
+        ),
+        Some(bytes) => {
+            let file: Arc<str> = "vocabulary.yaml".into();
+            if let Some(text) = utf8(&file, bytes, &mut found) {
+                let mut reader = Reader::new(&file, text);
+                let read = vocabulary::read(&mut reader, &mut catalog);
+                for pack in &read.packs {
+                    let folder = format!("packs/{}/rules", pack.value);
+                    if sources.under(&folder, ".csv").is_empty() {
+                        reader.error(
+                            "unknown-pack",
+                            pack.referenced,
+                            pack.value.chars().count(),
+                            format!("there is no pack `{}`", pack.value),
+                            Some(format!("its rules would stand in {folder}/*.csv")),
+                        );
+                    }
+                    packs.push(folder);
+                }
+                found.append(&mut reader.found);
+                catalog.vocabulary = read.vocabulary;
+                zones = read.zones;
+                version.push(format!("vocabulary {}", read.canonical));
+            }
+        }
+    }
+
+    let mut rows = Vec::new();
+    for (path, bytes) in sources.under("classes", ".csv") {
+        rows.extend(csv::read(
+            &path.into(),
+            bytes,
+            "g2",
+            CLASSES_HEADER,
+            &mut found,
+        ));
+    }
+    classes(&rows, &mut catalog, &mut found);
+    version.extend(sorted(&rows));
+
+    let mut rows = Vec::new();
+    if let Some(bytes) = sources.get("roles.csv") {
+        rows = csv::read(&"roles.csv".into(), bytes, "g", roles::HEADER, &mut found);
+    }
+    let roles = Roles::read(&rows, &mut found);
+    version.extend(sorted(&rows));
+
+    let mut rules: Vec<Rule> = Vec::new();
+    let mut ids: HashMap<String, Position> = HashMap::new();
+    let mut rule_files = sources.under("rules", ".csv");
+    for folder in &packs {
+        rule_files.extend(sources.under(folder, ".csv"));
+    }
+    for (path, bytes) in rule_files {
+        for row in csv::read(&path.into(), bytes, "p", rules::HEADER, &mut found) {
+            let id = row.cells[rules::ID].text.clone();
+            if let Some(first) = ids.get(&id) {
+                found.push(
+                    row.error(
+                        rules::ID,
+                        "duplicate-id",
+                        format!("the id `{id}` stands here twice"),
+                    )
+                    .help(format!(
+                        "it was first used at {}:{}:{}",
+                        first.file, first.line, first.column
+                    )),
+                );
+            } else {
+                ids.insert(id, row.position(rules::ID));
+            }
+            rules.extend(rules::parse(&row, &catalog, &mut found));
+        }
+    }
+    rules.sort_by(|a, b| (a.effect, &a.id).cmp(&(b.effect, &b.id)));
+    rules.dedup_by(|a, b| a.id == b.id);
+    version.extend(
+        rules
+            .iter()
+            .map(|r| format!("p {}", r.casbin_row().join(","))),
+    );
+
+    for (path, bytes) in sources.under("apis", ".yaml") {
+        let file: Arc<str> = path.into();
+        if let Some(text) = utf8(&file, bytes, &mut found) {
+            api_map(&file, text, &mut catalog, &mut version, &mut found);
+        }
+    }
+
+    lint::treatments(&catalog, &rules, &mut found);
+    lint::ties(&catalog, &rules, &roles, &mut found);
+    lint::unheld(&rules, &roles, &mut found);
+    lint::broad_denies(&rules, &mut found);
+
+    let facts = facts(&rules, &mut found);
+    let mut principals: BTreeSet<Arc<str>> = rules
+        .iter()
+        .filter(|r| &*r.who != "*")
+        .map(|r| r.who.clone())
+        .collect();
+    for (who, held) in &roles.links {
+        principals.insert(who.clone());
+        principals.extend(held.iter().cloned());
+    }
+    let principals: Vec<Arc<str>> = principals.into_iter().collect();
+    if principals.len() > usize::from(u16::MAX) {
+        found.push(Diagnostic::error(
+            "too-many-principals",
+            None,
+            "more than 65535 roles, users and clients are named",
+        ));
+    }
+    let closures = principals
+        .iter()
+        .map(|p| {
+            let mut closure: Vec<u16> = roles
+                .closure(p)
+                .iter()
+                .filter_map(|held| principals.binary_search(held).ok())
+                .map(|i| i as u16)
+                .collect();
+            closure.sort_unstable();
+            closure.into()
+        })
+        .collect();
+
+    if found.iter().all(|d| d.severity != Severity::Error) {
+        // Proves that Casbin takes every row, and that its model still means what it meant.
+        let links =
+            catalog.objects.iter().enumerate().flat_map(|(o, _)| {
+                table::links(&catalog, crate::engine::catalog::ObjectId(o as u32))
+            });
+        if let Err(why) = Engine::build(&rules, principals.iter().map(ToString::to_string), links) {
+            found.push(Diagnostic::error(
+                "casbin",
+                None,
+                format!("the policy engine does not take the rules: {why}"),
+            ));
+        }
+    }
+    found.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
+    if found.iter().any(|d| d.severity == Severity::Error) {
+        return Err(found);
+    }
+    let rule_by_id = rules
+        .iter()
+        .enumerate()
+        .map(|(i, r)| (r.id.clone(), i))
+        .collect();
+    let lineage = super::lineage(&catalog);
+    Ok(Loaded {
+        policies: Policies {
+            version: digest(&version),
+            rules,
+            rule_by_id,
+            principals,
+            closures,
+            facts,
+            zones,
+            lineage,
+            cache: table::Cache::default(),
+        },
+        catalog,
+        warnings: found,
+    })
+}
+
+fn utf8<'b>(file: &Arc<str>, bytes: &'b [u8], found: &mut Vec<Diagnostic>) -> Option<&'b str> {
+    let place = |line| {
+        Some(Position {
+            file: file.clone(),
+            line,
+            column: u32::from(line == 1),
+        })
+    };
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        found.push(
+            Diagnostic::error(
+                "byte-order-mark",
+                place(1),
+                "the file begins with a byte order mark",
+            )
+            .help("save it as UTF-8 without BOM"),
+        );
+        return None;
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(_) => {
+            found.push(
+                Diagnostic::error("not-utf8", place(0), "the file is not UTF-8")
+                    .help("save it as UTF-8"),
+            );
+            None
+        }
+    }
+}
+
+/// `model.conf` is for people and for stock Casbin tools; the built-in text decides. A file that says something
+/// else would deceive its reader.
+fn check_model(sources: &Sources, found: &mut Vec<Diagnostic>) {
+    let Some(bytes) = sources.get("model.conf") else {
+        return;
+    };
+    let essence = |text: &str| -> String {
+        text.lines()
+            .filter(|l| !l.trim_start().starts_with('#'))
+            .flat_map(str::chars)
+            .filter(|c| !c.is_whitespace())
+            .collect()
+    };
+    let text = String::from_utf8_lossy(bytes);
+    if essence(&text) == essence(MODEL) {
+        return;
+    }
+    let lines = |text: &str| -> Vec<(u32, String, String)> {
+        text.lines()
+            .enumerate()
+            .map(|(i, l)| (i as u32 + 1, essence(l), l.to_owned()))
+            .filter(|(_, e, _)| !e.is_empty())
+            .collect()
+    };
+    let (theirs, ours) = (lines(&text), lines(MODEL));
+    let differs = theirs
+        .iter()
+        .enumerate()
+        .find(|(i, l)| ours.get(*i).is_none_or(|o| o.1 != l.1))
+        .map(|(_, l)| l.clone());
+    let (line, source) = differs.map_or((0, String::new()), |(n, _, l)| (n, l));
+    found.push(
+        Diagnostic::warning(
+            "model-edited",
+            Some(Position {
+                file: "model.conf".into(),
+                line,
+                column: u32::from(line > 0),
+            }),
+            "model.conf was edited, and the edit has no effect: the built-in model decides",
+        )
+        .underline(source.clone(), source.chars().count() as u32)
+        .help("restore the shipped file"),
+    );
+}
+
+/// `g2` rows: the class of each field.
+fn classes(rows: &[Row], catalog: &mut Catalog, found: &mut Vec<Diagnostic>) {
+    let mut first: HashMap<FieldRef, &Row> = HashMap::new();
+    for row in rows {
+        let field = rules::field_of(catalog, row, 1).map_err(|e| found.push(e));
+        let name = &row.cells[2].text;
+        let class = match name.strip_prefix("class:") {
+            None => {
+                let e = row.error(2, "unknown-class", format!("`{name}` is not a class"));
+                found.push(e.help(format!("write `class:{name}`")));
+                None
+            }
+            Some(class) => {
+                let known = rules::class_of(catalog, class);
+                if known.is_none() {
+                    let mut e = row.error(2, "unknown-class", format!("unknown class `{class}`"));
+                    e.help = rules::suggest_class(catalog, class);
+                    found.push(e);
+                }
+                known
+            }
+        };
+        let Ok(field) = field else { continue };
+        if let Some(other) = first.get(&field) {
+            found.push(
+                row.error(
+                    1,
+                    "field-in-two-classes",
+                    format!("`{}` already has a class", catalog.field_name(field)),
+                )
+                .help(format!("at {}:{}", other.file, other.line)),
+            );
+            continue;
+        }
+        first.insert(field, row);
+        if let Some(class) = class {
+            catalog.objects[field.object.0 as usize].fields[field.field as usize].class = class;
+        }
+    }
+}
+
+/// One `apis/*.yaml`. Its content is read by the dialect; here it counts for the version only.
+fn api_map(
+    file: &Arc<str>,
+    text: &str,
+    _catalog: &mut Catalog,
+    version: &mut Vec<String>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let mut reader = Reader::new(file, text);
+    if let Some(root) = reader.parse() {
+        let mut canonical = String::new();
+        super::yaml::canonical(&root, &mut canonical);
+        version.push(format!("api {file} {canonical}"));
+        if !matches!(root.value, Kind::Map(_)) {
+            reader.wrong(&root, "the file", "a map");
+        }
+    }
+    found.append(&mut reader.found);
+}
+
+/// The session facts that rules ask for, in bit order.
+fn facts(rules: &[Rule], found: &mut Vec<Diagnostic>) -> Vec<Fact> {
+    let mut facts: BTreeSet<Fact> = BTreeSet::new();
+    for rule in rules {
+        for term in &rule.when {
+            if !matches!(term.fact, Fact::Record(..)) {
+                facts.insert(term.fact.clone());
+                if facts.len() == 65 {
+                    found.push(rule.row.error(
+                        rules::WHEN,
+                        "too-many-conditions",
+                        "the rules name more than 64 different session conditions",
+                    ));
+                }
+            }
+        }
+    }
+    facts.into_iter().take(64).collect()
+}
+
+fn sorted(rows: &[Row]) -> Vec<String> {
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|r| {
+            r.cells
+                .iter()
+                .map(|c| c.text.as_str())
+                .collect::<Vec<_>>()
+                .join(",")
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// The first 12 hex digits of SHA-256.
+fn digest(parts: &[String]) -> Arc<str> {
+    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut hex = data_encoding::HEXLOWER.encode(context.finish().as_ref());
+    hex.truncate(12);
+    hex.into()
+}

@@ -1,0 +1,5 @@
+//! One small set of files, and what it means.
+
+mod fixture;
+mod mistakes;
+mod semantics;
