@@ -1,5 +1,7 @@
 //! Salesforce's REST API.
 
+pub mod soql;
+
 use crate::engine::catalog::Catalog;
 use crate::engine::identity::Identity;
 use crate::engine::refusal::{Reason, Refusal};
