@@ -243,6 +243,7 @@ pub(in super::super) fn is_word_literal(word: &str) -> bool {
         })
         || is_date(word)
         || is_date_time(word)
+        || is_time(word)
         || is_date_literal(word)
 }
 
@@ -282,6 +283,17 @@ fn looks_like(text: &str, pattern: &str) -> bool {
 
 fn is_date(word: &str) -> bool {
     looks_like(word, "0000-00-00")
+}
+
+fn is_time(word: &str) -> bool {
+    let Some((clock, fraction)) = word.split_at_checked(8) else {
+        return false;
+    };
+    let fraction = fraction
+        .strip_suffix(['Z', 'z'])
+        .map(|f| f.strip_prefix('.').unwrap_or(f));
+    looks_like(clock, "00:00:00")
+        && fraction.is_some_and(|f| f.len() <= 9 && f.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_date_time(word: &str) -> bool {

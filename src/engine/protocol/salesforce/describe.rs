@@ -1,0 +1,1 @@
+//! Shapes of the answers that show the schema.

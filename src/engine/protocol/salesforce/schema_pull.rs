@@ -1,0 +1,1 @@
+//! Describe answers → the schema file.
