@@ -1,8 +1,8 @@
 //! Cursors: the upstream's locator and everything needed to understand its page anew, sealed for one caller.
 //!
 //! A cursor is one URL path segment. It expires [`LIFETIME_S`] after the page that showed it. Where it would be longer
-//! than [`CURSOR_BYTES_MAX`] the link leads to [`TOO_LONG`] instead, which is always refused with a clear text: further
-//! pages are never hidden in silence.
+//! than [`CURSOR_BYTES_MAX`], or the upstream's link is not understood, the link leads to [`NO_CURSOR`] instead, which is
+//! always refused with a clear text: further pages are never hidden in silence.
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
@@ -22,8 +22,10 @@ use super::soql::QUERY_BYTES_MAX;
 pub const CURSOR_BYTES_MAX: usize = 6 * 1024;
 /// How long a cursor lives, in seconds. Salesforce keeps its own for two days.
 pub const LIFETIME_S: i64 = 24 * 60 * 60;
-/// The segment of a page whose cursor would be too long.
-pub const TOO_LONG: &str = "cursor-too-long";
+/// How far the clocks of two replicas may differ, in seconds.
+const CLOCK_SKEW_S: i64 = 60;
+/// The segment of a page that no cursor can lead to.
+pub const NO_CURSOR: &str = "no-cursor";
 /// Longest upstream locator, in bytes.
 const LOCATOR_BYTES_MAX: usize = 200;
 
@@ -105,10 +107,10 @@ impl Cursor {
         api: &str,
         caller: &Identity,
     ) -> Result<Self, Refusal> {
-        if segment == TOO_LONG {
+        if segment == NO_CURSOR {
             return Err(Refusal::new(
                 Reason::InvalidCursor,
-                "invalid query locator: the query is too long for further pages, ask with LIMIT or fewer literals",
+                "invalid query locator: this page has no cursor, because its query is too long or the upstream's link unusual",
             ));
         }
         if segment.len() > CURSOR_BYTES_MAX {
@@ -121,7 +123,7 @@ impl Cursor {
             .take(bound)
             .read_to_end(&mut plain)
             .map_err(|_| invalid())?;
-        let cursor: Self = serde_json::from_slice(&plain).map_err(|_| invalid())?;
+        let mut cursor: Self = serde_json::from_slice(&plain).map_err(|_| invalid())?;
         let age_s = caller.now_s.saturating_sub(cursor.issued_s);
         let own = cursor.format == 1
             && &*cursor.api == api
@@ -129,9 +131,14 @@ impl Cursor {
             && cursor.client == caller.client
             && cursor.roles == roles(caller)
             && cursor.purpose == caller.purpose_asked
-            && (0..=LIFETIME_S).contains(&age_s)
+            && (-CLOCK_SKEW_S..=LIFETIME_S).contains(&age_s)
             && is_locator(&cursor.locator);
-        if own { Ok(cursor) } else { Err(invalid()) }
+        if !own {
+            return Err(invalid());
+        }
+        // The page after this one is shown now.
+        cursor.issued_s = caller.now_s;
+        Ok(cursor)
     }
 
     /// Seals it; `None` when it would be too long.
@@ -154,8 +161,13 @@ fn is_locator(text: &str) -> bool {
 
 /// Turns the upstream's `nextRecordsUrl` into one that leads back here. Pure and deterministic.
 pub struct NextPage {
-    pub(super) cursor: Cursor,
+    pub(super) page: Page,
     pub(super) sealer: Arc<Sealer>,
+}
+
+/// What a further page is sealed from.
+pub(super) struct Page {
+    pub(super) cursor: Cursor,
     pub(super) upstream_origin: Arc<str>,
 }
 
@@ -166,31 +178,144 @@ impl std::fmt::Debug for NextPage {
 }
 
 impl NextPage {
-    /// `/services/data/vNN.0/query/<cursor>` for the upstream's link; `None` if that is not a link to a page.
+    /// `/services/data/vNN.0/query/<cursor>` for the upstream's link; never `None`: a link that can not be sealed leads to
+    /// [`NO_CURSOR`].
     pub fn link(&self, upstream: &str) -> Option<String> {
-        self.link_with(upstream, &|plain| self.sealer.seal(plain))
+        Some(self.page.link(upstream, &|plain| self.sealer.seal(plain)))
+    }
+}
+
+impl Page {
+    fn link(&self, upstream: &str, seal: &dyn Fn(&[u8]) -> String) -> String {
+        let segment = self.locator(upstream).and_then(|locator| {
+            let mut cursor = self.cursor.clone();
+            cursor.locator = locator.to_owned();
+            cursor.seal(seal)
+        });
+        format!(
+            "/services/data/v{}.0/{}/{}",
+            self.cursor.version,
+            if self.cursor.all { "queryAll" } else { "query" },
+            segment.as_deref().unwrap_or(NO_CURSOR)
+        )
     }
 
-    fn link_with(&self, upstream: &str, seal: &dyn Fn(&[u8]) -> String) -> Option<String> {
+    /// The locator in the upstream's `nextRecordsUrl`.
+    fn locator<'u>(&self, upstream: &'u str) -> Option<&'u str> {
         let path = upstream
             .strip_prefix(&*self.upstream_origin)
             .unwrap_or(upstream);
-        let rest = path.strip_prefix("/services/data/v")?;
-        let (_, rest) = rest.split_once('/')?;
+        let (_, rest) = path.strip_prefix("/services/data/v")?.split_once('/')?;
         let locator = rest
             .strip_prefix("query/")
             .or_else(|| rest.strip_prefix("queryAll/"))?;
-        if !is_locator(locator) {
-            return None;
+        is_locator(locator).then_some(locator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+
+    use super::super::tests::{api, caller};
+    use super::*;
+
+    /// Not secret, but whole: what it did not make it does not open.
+    fn seal(plain: &[u8]) -> String {
+        format!("s{}", BASE64URL_NOPAD.encode(plain))
+    }
+
+    fn unseal(text: &str) -> Option<Vec<u8>> {
+        BASE64URL_NOPAD
+            .decode(text.strip_prefix('s')?.as_bytes())
+            .ok()
+    }
+
+    /// The link that a query's page gives for the upstream's link.
+    fn link(soql: &str, upstream: &str) -> String {
+        let mut cursor = Cursor::new(&api().name, 61, true, soql, &caller("ana"));
+        cursor.child = Some(3);
+        let origin = "https://acme.my.salesforce.com";
+        // What NextPage does, without a key ring.
+        let page = Page {
+            cursor,
+            upstream_origin: origin.into(),
+        };
+        page.link(upstream, &seal)
+    }
+
+    fn open(segment: &str, caller: &Identity) -> Result<Cursor, Refusal> {
+        Cursor::open(segment, &unseal, "salesforce", caller)
+    }
+
+    #[test]
+    fn a_cursor_returns_to_its_caller_alone() {
+        let soql = "SELECT Id FROM Contact WHERE Email = 'tk1.a.b'";
+        for upstream in [
+            "/services/data/v61.0/query/01gD0000002HU6K-2000",
+            "https://acme.my.salesforce.com/services/data/v61.0/queryAll/01gD0000002HU6K-2000",
+        ] {
+            let link = link(soql, upstream);
+            let segment = link.strip_prefix("/services/data/v61.0/queryAll/").unwrap();
+            let cursor = open(segment, &caller("ana")).unwrap();
+            assert_eq!(cursor.locator, "01gD0000002HU6K-2000");
+            assert_eq!(
+                (&*cursor.soql, cursor.child, cursor.all),
+                (soql, Some(3), true)
+            );
+
+            let mut same = caller("ana");
+            same.roles.reverse();
+            same.now_s += LIFETIME_S;
+            assert!(open(segment, &same).is_ok());
+            let others: [fn(&mut Identity); 6] = [
+                |c| c.subject = "bob".into(),
+                |c| c.client = None,
+                |c| c.roles.truncate(1),
+                |c| c.purpose_asked = Some("support".into()),
+                |c| c.now_s += LIFETIME_S + 1,
+                |c| c.now_s -= CLOCK_SKEW_S + 1,
+            ];
+            for change in others {
+                let mut other = caller("ana");
+                change(&mut other);
+                assert_eq!(open(segment, &other).unwrap_err(), invalid());
+            }
+            let elsewhere = Cursor::open(segment, &unseal, "other", &caller("ana"));
+            assert_eq!(elsewhere.unwrap_err(), invalid());
         }
-        let mut cursor = self.cursor.clone();
-        cursor.locator = locator.to_owned();
-        let segment = cursor.seal(seal);
-        let endpoint = if cursor.all { "queryAll" } else { "query" };
-        Some(format!(
-            "/services/data/v{}.0/{endpoint}/{}",
-            cursor.version,
-            segment.as_deref().unwrap_or(TOO_LONG)
-        ))
+    }
+
+    #[test]
+    fn pages_are_never_hidden() {
+        let ids: Vec<String> = (0u32..2000)
+            .map(|i| format!("'{:x}'", u64::from(i).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+            .collect();
+        let long = format!("SELECT Id FROM Contact WHERE Id IN ({})", ids.join(","));
+        let good = "/services/data/v61.0/query/01gD0000002HU6K-2000";
+        for (soql, upstream) in [
+            (long.as_str(), good),
+            ("SELECT Id FROM Contact", "/elsewhere"),
+            (
+                "SELECT Id FROM Contact",
+                "https://evil.test/services/data/v61.0/query/01g-1",
+            ),
+            (
+                "SELECT Id FROM Contact",
+                "/services/data/v61.0/query/../limits",
+            ),
+        ] {
+            let link = link(soql, upstream);
+            assert_eq!(link, format!("/services/data/v61.0/queryAll/{NO_CURSOR}"));
+            let refusal = open(NO_CURSOR, &caller("ana")).unwrap_err();
+            assert_eq!(refusal.reason, Reason::InvalidCursor);
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_cursor() {
+        for text in ["", "01gD0000002HU6K-2000", "sAAAA", "s"] {
+            assert_eq!(open(text, &caller("ana")).unwrap_err(), invalid());
+        }
     }
 }

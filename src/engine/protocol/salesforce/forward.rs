@@ -10,7 +10,7 @@ use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
-use super::cursor::{Cursor, NextPage};
+use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
 use super::resolve::{Binding, Scope, malformed, paths_of};
 use super::soql::ast::{
@@ -118,9 +118,11 @@ impl Forward {
             Link::Origin => return None,
         }
         Some(NextPage {
-            cursor,
+            page: Page {
+                cursor,
+                upstream_origin: self.upstream_origin.clone(),
+            },
             sealer,
-            upstream_origin: self.upstream_origin.clone(),
         })
     }
 

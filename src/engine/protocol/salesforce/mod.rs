@@ -20,7 +20,7 @@ use crate::engine::identity::Identity;
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
-pub use cursor::{CURSOR_BYTES_MAX, LIFETIME_S as CURSOR_LIFETIME_S, NextPage, TOO_LONG};
+pub use cursor::{CURSOR_BYTES_MAX, LIFETIME_S as CURSOR_LIFETIME_S, NO_CURSOR, NextPage};
 pub use forward::Forward;
 
 use cursor::Cursor;
@@ -215,8 +215,9 @@ impl Request<'_> {
         let object = self.object(written)?;
         let name = &self.catalog.get(object).name;
         let path = format!("/v{version}.0/sobjects/{name}/describe");
+        let objects = describe::described_objects(self.catalog, object);
         let mut operation = self.fixed("describe", path, Shape::Describe(object));
-        operation.objects.push(object);
+        operation.objects = objects;
         Ok(operation)
     }
 

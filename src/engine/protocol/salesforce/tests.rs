@@ -146,7 +146,7 @@ pub(super) fn catalog() -> Catalog {
     catalog
 }
 
-fn api() -> Api {
+pub(super) fn api() -> Api {
     Api {
         name: "salesforce".into(),
         dialect: Dialect::Salesforce,
@@ -156,7 +156,7 @@ fn api() -> Api {
     }
 }
 
-fn caller(subject: &str) -> Identity {
+pub(super) fn caller(subject: &str) -> Identity {
     Identity {
         subject: subject.into(),
         client: Some("tableau".into()),
