@@ -57,6 +57,19 @@ pub fn understand(
     understand_with(api, head, body, catalog, caller, &|text| sealer.open(text))
 }
 
+/// The uses of one SOQL query, without a request around it: for policy tools, tests and benches.
+///
+/// # Errors
+/// As [`understand`] of a `query` request.
+pub fn trace(catalog: &Catalog, api: &str, soql: &str) -> Result<Vec<Use>, Refusal> {
+    read(catalog, api, soql).map(|resolved| resolved.uses)
+}
+
+fn read(catalog: &Catalog, api: &str, soql: &str) -> Result<resolve::Resolved, Refusal> {
+    let query = soql::parse(soql).map_err(|e| resolve::malformed(e.to_string()))?;
+    resolve::resolve(catalog, api, query)
+}
+
 /// [`understand`] with the way to open a sealed text.
 fn understand_with(
     api: &Api,
@@ -156,8 +169,7 @@ impl Request<'_> {
     }
 
     fn resolve(&self, soql: &str) -> Result<resolve::Resolved, Refusal> {
-        let query = soql::parse(soql).map_err(|e| resolve::malformed(e.to_string()))?;
-        resolve::resolve(self.catalog, &self.api.name, query)
+        read(self.catalog, &self.api.name, soql)
     }
 
     fn query(mut self, cursor: Cursor, soql: &str) -> Result<Operation, Refusal> {
