@@ -210,6 +210,8 @@ pub enum Shape {
 pub enum Link {
     /// The next page of this operation: sealed for this caller.
     NextPage,
+    /// The next page of the child query with this number (see [`salesforce::Forward::cursor`]): sealed for this caller.
+    ChildPage(u16),
     /// An absolute URL of the upstream: rewritten to the public origin; of any other origin: removed.
     Origin,
 }
@@ -260,6 +262,16 @@ pub enum Forward {
     Salesforce(Box<salesforce::Forward>),
     /// See [`map::Forward`].
     Map(Box<map::Forward>),
+}
+
+impl Forward {
+    /// How the caller spelt an object that the request names, for texts about hidden objects.
+    pub fn written_object(&self, object: ObjectId) -> Option<&Arc<str>> {
+        match self {
+            Self::Salesforce(forward) => forward.written_object(object),
+            Self::Map(_) => None,
+        }
+    }
 }
 
 /// What the plan tells a dialect when it asks for the upstream request.

@@ -1,0 +1,321 @@
+//! Cursors: the upstream's locator and everything needed to understand its page anew, sealed for one caller.
+//!
+//! A cursor is one URL path segment. It expires [`LIFETIME_S`] after the page that showed it. Where it would be longer
+//! than [`CURSOR_BYTES_MAX`], or the upstream's link is not understood, the link leads to [`NO_CURSOR`] instead, which is
+//! always refused with a clear text: further pages are never hidden in silence.
+
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::identity::Identity;
+use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::token::Sealer;
+
+use super::soql::QUERY_BYTES_MAX;
+
+/// Longest cursor, in bytes.
+pub const CURSOR_BYTES_MAX: usize = 6 * 1024;
+/// How long a cursor lives, in seconds. Salesforce keeps its own for two days.
+pub const LIFETIME_S: i64 = 24 * 60 * 60;
+/// How far the clocks of two replicas may differ, in seconds.
+const CLOCK_SKEW_S: i64 = 60;
+/// The segment of a page that no cursor can lead to.
+pub const NO_CURSOR: &str = "no-cursor";
+/// Longest upstream locator, in bytes.
+const LOCATOR_BYTES_MAX: usize = 200;
+
+/// What a cursor holds.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Cursor {
+    /// Format of this structure.
+    format: u8,
+    api: Arc<str>,
+    /// API version (major).
+    pub(super) version: u16,
+    /// `queryAll` rather than `query`.
+    pub(super) all: bool,
+    /// As the caller wrote it.
+    pub(super) soql: Arc<str>,
+    /// The child query whose page it is.
+    pub(super) child: Option<u16>,
+    /// The upstream's own locator.
+    pub(super) locator: String,
+    subject: Arc<str>,
+    client: Option<Arc<str>>,
+    /// Sorted.
+    roles: Vec<Arc<str>>,
+    purpose: Option<Arc<str>>,
+    issued_s: i64,
+}
+
+impl std::fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cursor")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+fn roles(caller: &Identity) -> Vec<Arc<str>> {
+    let mut roles = caller.roles.clone();
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+pub(super) fn invalid() -> Refusal {
+    Refusal::new(Reason::InvalidCursor, "invalid query locator")
+}
+
+impl Cursor {
+    /// A cursor of `caller` that points nowhere yet.
+    pub(super) fn new(
+        api: &Arc<str>,
+        version: u16,
+        all: bool,
+        soql: &str,
+        caller: &Identity,
+    ) -> Self {
+        Self {
+            format: 1,
+            api: api.clone(),
+            version,
+            all,
+            soql: soql.into(),
+            child: None,
+            locator: String::new(),
+            subject: caller.subject.clone(),
+            client: caller.client.clone(),
+            roles: roles(caller),
+            purpose: caller.purpose_asked.clone(),
+            issued_s: caller.now_s,
+        }
+    }
+
+    /// Opens `segment` for `caller`.
+    ///
+    /// # Errors
+    /// One answer for unknown, expired, of another API or caller.
+    pub(super) fn open(
+        segment: &str,
+        open: &dyn Fn(&str) -> Option<Vec<u8>>,
+        api: &str,
+        caller: &Identity,
+    ) -> Result<Self, Refusal> {
+        if segment == NO_CURSOR {
+            return Err(Refusal::new(
+                Reason::InvalidCursor,
+                "invalid query locator: this page has no cursor, because its query is too long or the upstream's link unusual",
+            ));
+        }
+        if segment.len() > CURSOR_BYTES_MAX {
+            return Err(invalid());
+        }
+        let packed = open(segment).ok_or_else(invalid)?;
+        let mut plain = Vec::new();
+        let bound = 2 * QUERY_BYTES_MAX as u64 + (64 << 10);
+        DeflateDecoder::new(&*packed)
+            .take(bound)
+            .read_to_end(&mut plain)
+            .map_err(|_| invalid())?;
+        let mut cursor: Self = serde_json::from_slice(&plain).map_err(|_| invalid())?;
+        let age_s = caller.now_s.saturating_sub(cursor.issued_s);
+        let own = cursor.format == 1
+            && &*cursor.api == api
+            && cursor.subject == caller.subject
+            && cursor.client == caller.client
+            && cursor.roles == roles(caller)
+            && cursor.purpose == caller.purpose_asked
+            && (-CLOCK_SKEW_S..=LIFETIME_S).contains(&age_s)
+            && is_locator(&cursor.locator);
+        if !own {
+            return Err(invalid());
+        }
+        // The page after this one is shown now.
+        cursor.issued_s = caller.now_s;
+        Ok(cursor)
+    }
+
+    /// Seals it; `None` when it would be too long.
+    fn seal(&self, seal: &dyn Fn(&[u8]) -> String) -> Option<String> {
+        let plain = serde_json::to_vec(self).ok()?;
+        let mut packer = DeflateEncoder::new(Vec::new(), Compression::best());
+        packer.write_all(&plain).ok()?;
+        let text = seal(&packer.finish().ok()?);
+        (text.len() <= CURSOR_BYTES_MAX).then_some(text)
+    }
+}
+
+/// Whether `text` may be a locator of Salesforce (`01g…-2000`).
+fn is_locator(text: &str) -> bool {
+    (1..=LOCATOR_BYTES_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+/// Turns the upstream's `nextRecordsUrl` into one that leads back here. Pure and deterministic.
+pub struct NextPage {
+    pub(super) page: Page,
+    pub(super) sealer: Arc<Sealer>,
+}
+
+/// What a further page is sealed from.
+pub(super) struct Page {
+    pub(super) cursor: Cursor,
+    pub(super) upstream_origin: Arc<str>,
+}
+
+impl std::fmt::Debug for NextPage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NextPage").finish_non_exhaustive()
+    }
+}
+
+impl NextPage {
+    /// `/services/data/vNN.0/query/<cursor>` for the upstream's link; never `None`: a link that can not be sealed leads to
+    /// [`NO_CURSOR`].
+    pub fn link(&self, upstream: &str) -> Option<String> {
+        Some(self.page.link(upstream, &|plain| self.sealer.seal(plain)))
+    }
+}
+
+impl Page {
+    fn link(&self, upstream: &str, seal: &dyn Fn(&[u8]) -> String) -> String {
+        let segment = self.locator(upstream).and_then(|locator| {
+            let mut cursor = self.cursor.clone();
+            cursor.locator = locator.to_owned();
+            cursor.seal(seal)
+        });
+        format!(
+            "/services/data/v{}.0/{}/{}",
+            self.cursor.version,
+            if self.cursor.all { "queryAll" } else { "query" },
+            segment.as_deref().unwrap_or(NO_CURSOR)
+        )
+    }
+
+    /// The locator in the upstream's `nextRecordsUrl`.
+    fn locator<'u>(&self, upstream: &'u str) -> Option<&'u str> {
+        let path = upstream
+            .strip_prefix(&*self.upstream_origin)
+            .unwrap_or(upstream);
+        let (_, rest) = path.strip_prefix("/services/data/v")?.split_once('/')?;
+        let locator = rest
+            .strip_prefix("query/")
+            .or_else(|| rest.strip_prefix("queryAll/"))?;
+        is_locator(locator).then_some(locator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+
+    use super::super::tests::{api, caller};
+    use super::*;
+
+    /// Not secret, but whole: what it did not make it does not open.
+    fn seal(plain: &[u8]) -> String {
+        format!("s{}", BASE64URL_NOPAD.encode(plain))
+    }
+
+    fn unseal(text: &str) -> Option<Vec<u8>> {
+        BASE64URL_NOPAD
+            .decode(text.strip_prefix('s')?.as_bytes())
+            .ok()
+    }
+
+    /// The link that a query's page gives for the upstream's link.
+    fn link(soql: &str, upstream: &str) -> String {
+        let mut cursor = Cursor::new(&api().name, 61, true, soql, &caller("ana"));
+        cursor.child = Some(3);
+        let origin = "https://acme.my.salesforce.com";
+        // What NextPage does, without a key ring.
+        let page = Page {
+            cursor,
+            upstream_origin: origin.into(),
+        };
+        page.link(upstream, &seal)
+    }
+
+    fn open(segment: &str, caller: &Identity) -> Result<Cursor, Refusal> {
+        Cursor::open(segment, &unseal, "salesforce", caller)
+    }
+
+    #[test]
+    fn a_cursor_returns_to_its_caller_alone() {
+        let soql = "SELECT Id FROM Contact WHERE Email = 'tk1.a.b'";
+        for upstream in [
+            "/services/data/v61.0/query/01gD0000002HU6K-2000",
+            "https://acme.my.salesforce.com/services/data/v61.0/queryAll/01gD0000002HU6K-2000",
+        ] {
+            let link = link(soql, upstream);
+            let segment = link.strip_prefix("/services/data/v61.0/queryAll/").unwrap();
+            let cursor = open(segment, &caller("ana")).unwrap();
+            assert_eq!(cursor.locator, "01gD0000002HU6K-2000");
+            assert_eq!(
+                (&*cursor.soql, cursor.child, cursor.all),
+                (soql, Some(3), true)
+            );
+
+            let mut same = caller("ana");
+            same.roles.reverse();
+            same.now_s += LIFETIME_S;
+            assert!(open(segment, &same).is_ok());
+            let others: [fn(&mut Identity); 6] = [
+                |c| c.subject = "bob".into(),
+                |c| c.client = None,
+                |c| c.roles.truncate(1),
+                |c| c.purpose_asked = Some("support".into()),
+                |c| c.now_s += LIFETIME_S + 1,
+                |c| c.now_s -= CLOCK_SKEW_S + 1,
+            ];
+            for change in others {
+                let mut other = caller("ana");
+                change(&mut other);
+                assert_eq!(open(segment, &other).unwrap_err(), invalid());
+            }
+            let elsewhere = Cursor::open(segment, &unseal, "other", &caller("ana"));
+            assert_eq!(elsewhere.unwrap_err(), invalid());
+        }
+    }
+
+    #[test]
+    fn pages_are_never_hidden() {
+        let ids: Vec<String> = (0u32..2000)
+            .map(|i| format!("'{:x}'", u64::from(i).wrapping_mul(0x9E37_79B9_7F4A_7C15)))
+            .collect();
+        let long = format!("SELECT Id FROM Contact WHERE Id IN ({})", ids.join(","));
+        let good = "/services/data/v61.0/query/01gD0000002HU6K-2000";
+        for (soql, upstream) in [
+            (long.as_str(), good),
+            ("SELECT Id FROM Contact", "/elsewhere"),
+            (
+                "SELECT Id FROM Contact",
+                "https://evil.test/services/data/v61.0/query/01g-1",
+            ),
+            (
+                "SELECT Id FROM Contact",
+                "/services/data/v61.0/query/../limits",
+            ),
+        ] {
+            let link = link(soql, upstream);
+            assert_eq!(link, format!("/services/data/v61.0/queryAll/{NO_CURSOR}"));
+            let refusal = open(NO_CURSOR, &caller("ana")).unwrap_err();
+            assert_eq!(refusal.reason, Reason::InvalidCursor);
+        }
+    }
+
+    #[test]
+    fn garbage_is_no_cursor() {
+        for text in ["", "01gD0000002HU6K-2000", "sAAAA", "s"] {
+            assert_eq!(open(text, &caller("ana")).unwrap_err(), invalid());
+        }
+    }
+}

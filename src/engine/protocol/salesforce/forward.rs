@@ -1,0 +1,442 @@
+//! A decided Salesforce request, printed for the upstream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
+use crate::engine::catalog::{FieldRef, FieldType, ObjectId};
+use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
+use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::token::Sealer;
+
+use super::cursor::{Cursor, NextPage, Page};
+use super::is_record_id;
+use super::resolve::{Binding, Scope, malformed, paths_of};
+use super::soql::ast::{
+    Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
+    Query, Slot, Span, Value,
+};
+use super::soql::is_word_literal;
+
+/// How a Salesforce request goes upstream.
+#[derive(Debug)]
+pub struct Forward {
+    pub(super) target: Target,
+    pub(super) version: u16,
+    pub(super) headers: HeaderMap,
+    /// Objects that the request names, as written.
+    pub(super) written: Vec<(ObjectId, Arc<str>)>,
+    /// What further pages are sealed from.
+    pub(super) pages: Option<Cursor>,
+    pub(super) upstream_origin: Arc<str>,
+}
+
+/// What is asked of the upstream.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// A path after `/services/data`, as it is.
+    Fixed(String),
+    /// A query.
+    Query {
+        all: bool,
+        query: Box<Query>,
+        bindings: Vec<Binding>,
+        scopes: Vec<Scope>,
+    },
+    /// A page of an earlier query.
+    Page { all: bool, locator: String },
+    /// One record.
+    Row {
+        object: Arc<str>,
+        /// The use that looks the record up.
+        key: usize,
+        id: String,
+        /// The fields named, with their uses; `None` = all.
+        fields: Option<Vec<(Arc<str>, usize, FieldRef)>>,
+        conditions: Vec<(FieldRef, Arc<str>)>,
+    },
+}
+
+impl Forward {
+    /// The upstream request.
+    ///
+    /// # Errors
+    /// A literal that does not fit its place, or a record id that is none.
+    pub fn print(&self, resolved: &Resolved<'_>) -> Result<UpstreamRequest, Refusal> {
+        let base = format!("/services/data/v{}.0", self.version);
+        let path_and_query = match &self.target {
+            Target::Fixed(path) => format!("/services/data{path}"),
+            Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
+            Target::Query {
+                all,
+                query,
+                bindings,
+                scopes,
+            } => {
+                let mut query = query.clone();
+                let printer = Printer {
+                    bindings,
+                    scopes,
+                    resolved,
+                };
+                printer.rewrite(&mut query, true)?;
+                let mut path = format!("{base}/{}?q=", endpoint(*all));
+                percent_encode(&query.to_string(), &mut path);
+                path
+            }
+            Target::Row {
+                object,
+                key,
+                id,
+                fields,
+                conditions,
+            } => {
+                let id = record_id(resolved, *key, id)?;
+                let mut path = format!("{base}/sobjects/{object}/{id}");
+                if let Some(fields) = fields {
+                    row_fields(fields, conditions, resolved, &mut path);
+                }
+                path
+            }
+        };
+        Ok(UpstreamRequest {
+            method: Method::GET,
+            path_and_query,
+            headers: self.headers.clone(),
+            body: Bytes::new(),
+        })
+    }
+
+    /// What turns the upstream's `nextRecordsUrl` into a cursor of this caller, for [`Link::NextPage`] and
+    /// [`Link::ChildPage`]. `None` where the request has no pages: the link is dropped.
+    pub fn cursor(&self, sealer: Arc<Sealer>, link: Link) -> Option<NextPage> {
+        let mut cursor = self.pages.clone()?;
+        match link {
+            Link::NextPage => {}
+            Link::ChildPage(child) => cursor.child = Some(child),
+            Link::Origin => return None,
+        }
+        Some(NextPage {
+            page: Page {
+                cursor,
+                upstream_origin: self.upstream_origin.clone(),
+            },
+            sealer,
+        })
+    }
+
+    /// How the caller spelt an object that the request names.
+    pub fn written_object(&self, object: ObjectId) -> Option<&Arc<str>> {
+        self.written
+            .iter()
+            .find(|(o, _)| *o == object)
+            .map(|(_, written)| written)
+    }
+}
+
+fn endpoint(all: bool) -> &'static str {
+    if all { "queryAll" } else { "query" }
+}
+
+/// Percent-encodes everything but RFC 3986 section 2.3's unreserved characters.
+fn percent_encode(text: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(b));
+        } else {
+            out.push('%');
+            out.push(char::from(HEX[usize::from(b >> 4)]));
+            out.push(char::from(HEX[usize::from(b & 15)]));
+        }
+    }
+}
+
+/// The record id of the path, a token turned back. Whatever is no record id afterwards does not exist.
+fn record_id(resolved: &Resolved<'_>, key: usize, written: &str) -> Result<String, Refusal> {
+    let id = match resolved.values.get(key) {
+        Some(Some(values)) => match &**values {
+            [Literal::Text(id)] => id.as_str(),
+            _ => "",
+        },
+        _ => written,
+    };
+    let readable = resolved.kept.get(key).copied().unwrap_or(false);
+    if readable && is_record_id(id) {
+        Ok(id.to_owned())
+    } else {
+        Err(super::unknown_path())
+    }
+}
+
+fn row_fields(
+    fields: &[(Arc<str>, usize, FieldRef)],
+    conditions: &[(FieldRef, Arc<str>)],
+    resolved: &Resolved<'_>,
+    path: &mut String,
+) {
+    let mut names: Vec<&str> = conditions
+        .iter()
+        .filter(|(field, _)| resolved.conditions.contains(&(0, *field)))
+        .map(|(_, name)| &**name)
+        .collect();
+    for (name, output, _) in fields {
+        let kept = resolved.kept.get(*output).copied().unwrap_or(false);
+        if kept && !names.contains(&&**name) {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        names.push("Id");
+    }
+    path.push_str("?fields=");
+    for (i, name) in names.iter().enumerate() {
+        if i > 0 {
+            path.push_str("%2C");
+        }
+        percent_encode(name, path);
+    }
+}
+
+struct Printer<'a> {
+    bindings: &'a [Binding],
+    scopes: &'a [Scope],
+    resolved: &'a Resolved<'a>,
+}
+
+fn path_item(segments: Vec<Arc<str>>) -> Item {
+    Item {
+        kind: ItemKind::Expr(Expr::Path(plain_path(segments))),
+        alias: None,
+        span: Span::default(),
+    }
+}
+
+fn plain_path(segments: Vec<Arc<str>>) -> Path {
+    Path {
+        segments,
+        span: Span::default(),
+        slot: Slot::default(),
+    }
+}
+
+/// `COUNT(Id)`: shows nothing that its row does not, and keeps the numbering of `exprN`.
+fn count_id() -> ItemKind {
+    ItemKind::Expr(Expr::Call(Call {
+        function: Function::Count,
+        arguments: vec![Argument::Expr(Expr::Path(plain_path(vec!["Id".into()])))],
+        span: Span::default(),
+    }))
+}
+
+impl Printer<'_> {
+    fn binding(&self, path: &Path) -> Option<&Binding> {
+        self.bindings.get(path.slot.0 as usize)
+    }
+
+    /// Whether every output of `path` is hidden.
+    fn is_hidden(&self, path: &Path) -> bool {
+        self.binding(path).is_some_and(|b| {
+            !b.outputs.is_empty()
+                && !b
+                    .outputs
+                    .iter()
+                    .any(|u| self.resolved.kept.get(*u).copied().unwrap_or(false))
+        })
+    }
+
+    /// Takes hidden outputs out, puts condition fields first, replaces literals. Gives whether an output is left.
+    fn rewrite(&self, query: &mut Query, top: bool) -> Result<bool, Refusal> {
+        let grouped = top
+            && (query.group.is_some()
+                || query
+                    .select
+                    .iter()
+                    .any(|i| matches!(&i.kind, ItemKind::Expr(Expr::Call(c)) if is_aggregate(c))));
+        let mut select = Vec::with_capacity(query.select.len());
+        for mut item in std::mem::take(&mut query.select) {
+            let keep = match &mut item.kind {
+                ItemKind::Expr(Expr::Path(path)) => {
+                    !self.is_hidden(path) && !self.is_condition(path)
+                }
+                ItemKind::Expr(Expr::Call(call)) => {
+                    let hidden = paths_of(call).iter().any(|p| self.is_hidden(p));
+                    if hidden && grouped {
+                        item.kind = count_id();
+                    }
+                    !hidden || grouped
+                }
+                ItemKind::Children(children) => self.rewrite(children, false)?,
+                ItemKind::TypeOf(type_of) => {
+                    type_of.otherwise.retain(|p| !self.is_hidden(p));
+                    let mut left = !type_of.otherwise.is_empty();
+                    for (_, paths) in &mut type_of.cases {
+                        paths.retain(|p| !self.is_hidden(p));
+                        left |= !paths.is_empty();
+                        if paths.is_empty() {
+                            paths.push(plain_path(vec!["Id".into()]));
+                        }
+                    }
+                    left
+                }
+                ItemKind::Fields(_) => false,
+            };
+            if keep {
+                select.push(item);
+            }
+        }
+        let mut first = self.conditions(query.slot.0);
+        // A condition field that the caller selected stands first as well, and is an output all the same.
+        let left = !select.is_empty() || self.selects_condition(query.slot.0);
+        if !grouped {
+            first.append(&mut select);
+            select = first;
+        }
+        if select.is_empty() {
+            select.push(if grouped {
+                Item {
+                    kind: count_id(),
+                    alias: None,
+                    span: Span::default(),
+                }
+            } else {
+                path_item(vec!["Id".into()])
+            });
+        }
+        query.select = select;
+        self.literals(query)?;
+        Ok(left)
+    }
+
+    /// Whether `path` is the output of a field that is fetched as a condition.
+    fn is_condition(&self, path: &Path) -> bool {
+        self.binding(path)
+            .and_then(|b| b.home)
+            .is_some_and(|home| self.resolved.conditions.contains(&home) && self.can_add(home.0))
+    }
+
+    fn can_add(&self, scope: usize) -> bool {
+        self.scopes.get(scope).is_some_and(|s| s.list.is_some())
+    }
+
+    /// Whether the caller selects one of the condition fields of this list.
+    fn selects_condition(&self, list: u32) -> bool {
+        self.bindings.iter().any(|b| {
+            b.home.is_some_and(|home| {
+                self.resolved.conditions.contains(&home)
+                    && self
+                        .scopes
+                        .get(home.0)
+                        .is_some_and(|s| s.list == Some(list))
+            }) && b
+                .outputs
+                .iter()
+                .any(|u| self.resolved.kept.get(*u).copied().unwrap_or(false))
+        })
+    }
+
+    /// The condition fields of one select list.
+    fn conditions(&self, list: u32) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut seen = Vec::new();
+        for wanted in self.resolved.conditions {
+            let Some(scope) = self.scopes.get(wanted.0).filter(|s| s.list == Some(list)) else {
+                continue;
+            };
+            let Some((_, name)) = scope.conditions.iter().find(|(f, _)| *f == wanted.1) else {
+                continue;
+            };
+            if seen.contains(&wanted) {
+                continue;
+            }
+            seen.push(wanted);
+            let mut segments = scope.prefix.clone();
+            segments.push(name.clone());
+            items.push(path_item(segments));
+        }
+        items
+    }
+
+    /// Puts the resolved literals into WHERE and HAVING.
+    fn literals(&self, query: &mut Query) -> Result<(), Refusal> {
+        for condition in query.filter.iter_mut().chain(&mut query.having) {
+            self.condition(condition)?;
+        }
+        Ok(())
+    }
+
+    fn condition(&self, condition: &mut Condition) -> Result<(), Refusal> {
+        match condition {
+            Condition::And(parts) | Condition::Or(parts) => {
+                parts.iter_mut().try_for_each(|p| self.condition(p))
+            }
+            Condition::Not(part) => self.condition(part),
+            Condition::Compare(compare) => self.compare(compare),
+        }
+    }
+
+    fn compare(&self, compare: &mut Compare) -> Result<(), Refusal> {
+        let values: &mut [Value] = match &mut compare.right {
+            Operand::Query(query) => return self.literals(query),
+            Operand::Value(value) => std::slice::from_mut(value),
+            Operand::List(values) => values,
+        };
+        let Expr::Path(path) = &compare.left else {
+            return Ok(());
+        };
+        let Some(binding) = self.binding(path) else {
+            return Ok(());
+        };
+        let mut replaced: Option<&Vec<Literal>> = None;
+        for index in &binding.evaluated {
+            let Some(Some(new)) = self.resolved.values.get(*index) else {
+                continue;
+            };
+            // Two targets of a polymorphic path that read one token differently can not both be asked.
+            if replaced.is_some_and(|old| old != new) || new.len() != values.len() {
+                return Err(malformed("a literal has two meanings"));
+            }
+            replaced = Some(new);
+        }
+        if let Some(new) = replaced {
+            for (value, literal) in values.iter_mut().zip(new) {
+                if *literal != super::resolve::literal(value) {
+                    *value = typed(literal, binding.kind, compare.operator)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_aggregate(call: &Call) -> bool {
+    call.function.is_aggregate()
+        || matches!(call.arguments.first(), Some(Argument::Expr(Expr::Call(c))) if is_aggregate(c))
+}
+
+/// `literal` as SOQL spells it for a field of `kind`.
+fn typed(literal: &Literal, kind: FieldType, operator: Operator) -> Result<Value, Refusal> {
+    let word = |text: &str| match text {
+        "true" => Ok(Value::Bool(true)),
+        "false" => Ok(Value::Bool(false)),
+        text if is_word_literal(text) => Ok(Value::Word(text.into())),
+        _ => Err(Refusal::new(
+            Reason::MalformedQuery,
+            "a literal does not fit its field",
+        )),
+    };
+    match literal {
+        Literal::Null => Ok(Value::Null),
+        Literal::Other(text) => word(text),
+        Literal::Text(_) if operator == Operator::Like => Err(malformed("LIKE takes no token")),
+        Literal::Text(text) => match kind {
+            FieldType::Number
+            | FieldType::Boolean
+            | FieldType::Date
+            | FieldType::DateTime
+            | FieldType::Time => word(text),
+            _ => Ok(Value::Text(text.clone())),
+        },
+    }
+}

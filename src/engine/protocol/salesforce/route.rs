@@ -1,0 +1,257 @@
+//! Path and parameters → endpoint. What is known and closed is refused by name, what is unknown does not exist.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::engine::protocol::{Api, RequestHead};
+use crate::engine::refusal::{Reason, Refusal};
+
+use super::resolve::malformed;
+use super::{is_record_id, unknown_path};
+
+/// The endpoints that are open.
+#[derive(Debug)]
+pub(super) enum Endpoint {
+    Versions,
+    Resources {
+        version: u16,
+    },
+    Limits {
+        version: u16,
+    },
+    Query {
+        version: u16,
+        all: bool,
+        soql: String,
+    },
+    Page {
+        version: u16,
+        segment: String,
+    },
+    DescribeGlobal {
+        version: u16,
+    },
+    Describe {
+        version: u16,
+        object: Arc<str>,
+    },
+    Row {
+        version: u16,
+        object: Arc<str>,
+        id: String,
+        fields: Option<Vec<Arc<str>>>,
+    },
+}
+
+/// Resources under `/services/data/vNN.0/` that are known and closed.
+const CLOSED_RESOURCES: &[(&str, &str)] = &[
+    ("actions", "Invocable actions"),
+    ("analytics", "The Reports and Dashboards API"),
+    ("appMenu", "The app menu"),
+    ("async-queries", "Async queries"),
+    ("chatter", "Chatter"),
+    ("commerce", "The Commerce API"),
+    ("compactLayouts", "Layouts"),
+    ("composite", "The composite resources"),
+    ("connect", "The Connect API"),
+    ("consent", "The Consent API"),
+    ("dedupe", "Duplicate jobs"),
+    ("event", "Platform events"),
+    ("eventSchema", "Platform events"),
+    ("folders", "Folders"),
+    ("graphql", "GraphQL"),
+    ("jobs", "Bulk API 2.0"),
+    ("knowledgeManagement", "Knowledge management"),
+    ("licensing", "Licensing"),
+    ("metadata", "The Metadata API"),
+    ("parameterizedSearch", "Search"),
+    ("process", "Processes"),
+    ("quickActions", "Quick actions"),
+    ("recent", "Recently viewed records"),
+    ("scheduling", "Scheduling"),
+    ("search", "Search"),
+    ("support", "Support resources"),
+    ("tabs", "Tabs"),
+    ("theme", "Themes"),
+    ("tooling", "The Tooling API"),
+    ("ui-api", "The User Interface API"),
+    ("wave", "CRM Analytics"),
+];
+
+/// Paths outside `/services/data/` that are known and closed, by their first segments.
+const CLOSED_ROOTS: &[(&[&str], &str)] = &[
+    (&["services", "Soap"], "The SOAP API"),
+    (&["services", "apexrest"], "Apex REST"),
+    (&["services", "async"], "Bulk API 1.0"),
+    (&["services", "oauth2"], "OAuth at the CRM"),
+    (&["services", "auth"], "OAuth at the CRM"),
+    (&["services", "proxy"], "The CRM's own proxy"),
+    (&["services", "wsdl"], "The SOAP API"),
+    (&["services", "apexsoap"], "Apex SOAP"),
+    (&["id"], "The identity URL"),
+    (&["cometd"], "The Streaming API"),
+    (&["servlet"], "File downloads"),
+    (&["secur"], "Sign-in pages"),
+    (&["sfc"], "File downloads"),
+];
+
+/// Resources under `sobjects/X/` that are known and closed.
+const CLOSED_OBJECT_RESOURCES: &[(&str, &str)] = &[
+    ("updated", "Lists of changed records"),
+    ("deleted", "Lists of deleted records"),
+    ("listviews", "List views"),
+    ("quickActions", "Quick actions"),
+    ("namedLayouts", "Layouts"),
+    ("defaultValues", "Default values"),
+    ("compactLayouts", "Layouts"),
+    ("relevantItems", "Recently viewed records"),
+    ("eventSchema", "Platform events"),
+];
+
+fn closed(what: &str) -> Refusal {
+    Refusal::new(
+        Reason::EndpointClosed,
+        format!("{what}: not open through this proxy"),
+    )
+}
+
+fn bad_request(message: &'static str) -> Refusal {
+    Refusal::new(Reason::BadRequest, message)
+}
+
+/// Finds the endpoint of a request.
+///
+/// # Errors
+/// Unknown and closed paths, other methods than GET and HEAD, unknown, repeated or missing parameters.
+pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refusal> {
+    let mut segments: Vec<&str> = head.segments.iter().map(String::as_str).collect();
+    if segments.last() == Some(&"") {
+        segments.pop();
+    }
+    let ["services", "data", rest @ ..] = &*segments else {
+        let known = CLOSED_ROOTS.iter().find(|(root, _)| {
+            segments.len() >= root.len()
+                && root
+                    .iter()
+                    .zip(&segments)
+                    .all(|(r, s)| r.eq_ignore_ascii_case(s))
+        });
+        return Err(known.map_or_else(unknown_path, |(_, what)| closed(what)));
+    };
+    let Some((version, rest)) = rest.split_first() else {
+        return reads(head, &[]).map(|_| Endpoint::Versions);
+    };
+    let version = parse_version(version)
+        .filter(|v| (api.versions.0..=api.versions.1).contains(v))
+        .ok_or_else(unknown_path)?;
+    match rest {
+        [] => reads(head, &[]).map(|_| Endpoint::Resources { version }),
+        ["limits"] => reads(head, &[]).map(|_| Endpoint::Limits { version }),
+        ["limits", "recordCount"] => Err(closed("Record counts")),
+        [name @ ("query" | "queryAll")] => {
+            let [soql, explain] = reads(head, &["q", "explain"])?;
+            if explain.is_some() {
+                return Err(closed("Query plans (explain)"));
+            }
+            let soql = soql.ok_or_else(|| malformed("A query string has to be specified"))?;
+            Ok(Endpoint::Query {
+                version,
+                all: *name == "queryAll",
+                soql: soql.to_owned(),
+            })
+        }
+        ["query" | "queryAll", segment] => reads(head, &[]).map(|_: [_; 0]| Endpoint::Page {
+            version,
+            segment: (*segment).to_owned(),
+        }),
+        ["sobjects"] => reads(head, &[]).map(|_| Endpoint::DescribeGlobal { version }),
+        ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
+        [first, ..] => Err(CLOSED_RESOURCES
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(first))
+            .map_or_else(unknown_path, |(_, what)| closed(what))),
+    }
+}
+
+fn object_resource(
+    head: &RequestHead<'_>,
+    version: u16,
+    object: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    let object: Arc<str> = object.into();
+    match rest {
+        [] => {
+            only_get(head.method)?;
+            Err(closed("An object's recent items"))
+        }
+        ["describe"] => reads(head, &[]).map(|_: [_; 0]| Endpoint::Describe { version, object }),
+        ["describe", ..] => Err(closed("Layouts")),
+        [name, ..]
+            if CLOSED_OBJECT_RESOURCES
+                .iter()
+                .any(|(closed, _)| closed.eq_ignore_ascii_case(name)) =>
+        {
+            let what = CLOSED_OBJECT_RESOURCES
+                .iter()
+                .find(|(closed, _)| closed.eq_ignore_ascii_case(name))
+                .map_or("", |(_, what)| what);
+            Err(closed(what))
+        }
+        [id] => {
+            let [fields] = reads(head, &["fields"])?;
+            // A token stands for an id; anything else is no record.
+            if !is_record_id(id) && !id.contains('.') {
+                return Err(unknown_path());
+            }
+            let fields = fields.map(|f| f.split(',').map(|name| Arc::from(name.trim())).collect());
+            Ok(Endpoint::Row {
+                version,
+                object,
+                id: (*id).to_owned(),
+                fields,
+            })
+        }
+        _ => Err(closed(
+            "Blobs, lookups by external id, and relationship paths of a record",
+        )),
+    }
+}
+
+/// `v61.0` → 61.
+fn parse_version(text: &str) -> Option<u16> {
+    let major = text.strip_prefix('v')?.strip_suffix(".0")?;
+    let plain = (1..=3).contains(&major.len())
+        && !major.starts_with('0')
+        && major.bytes().all(|b| b.is_ascii_digit());
+    if plain { major.parse().ok() } else { None }
+}
+
+fn only_get(method: &Method) -> Result<(), Refusal> {
+    if method == Method::GET || method == Method::HEAD {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Reason::MethodNotAllowed,
+        "HTTP method not allowed. Allowed are GET, HEAD",
+    ))
+}
+
+/// The values of `names`, each at most once, and no other parameter, of a GET or HEAD.
+fn reads<'h, const N: usize>(
+    head: &RequestHead<'h>,
+    names: &[&str; N],
+) -> Result<[Option<&'h str>; N], Refusal> {
+    only_get(head.method)?;
+    let mut values = [None; N];
+    for (key, value) in head.query {
+        let Some(at) = names.iter().position(|n| n == key) else {
+            return Err(bad_request("unknown query parameter"));
+        };
+        if values[at].replace(value.as_str()).is_some() {
+            return Err(bad_request("repeated query parameter"));
+        }
+    }
+    Ok(values)
+}

@@ -1,0 +1,672 @@
+//! Recursive descent over the lexer's tokens.
+
+use std::sync::Arc;
+
+use super::ast::{
+    Argument, Call, CategorySelector, Compare, Condition, Expr, FieldsOf, ForClause, Function,
+    Group, GroupKind, Item, ItemKind, Operand, Operator, Order, Path, Query, Slot, Source, TypeOf,
+    UpdateClause, Value, With,
+};
+use super::lexer::{Lexer, Token};
+use super::{DEPTH_MAX, NODES_MAX, PATH_SEGMENTS_MAX, QUERY_BYTES_MAX, SyntaxError};
+
+type Parsed<T> = Result<T, SyntaxError>;
+
+/// Words that end an expression or a source, so that they are no aliases.
+const NOT_AN_ALIAS: [&str; 33] = [
+    "ALL", "AND", "AS", "ASC", "BY", "CUBE", "DESC", "ELSE", "END", "EXCLUDES", "FOR", "FROM",
+    "GROUP", "HAVING", "IN", "INCLUDES", "LIKE", "LIMIT", "NOT", "NULL", "NULLS", "OFFSET", "OR",
+    "ORDER", "ROLLUP", "SELECT", "SET", "THEN", "TYPEOF", "UPDATE", "USING", "WHEN", "WHERE",
+];
+
+pub(super) fn parse(text: &str) -> Parsed<Query> {
+    if text.len() > QUERY_BYTES_MAX {
+        return Err(SyntaxError::new(QUERY_BYTES_MAX, "the query is too long"));
+    }
+    let mut parser = Parser {
+        lexer: Lexer::new(text),
+        depth: 0,
+        nodes: 0,
+    };
+    if parser.lexer.keyword("FIND")? {
+        return Err(SyntaxError::new(0, "FIND (SOSL) is not supported"));
+    }
+    let query = parser.query()?;
+    match parser.lexer.peek()? {
+        Token::End => Ok(query),
+        _ => Err(parser.unexpected()),
+    }
+}
+
+struct Parser<'q> {
+    lexer: Lexer<'q>,
+    depth: usize,
+    nodes: usize,
+}
+
+impl Parser<'_> {
+    fn error<T>(&mut self, message: &'static str) -> Parsed<T> {
+        Err(SyntaxError::new(self.lexer.offset(), message))
+    }
+
+    /// The next token has no place here. Names it if it is a keyword.
+    fn unexpected(&mut self) -> SyntaxError {
+        let at = self.lexer.offset();
+        if let Ok(Token::Word(w)) = self.lexer.peek()
+            && let Some(keyword) = NOT_AN_ALIAS.iter().find(|k| k.eq_ignore_ascii_case(w))
+        {
+            return SyntaxError::new(at, format!("unexpected token: '{keyword}'"));
+        }
+        SyntaxError::new(at, "unexpected token")
+    }
+
+    fn expect_sign(&mut self, sign: &str) -> Parsed<()> {
+        if self.lexer.sign(sign)? {
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
+    }
+
+    fn expect_keyword(&mut self, keyword: &'static str) -> Parsed<()> {
+        if self.lexer.keyword(keyword)? {
+            return Ok(());
+        }
+        let at = self.lexer.offset();
+        Err(SyntaxError::new(at, format!("{keyword} is expected")))
+    }
+
+    fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth >= DEPTH_MAX {
+            return self.error("the query is nested too deeply");
+        }
+        self.depth += 1;
+        let result = inner(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn count(&mut self) -> Parsed<()> {
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            return self.error("the query has too many parts");
+        }
+        Ok(())
+    }
+
+    fn query(&mut self) -> Parsed<Query> {
+        let start = self.lexer.offset();
+        self.expect_keyword("SELECT")?;
+        let mut select = vec![self.item()?];
+        while self.lexer.sign(",")? {
+            select.push(self.item()?);
+        }
+        self.expect_keyword("FROM")?;
+        let from = self.source()?;
+        let mut joins = Vec::new();
+        while self.lexer.sign(",")? {
+            joins.push(self.source()?);
+        }
+        let using_scope = if self.lexer.keyword("USING")? {
+            self.expect_keyword("SCOPE")?;
+            Some(self.name()?)
+        } else {
+            None
+        };
+        let filter = self.clause("WHERE")?;
+        let with = if self.lexer.keyword("WITH")? {
+            Some(self.with()?)
+        } else {
+            None
+        };
+        let group = if self.lexer.keyword("GROUP")? {
+            self.expect_keyword("BY")?;
+            Some(self.group()?)
+        } else {
+            None
+        };
+        let having = self.clause("HAVING")?;
+        let mut order = Vec::new();
+        if self.lexer.keyword("ORDER")? {
+            self.expect_keyword("BY")?;
+            order.push(self.order()?);
+            while self.lexer.sign(",")? {
+                order.push(self.order()?);
+            }
+        }
+        let limit = self.number_after("LIMIT")?;
+        let offset = self.number_after("OFFSET")?;
+        let (mut locks, mut updates, mut all_rows) = (Vec::new(), Vec::new(), false);
+        loop {
+            if self.lexer.keyword("FOR")? {
+                locks.push(self.for_clause()?);
+                while self.lexer.sign(",")? {
+                    self.lexer.keyword("FOR")?;
+                    locks.push(self.for_clause()?);
+                }
+            } else if self.lexer.keyword("UPDATE")? {
+                updates.push(self.update_clause()?);
+                while self.lexer.sign(",")? {
+                    updates.push(self.update_clause()?);
+                }
+            } else if !all_rows && self.lexer.keyword("ALL")? {
+                self.expect_keyword("ROWS")?;
+                all_rows = true;
+            } else if self.lexer.keyword("SET")? {
+                return self.error("SET OPTIONS is not supported");
+            } else {
+                break;
+            }
+            self.count()?;
+        }
+        Ok(Query {
+            select,
+            from,
+            joins,
+            using_scope,
+            filter,
+            with,
+            group,
+            having,
+            order,
+            limit,
+            offset,
+            locks,
+            updates,
+            all_rows,
+            span: self.lexer.span_from(start),
+            slot: Slot::default(),
+        })
+    }
+
+    fn name(&mut self) -> Parsed<Arc<str>> {
+        Ok(Arc::from(self.lexer.word()?))
+    }
+
+    fn path(&mut self) -> Parsed<Path> {
+        let start = self.lexer.offset();
+        let mut segments = vec![self.name()?];
+        while self.lexer.sign(".")? {
+            if segments.len() >= PATH_SEGMENTS_MAX {
+                return self.error("a path has too many parts");
+            }
+            segments.push(self.name()?);
+        }
+        Ok(Path {
+            segments,
+            span: self.lexer.span_from(start),
+            slot: Slot::default(),
+        })
+    }
+
+    fn alias(&mut self) -> Parsed<Option<Arc<str>>> {
+        if self.lexer.keyword("AS")? {
+            return self.name().map(Some);
+        }
+        match self.lexer.peek()? {
+            Token::Word(w) if !NOT_AN_ALIAS.iter().any(|k| k.eq_ignore_ascii_case(w)) => {
+                // WITH begins a clause after a source, and WITH alone is never an alias.
+                if w.eq_ignore_ascii_case("WITH") {
+                    return Ok(None);
+                }
+                self.name().map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn source(&mut self) -> Parsed<Source> {
+        self.count()?;
+        Ok(Source {
+            path: self.path()?,
+            alias: self.alias()?,
+        })
+    }
+
+    fn item(&mut self) -> Parsed<Item> {
+        self.count()?;
+        let start = self.lexer.offset();
+        if self.lexer.sign("(")? {
+            let children = self.deeper(Self::query)?;
+            self.expect_sign(")")?;
+            return Ok(Item {
+                kind: ItemKind::Children(Box::new(children)),
+                alias: None,
+                span: self.lexer.span_from(start),
+            });
+        }
+        let path = self.path()?;
+        if let [only] = &*path.segments {
+            let followed_by_name = matches!(self.lexer.peek()?, Token::Word(w)
+                if !w.eq_ignore_ascii_case("FROM"));
+            if only.eq_ignore_ascii_case("TYPEOF") && followed_by_name {
+                let kind = ItemKind::TypeOf(self.type_of()?);
+                return Ok(Item {
+                    kind,
+                    alias: None,
+                    span: self.lexer.span_from(start),
+                });
+            }
+            if only.eq_ignore_ascii_case("FIELDS") && self.lexer.sign("(")? {
+                let which = self.lexer.word()?;
+                let set = if which.eq_ignore_ascii_case("ALL") {
+                    FieldsOf::All
+                } else if which.eq_ignore_ascii_case("STANDARD") {
+                    FieldsOf::Standard
+                } else if which.eq_ignore_ascii_case("CUSTOM") {
+                    FieldsOf::Custom
+                } else {
+                    return self.error("FIELDS takes ALL, STANDARD or CUSTOM");
+                };
+                self.expect_sign(")")?;
+                return Ok(Item {
+                    kind: ItemKind::Fields(set),
+                    alias: None,
+                    span: self.lexer.span_from(start),
+                });
+            }
+        }
+        let expr = self.expr_after(path)?;
+        Ok(Item {
+            kind: ItemKind::Expr(expr),
+            alias: self.alias()?,
+            span: self.lexer.span_from(start),
+        })
+    }
+
+    fn type_of(&mut self) -> Parsed<TypeOf> {
+        let relationship = self.path()?;
+        let mut cases = Vec::new();
+        while self.lexer.keyword("WHEN")? {
+            self.count()?;
+            let object = self.name()?;
+            self.expect_keyword("THEN")?;
+            cases.push((object, self.paths()?));
+        }
+        if cases.is_empty() {
+            return self.error("WHEN is expected");
+        }
+        let otherwise = if self.lexer.keyword("ELSE")? {
+            self.paths()?
+        } else {
+            Vec::new()
+        };
+        self.expect_keyword("END")?;
+        Ok(TypeOf {
+            relationship,
+            cases,
+            otherwise,
+        })
+    }
+
+    fn paths(&mut self) -> Parsed<Vec<Path>> {
+        let mut paths = vec![self.path()?];
+        while self.lexer.sign(",")? {
+            self.count()?;
+            paths.push(self.path()?);
+        }
+        Ok(paths)
+    }
+
+    fn expr(&mut self) -> Parsed<Expr> {
+        let path = self.path()?;
+        self.expr_after(path)
+    }
+
+    /// A path that has been read, or the function that it begins.
+    fn expr_after(&mut self, path: Path) -> Parsed<Expr> {
+        if path.segments.len() > 1 || !self.lexer.sign("(")? {
+            return Ok(Expr::Path(path));
+        }
+        let at = path.span.start as usize;
+        let Some(function) = Function::parse(&path.segments[0]) else {
+            return Err(SyntaxError::new(
+                at,
+                format!("the function {} is not supported", path.segments[0]),
+            ));
+        };
+        let mut arguments = Vec::new();
+        if !self.lexer.sign(")")? {
+            self.deeper(|p| {
+                arguments.push(p.argument()?);
+                while p.lexer.sign(",")? {
+                    arguments.push(p.argument()?);
+                }
+                p.expect_sign(")")
+            })?;
+        }
+        if !arguments_fit(function, &arguments) {
+            return Err(SyntaxError::new(
+                at,
+                format!("{} does not take these arguments", function.text()),
+            ));
+        }
+        Ok(Expr::Call(Call {
+            function,
+            arguments,
+            span: self.lexer.span_from(at),
+        }))
+    }
+
+    fn argument(&mut self) -> Parsed<Argument> {
+        self.count()?;
+        match self.lexer.peek()? {
+            Token::Word(w) if w.eq_ignore_ascii_case("GEOLOCATION") => {
+                self.lexer.word()?;
+                self.expect_sign("(")?;
+                let latitude = self.lexer.value(false)?;
+                self.expect_sign(",")?;
+                let longitude = self.lexer.value(false)?;
+                self.expect_sign(")")?;
+                let number = |v: &Value| matches!(v, Value::Word(w) if super::lexer::is_number(w));
+                if number(&latitude) && number(&longitude) {
+                    Ok(Argument::Geolocation(latitude, longitude))
+                } else {
+                    self.error("GEOLOCATION takes two numbers")
+                }
+            }
+            Token::Word(_) => self.expr().map(Argument::Expr),
+            _ => self.lexer.value(false).map(Argument::Value),
+        }
+    }
+
+    fn clause(&mut self, keyword: &str) -> Parsed<Option<Condition>> {
+        if self.lexer.keyword(keyword)? {
+            self.condition().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn condition(&mut self) -> Parsed<Condition> {
+        self.deeper(|p| {
+            let first = p.condition_part()?;
+            for (word, make) in [
+                ("AND", Condition::And as fn(Vec<Condition>) -> Condition),
+                ("OR", Condition::Or),
+            ] {
+                if p.lexer.keyword(word)? {
+                    let mut parts = vec![first, p.condition_part()?];
+                    while p.lexer.keyword(word)? {
+                        parts.push(p.condition_part()?);
+                    }
+                    let other = if word == "AND" { "OR" } else { "AND" };
+                    if p.lexer.keyword(other)? {
+                        return p.error("AND and OR can not be mixed without parentheses");
+                    }
+                    return Ok(make(parts));
+                }
+            }
+            Ok(first)
+        })
+    }
+
+    fn condition_part(&mut self) -> Parsed<Condition> {
+        self.count()?;
+        if self.lexer.keyword("NOT")? {
+            let part = self.deeper(Self::condition_part)?;
+            return Ok(Condition::Not(Box::new(part)));
+        }
+        if self.lexer.sign("(")? {
+            let inner = self.condition()?;
+            self.expect_sign(")")?;
+            return Ok(inner);
+        }
+        self.compare().map(Condition::Compare)
+    }
+
+    fn compare(&mut self) -> Parsed<Compare> {
+        let start = self.lexer.offset();
+        let left = self.expr()?;
+        let operator = self.operator()?;
+        let right = match operator {
+            Operator::In | Operator::NotIn => {
+                self.expect_sign("(")?;
+                let select = matches!(self.lexer.peek()?, Token::Word(w) if w.eq_ignore_ascii_case("SELECT"));
+                let operand = if select {
+                    Operand::Query(Box::new(self.deeper(Self::query)?))
+                } else {
+                    Operand::List(self.values()?)
+                };
+                self.expect_sign(")")?;
+                operand
+            }
+            Operator::Includes | Operator::Excludes => {
+                self.expect_sign("(")?;
+                let values = self.values()?;
+                self.expect_sign(")")?;
+                Operand::List(values)
+            }
+            Operator::Like => Operand::Value(self.lexer.value(true)?),
+            _ => Operand::Value(self.lexer.value(false)?),
+        };
+        Ok(Compare {
+            left,
+            operator,
+            right,
+            span: self.lexer.span_from(start),
+        })
+    }
+
+    fn operator(&mut self) -> Parsed<Operator> {
+        for (sign, operator) in [
+            ("=", Operator::Equal),
+            ("!=", Operator::NotEqual),
+            ("<>", Operator::NotEqual),
+            ("<=", Operator::LessOrEqual),
+            ("<", Operator::Less),
+            (">=", Operator::GreaterOrEqual),
+            (">", Operator::Greater),
+        ] {
+            if self.lexer.sign(sign)? {
+                return Ok(operator);
+            }
+        }
+        for (word, operator) in [
+            ("LIKE", Operator::Like),
+            ("IN", Operator::In),
+            ("INCLUDES", Operator::Includes),
+            ("EXCLUDES", Operator::Excludes),
+        ] {
+            if self.lexer.keyword(word)? {
+                return Ok(operator);
+            }
+        }
+        if self.lexer.keyword("NOT")? {
+            self.expect_keyword("IN")?;
+            return Ok(Operator::NotIn);
+        }
+        Err(self.unexpected())
+    }
+
+    fn values(&mut self) -> Parsed<Vec<Value>> {
+        let mut values = vec![self.lexer.value(false)?];
+        while self.lexer.sign(",")? {
+            self.count()?;
+            values.push(self.lexer.value(false)?);
+        }
+        Ok(values)
+    }
+
+    fn with(&mut self) -> Parsed<With> {
+        let name = self.name()?;
+        if name.eq_ignore_ascii_case("SECURITY_ENFORCED") {
+            return Ok(With::SecurityEnforced);
+        }
+        if name.eq_ignore_ascii_case("USER_MODE") {
+            return Ok(With::UserMode);
+        }
+        if name.eq_ignore_ascii_case("SYSTEM_MODE") {
+            return Ok(With::SystemMode);
+        }
+        if !name.eq_ignore_ascii_case("DATA") {
+            if self.lexer.sign("=")? {
+                return Ok(With::Equal(name, self.lexer.value(false)?));
+            }
+            return self.error("this WITH clause is not supported");
+        }
+        self.expect_keyword("CATEGORY")?;
+        let mut parts = Vec::new();
+        loop {
+            self.count()?;
+            let group = self.name()?;
+            let at = self.lexer.offset();
+            let word = self.lexer.word()?;
+            let Some((_, selector)) = CategorySelector::ALL
+                .into_iter()
+                .find(|(w, _)| w.eq_ignore_ascii_case(word))
+            else {
+                return Err(SyntaxError::new(at, "AT, ABOVE or BELOW is expected"));
+            };
+            let mut categories = Vec::new();
+            if self.lexer.sign("(")? {
+                categories.push(self.name()?);
+                while self.lexer.sign(",")? {
+                    self.count()?;
+                    categories.push(self.name()?);
+                }
+                self.expect_sign(")")?;
+            } else {
+                categories.push(self.name()?);
+            }
+            parts.push((group, selector, categories));
+            if !self.lexer.keyword("AND")? {
+                return Ok(With::DataCategory(parts));
+            }
+        }
+    }
+
+    fn group(&mut self) -> Parsed<Group> {
+        let first = self.path()?;
+        for (word, kind) in [("ROLLUP", GroupKind::Rollup), ("CUBE", GroupKind::Cube)] {
+            if first.segments.len() == 1
+                && first.segments[0].eq_ignore_ascii_case(word)
+                && self.lexer.sign("(")?
+            {
+                let first = self.expr()?;
+                let keys = self.more_keys(first)?;
+                self.expect_sign(")")?;
+                return Ok(Group { kind, keys });
+            }
+        }
+        let first = self.expr_after(first)?;
+        Ok(Group {
+            kind: GroupKind::Plain,
+            keys: self.more_keys(first)?,
+        })
+    }
+
+    fn more_keys(&mut self, first: Expr) -> Parsed<Vec<Expr>> {
+        let mut keys = vec![first];
+        while self.lexer.sign(",")? {
+            self.count()?;
+            keys.push(self.expr()?);
+        }
+        Ok(keys)
+    }
+
+    fn order(&mut self) -> Parsed<Order> {
+        self.count()?;
+        let by = self.expr()?;
+        let ascending = if self.lexer.keyword("ASC")? {
+            Some(true)
+        } else if self.lexer.keyword("DESC")? {
+            Some(false)
+        } else {
+            None
+        };
+        let nulls_first = if self.lexer.keyword("NULLS")? {
+            if self.lexer.keyword("FIRST")? {
+                Some(true)
+            } else {
+                self.expect_keyword("LAST")?;
+                Some(false)
+            }
+        } else {
+            None
+        };
+        Ok(Order {
+            by,
+            ascending,
+            nulls_first,
+        })
+    }
+
+    fn number_after(&mut self, keyword: &'static str) -> Parsed<Option<u64>> {
+        if !self.lexer.keyword(keyword)? {
+            return Ok(None);
+        }
+        let at = self.lexer.offset();
+        match self.lexer.value(false)? {
+            Value::Word(w) if w.bytes().all(|b| b.is_ascii_digit()) => w.parse().ok(),
+            _ => None,
+        }
+        .map(Some)
+        .ok_or_else(|| SyntaxError::new(at, format!("{keyword} takes a whole number")))
+    }
+
+    fn for_clause(&mut self) -> Parsed<ForClause> {
+        for (word, clause) in [
+            ("VIEW", ForClause::View),
+            ("REFERENCE", ForClause::Reference),
+            ("UPDATE", ForClause::Update),
+        ] {
+            if self.lexer.keyword(word)? {
+                return Ok(clause);
+            }
+        }
+        Err(self.unexpected())
+    }
+
+    fn update_clause(&mut self) -> Parsed<UpdateClause> {
+        if self.lexer.keyword("TRACKING")? {
+            return Ok(UpdateClause::Tracking);
+        }
+        self.expect_keyword("VIEWSTAT")?;
+        Ok(UpdateClause::ViewStat)
+    }
+}
+
+/// Whether `function` takes `arguments`.
+fn arguments_fit(function: Function, arguments: &[Argument]) -> bool {
+    match (function, arguments) {
+        (Function::Count, []) => true,
+        (
+            Function::Distance,
+            [
+                Argument::Expr(Expr::Path(_)),
+                Argument::Geolocation(..) | Argument::Expr(Expr::Path(_)),
+                Argument::Value(Value::Text(unit)),
+            ],
+        ) => unit.eq_ignore_ascii_case("mi") || unit.eq_ignore_ascii_case("km"),
+        (Function::Distance, _) => false,
+        (
+            Function::CountDistinct
+            | Function::Grouping
+            | Function::ConvertTimezone
+            | Function::ToLabel,
+            [Argument::Expr(Expr::Path(_))],
+        ) => true,
+        (Function::Format, [Argument::Expr(e)]) => match e {
+            Expr::Path(_) => true,
+            Expr::Call(c) => c.function != Function::Format,
+        },
+        (
+            Function::ConvertCurrency
+            | Function::Min
+            | Function::Max
+            | Function::Sum
+            | Function::Avg
+            | Function::Count,
+            [Argument::Expr(e)],
+        ) => {
+            matches!(e, Expr::Path(_))
+                || matches!(e, Expr::Call(c) if c.function == Function::ConvertCurrency && function != Function::ConvertCurrency)
+        }
+        (f, [Argument::Expr(e)]) if !f.is_aggregate() && !f.is_presentation() => match e {
+            Expr::Path(_) => true,
+            Expr::Call(c) => c.function == Function::ConvertTimezone,
+        },
+        _ => false,
+    }
+}
