@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::engine::protocol::Dialect;
 use crate::engine::secret::Secret;
 
@@ -328,13 +328,7 @@ pub fn load_with_warnings(
     path: &Path,
     surroundings: &dyn Surroundings,
 ) -> Result<Loaded, Vec<Diagnostic>> {
-    let text = surroundings.read(path).map_err(|e| {
-        vec![Diagnostic::error(
-            "file",
-            None,
-            format!("cannot read `{}`: {}", path.display(), e.kind()),
-        )]
-    })?;
+    let text = read_file(path, surroundings)?;
     parse(path, &text, surroundings)
 }
 
@@ -344,11 +338,59 @@ pub fn parse(
     text: &str,
     surroundings: &dyn Surroundings,
 ) -> Result<Loaded, Vec<Diagnostic>> {
+    let (settings, problems) = with_tree(path, text, surroundings, settings::read)?;
+    let failed = problems.iter().any(|p| p.severity == Severity::Error);
+    match settings {
+        Some(settings) if !failed => Ok(Loaded {
+            settings,
+            warnings: problems,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// The files that `privet keys` works on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyPlaces {
+    /// `keys`.
+    pub keys: Option<PathBuf>,
+    /// `identity.api_keys`.
+    pub api_keys: Option<PathBuf>,
+}
+
+/// Where the keys are, and nothing else: the other settings may still be wrong, or their secrets missing, when the
+/// first key is made.
+pub fn key_places(
+    path: &Path,
+    surroundings: &dyn Surroundings,
+) -> Result<KeyPlaces, Vec<Diagnostic>> {
+    let text = read_file(path, surroundings)?;
+    let (places, problems) = with_tree(path, &text, surroundings, settings::key_places)?;
+    match places {
+        Some(places) if problems.is_empty() => Ok(places),
+        _ => Err(problems),
+    }
+}
+
+fn read_file(path: &Path, surroundings: &dyn Surroundings) -> Result<String, Vec<Diagnostic>> {
+    surroundings.read(path).map_err(|e| {
+        let message = format!("cannot read `{}`: {}", path.display(), e.kind());
+        vec![Diagnostic::error("file", None, message)]
+    })
+}
+
+/// Runs `read` over the tree of `text` with the overrides laid over it. Gives what it read and every problem.
+fn with_tree<T>(
+    path: &Path,
+    text: &str,
+    surroundings: &dyn Surroundings,
+    read: impl FnOnce(&mut reader::Reader<'_>, &yaml::Node) -> Option<T>,
+) -> Result<(Option<T>, Vec<Diagnostic>), Vec<Diagnostic>> {
     let file: Arc<str> = path.to_string_lossy().into();
     if text.starts_with('\u{feff}') {
         return Err(vec![Diagnostic::error(
             "byte-order-mark",
-            Some(crate::diagnostic::Position {
+            Some(Position {
                 file,
                 line: 1,
                 column: 1,
@@ -367,7 +409,7 @@ pub fn parse(
         lines: text.lines().collect(),
         problems,
     };
-    let settings = settings::read(&mut reader, &root);
+    let result = read(&mut reader, &root);
     let mut problems = reader.problems;
     // In file order; what came from the environment has no line and stands last.
     problems.sort_by_key(|p| {
@@ -375,14 +417,7 @@ pub fn parse(
             .as_ref()
             .map_or((u32::MAX, 0), |p| (p.line.wrapping_sub(1), p.column))
     });
-    let failed = problems.iter().any(|p| p.severity == Severity::Error);
-    match settings {
-        Some(settings) if !failed => Ok(Loaded {
-            settings,
-            warnings: problems,
-        }),
-        _ => Err(problems),
-    }
+    Ok((result, problems))
 }
 
 /// A date (its first second, UTC) or an RFC 3339 time, as Unix seconds.

@@ -9,7 +9,7 @@ use super::reader::{Reader, Section, is_loopback_origin};
 use super::yaml::Node;
 use super::{
     Admin, ApiSettings, ClaimNames, Compress, Credential, HmacKey, IdentitySettings, JwtIssuer,
-    Limits, Listen, LogSettings, Mode, Settings, TlsFiles, Trust,
+    KeyPlaces, Limits, Listen, LogSettings, Mode, Settings, TlsFiles, Trust,
 };
 use crate::engine::identity::is_well_formed_name;
 use crate::engine::protocol::Dialect;
@@ -72,6 +72,21 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
         limits: limits?,
         audit_directory: audit_directory?,
         log: log?,
+    })
+}
+
+/// `keys` and `identity.api_keys` alone.
+pub(super) fn key_places(reader: &mut Reader<'_>, root: &Node) -> Option<KeyPlaces> {
+    let top = reader.open_section(root, String::new())?;
+    let keys = top.get("keys").and_then(|node| reader.path(node));
+    let identity = match top.get("identity") {
+        Some(node) => Some(reader.open_section(node, "identity".into())?),
+        None => None,
+    };
+    let api_keys = identity.as_ref().and_then(|i| i.get("api_keys"));
+    Some(KeyPlaces {
+        keys,
+        api_keys: api_keys.and_then(|node| reader.path(node)),
     })
 }
 

@@ -375,3 +375,15 @@ fn links_lead_to_the_listener_when_nothing_else_is_said() {
         "{found:?}"
     );
 }
+
+#[test]
+fn the_places_of_keys_are_found_in_an_unfinished_file() {
+    let mut surroundings = pretend(&[("PRIVET_KEYS", "/elsewhere/keys.json")]);
+    let text = "keys: a.json\nidentity: { api_keys: b.jsonl }\nlisten: 7\n";
+    surroundings.files.insert("/etc/privet/new.yaml", text);
+    let places = key_places(Path::new("/etc/privet/new.yaml"), &surroundings).unwrap();
+    assert_eq!(places.keys.unwrap(), Path::new("/elsewhere/keys.json"));
+    assert_eq!(places.api_keys.unwrap(), Path::new("/etc/privet/b.jsonl"));
+    let problems = key_places(Path::new("/nowhere.yaml"), &surroundings).unwrap_err();
+    assert!(problems[0].message.contains("cannot read `/nowhere.yaml`"));
+}
