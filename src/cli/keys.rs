@@ -1,8 +1,8 @@
 //! `privet keys`: the key ring, and the API keys of clients.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -26,7 +26,7 @@ const LIFE_S_MAX: i64 = 3650 * 86_400;
 /// Makes, lists and ends keys.
 #[derive(Debug, clap::Subcommand)]
 pub enum KeysCommand {
-    /// Write a new key ring (mode 0600; an existing file is never touched)
+    /// Write a new key ring (mode 0600, its folder is made if need be; an existing file is never touched)
     Init(Ring),
     /// Make a new active key; tokens made under the old ones can still be opened
     Rotate(Ring),
@@ -145,6 +145,12 @@ struct Answer {
 
 fn init(ring: &Ring) -> Result<Answer, Stop> {
     let path = ring_path(ring)?;
+    let folder = folder_of(&path);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| failed("make", folder, &e))?;
     let fresh = KeyRing::generate(&*random()?).created(&now());
     let _lock = lock(&path)?;
     if path.symlink_metadata().is_ok() {
@@ -503,6 +509,9 @@ mod tests {
         let (code, key, _) = keys(at, "issue desk --roles a --expires 12h CONFIG");
         assert_eq!(code, OK);
         assert!(grants(at, &key));
+        let deep = format!("init --keys {}", at.join("state/keys/ring.json").display());
+        assert_eq!(keys(at, &deep).0, OK);
+        assert_eq!(mode(&at.join("state/keys")), 0o700);
     }
 
     #[test]

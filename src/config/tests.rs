@@ -387,3 +387,42 @@ fn the_places_of_keys_are_found_in_an_unfinished_file() {
     let problems = key_places(Path::new("/nowhere.yaml"), &surroundings).unwrap_err();
     assert!(problems[0].message.contains("cannot read `/nowhere.yaml`"));
 }
+
+/// The shipped example, as it stands and as its compose file runs it.
+#[test]
+fn the_salesforce_example_loads() {
+    let text = include_str!("../../examples/salesforce/privet.yaml");
+    let secret = ("SALESFORCE_CLIENT_SECRET", "s3cr3t");
+    let loaded = parse_with(text, &[secret]).unwrap();
+    assert_eq!(loaded.warnings, []);
+    assert!(loaded.settings.listen.tls.is_none());
+    assert_eq!(text.matches(" ◀ ").count(), 3, "three lines to change");
+    let problems = parse_with(text, &[]).unwrap_err();
+    assert_eq!(problems.len(), 1);
+    assert!(
+        problems[0]
+            .message
+            .contains("`SALESFORCE_CLIENT_SECRET` is not set")
+    );
+
+    let compose = include_str!("../../examples/salesforce/compose.yaml");
+    let variables: Vec<(&str, &str)> = compose
+        .lines()
+        .filter_map(|line| line.trim().split_once(": "))
+        .filter(|(name, _)| name.starts_with("PRIVET_"))
+        .map(|(name, value)| match value {
+            "\"${PRIVET_PUBLIC_URL:-https://localhost:8443}\"" => (name, "https://localhost:8443"),
+            value => (name, value),
+        })
+        .chain([secret])
+        .collect();
+    assert!(variables.len() > 8);
+    let settings = parse_with(text, &variables).unwrap().settings;
+    assert_eq!(settings.state, Path::new("/var/lib/privet"));
+    assert_eq!(settings.audit_directory, Path::new("/var/lib/privet/audit"));
+    assert_eq!(
+        settings.listen.tls.unwrap().key,
+        Path::new("/etc/privet/tls/key.pem")
+    );
+    assert_eq!(&*settings.listen.public_url, "https://localhost:8443");
+}
