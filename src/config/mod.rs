@@ -2,17 +2,25 @@
 //! problem reported at once.
 
 pub mod folder;
+mod overrides;
+mod reader;
+mod settings;
+mod surroundings;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::engine::protocol::Dialect;
 use crate::engine::secret::Secret;
+
+pub use surroundings::{Machine, Surroundings};
 
 /// Everything that `privet run` needs to know.
 #[derive(Debug, Clone)]
@@ -301,3 +309,127 @@ impl Default for Limits {
 pub fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
+
+/// What [`load_with_warnings`] gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads and checks `path` with the overrides of the environment. Errors: every problem, in file order.
+pub fn load(path: &Path, surroundings: &dyn Surroundings) -> Result<Settings, Vec<Diagnostic>> {
+    load_with_warnings(path, surroundings).map(|loaded| loaded.settings)
+}
+
+/// [`load`], and the warnings of a configuration that loads.
+pub fn load_with_warnings(
+    path: &Path,
+    surroundings: &dyn Surroundings,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let text = read_file(path, surroundings)?;
+    parse(path, &text, surroundings)
+}
+
+/// [`load_with_warnings`] for a text that was read already; relative paths start at the folder of `path`.
+pub fn parse(
+    path: &Path,
+    text: &str,
+    surroundings: &dyn Surroundings,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let (settings, problems) = with_tree(path, text, surroundings, settings::read)?;
+    let failed = problems.iter().any(|p| p.severity == Severity::Error);
+    match settings {
+        Some(settings) if !failed => Ok(Loaded {
+            settings,
+            warnings: problems,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// The files that `privet keys` works on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyPlaces {
+    /// `keys`.
+    pub keys: Option<PathBuf>,
+    /// `identity.api_keys`.
+    pub api_keys: Option<PathBuf>,
+}
+
+/// Where the keys are, and nothing else: the other settings may still be wrong, or their secrets missing, when the
+/// first key is made.
+pub fn key_places(
+    path: &Path,
+    surroundings: &dyn Surroundings,
+) -> Result<KeyPlaces, Vec<Diagnostic>> {
+    let text = read_file(path, surroundings)?;
+    let (places, problems) = with_tree(path, &text, surroundings, settings::key_places)?;
+    match places {
+        Some(places) if problems.is_empty() => Ok(places),
+        _ => Err(problems),
+    }
+}
+
+fn read_file(path: &Path, surroundings: &dyn Surroundings) -> Result<String, Vec<Diagnostic>> {
+    surroundings.read(path).map_err(|e| {
+        let message = format!("cannot read `{}`: {}", path.display(), e.kind());
+        vec![Diagnostic::error("file", None, message)]
+    })
+}
+
+/// Runs `read` over the tree of `text` with the overrides laid over it. Gives what it read and every problem.
+fn with_tree<T>(
+    path: &Path,
+    text: &str,
+    surroundings: &dyn Surroundings,
+    read: impl FnOnce(&mut reader::Reader<'_>, &yaml::Node) -> Option<T>,
+) -> Result<(Option<T>, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let file: Arc<str> = path.to_string_lossy().into();
+    if text.starts_with('\u{feff}') {
+        return Err(vec![Diagnostic::error(
+            "byte-order-mark",
+            Some(Position {
+                file,
+                line: 1,
+                column: 1,
+            }),
+            "the file begins with a byte order mark: save it as UTF-8 without BOM",
+        )]);
+    }
+    let mut root = yaml::parse(&file, text).map_err(|d| vec![d])?;
+    let variables = surroundings.variables();
+    let mut problems = Vec::new();
+    overrides::apply(&mut root, &variables, &settings::SECTIONS, &mut problems);
+    let mut reader = reader::Reader {
+        surroundings,
+        variables: &variables,
+        base: path.parent().unwrap_or(Path::new("")),
+        lines: text.lines().collect(),
+        problems,
+    };
+    let result = read(&mut reader, &root);
+    let mut problems = reader.problems;
+    // In file order; what came from the environment has no line and stands last.
+    problems.sort_by_key(|p| {
+        p.position
+            .as_ref()
+            .map_or((u32::MAX, 0), |p| (p.line.wrapping_sub(1), p.column))
+    });
+    Ok((result, problems))
+}
+
+/// A date (its first second, UTC) or an RFC 3339 time, as Unix seconds.
+pub fn unix_seconds(text: &str) -> Option<i64> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Some(time.as_second());
+    }
+    let date: jiff::civil::Date = text.parse().ok()?;
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(midnight.timestamp().as_second())
+}
+
+#[cfg(test)]
+mod tests;
