@@ -1,5 +1,7 @@
 //! The audit log on a real disk: a process that is killed at any moment, a second writer, and `audit verify`.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
@@ -169,13 +171,13 @@ fn a_second_writer_is_kept_out() {
 }
 
 fn run_verify(arguments: &[&str]) -> (u8, String) {
-    let command = verb::Arguments::augment_args(clap::Command::new("audit"));
+    let command = verb::Audit::augment_args(clap::Command::new("audit"));
     let matches = command
         .try_get_matches_from([&["audit", "verify"], arguments].concat())
         .unwrap();
-    let arguments = verb::Arguments::from_arg_matches(&matches).unwrap();
+    let arguments = verb::Audit::from_arg_matches(&matches).unwrap();
     let mut out = Vec::new();
-    let code = verb::run(&arguments, &mut out).unwrap();
+    let code = verb::report(&arguments, &mut out).unwrap();
     (code, String::from_utf8(out).unwrap())
 }
 

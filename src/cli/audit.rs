@@ -7,7 +7,7 @@ use crate::observe::audit::{self, Anchor, Checks, VerifyError};
 
 /// `privet audit …`.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct Audit {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -31,11 +31,19 @@ enum Verb {
     },
 }
 
-/// Runs the verb; the report goes to `out`. Gives the exit code: 0 the chain holds, 1 it does not or cannot be read.
+/// Runs the verb and prints its report. Exit code 0: the chain holds; 1: it does not, or cannot be read.
 ///
 /// # Errors
-/// Only if `out` cannot be written.
-pub fn run(arguments: &Arguments, out: &mut dyn Write) -> io::Result<u8> {
+/// Standard output cannot be written.
+pub fn execute(arguments: &Audit) -> io::Result<u8> {
+    report(arguments, &mut io::stdout().lock())
+}
+
+/// As [`execute`], the report going to `out`.
+///
+/// # Errors
+/// `out` cannot be written.
+pub fn report(arguments: &Audit, out: &mut dyn Write) -> io::Result<u8> {
     let Verb::Verify {
         directory,
         anchor,
