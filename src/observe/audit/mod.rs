@@ -34,6 +34,7 @@
 //! what is waiting, and nothing is tried again on that file. A restart recovers. A full queue answers
 //! [`CannotRecord`] at once to new attempts; outcomes of attempts that were taken are always queued.
 
+mod progress;
 mod record;
 mod scan;
 mod storage;
