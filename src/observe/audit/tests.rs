@@ -621,6 +621,37 @@ async fn damage_in_the_middle_stops_the_start_and_is_named() {
     assert_eq!(disk.bytes(&name), bytes, "evidence is not touched");
 }
 
+/// A disk may write the pages of the last batch in any order: zeros with whole records after them.
+#[tokio::test]
+async fn a_hole_in_what_was_never_synced_is_a_torn_tail() {
+    let disk = Memory::default();
+    let log = open(&disk, Options::default()).ok().unwrap();
+    let ticket = log.attempt(event("acknowledged")).await.unwrap();
+    log.outcome(ticket, finished("")).await.unwrap();
+    disk.stall(true);
+    let mut tickets = Vec::new();
+    for request in ["a", "b", "c"] {
+        tickets.push(log.attempt(event(request)).await.unwrap());
+    }
+    let after = disk.after_crash(1000);
+    disk.stall(false);
+    drop(tickets);
+    let name = after.segments().pop().unwrap();
+    let (_, mut lines) = flat(&after).pop().unwrap();
+    assert_eq!(lines.len(), 6);
+    lines[3].fill(0);
+    after.set(&name, lines.concat());
+    open(&after, Options::default())
+        .ok()
+        .unwrap()
+        .close()
+        .await
+        .unwrap();
+    assert_eq!(verified(&after).unwrap().cuts, 1);
+    assert_eq!(after.events()["acknowledged"], ["attempt", "complete"]);
+    assert!(!after.events().contains_key("b"));
+}
+
 fn flat(disk: &Memory) -> Vec<(String, Vec<Vec<u8>>)> {
     disk.segments()
         .into_iter()
