@@ -3,3 +3,4 @@
 pub mod schema;
 pub mod check;
 pub mod keys;
+pub mod audit;

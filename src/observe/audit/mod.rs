@@ -30,10 +30,11 @@
 //!
 //! # Failure
 //!
-//! Any failed or short write and any failed sync ends the log: everything after answers [`CannotRecord`], also
-//! what is waiting, and nothing is tried again on that file. A restart recovers. A full queue answers
+//! Any failed write (the rest of a short one is written again; a full disk fails that) and any failed sync ends the
+//! log: everything after answers [`CannotRecord`], also what is waiting, and nothing is tried again on that file. A restart recovers. A full queue answers
 //! [`CannotRecord`] at once to new attempts; outcomes of attempts that were taken are always queued.
 
+mod progress;
 mod record;
 mod scan;
 mod storage;

@@ -8,8 +8,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::watch;
-
+use super::progress::Progress;
 use super::record::{self, Hash, Place};
 use super::scan::{Open, segment_name};
 use super::storage::{Segment, Storage, write_all};
@@ -113,14 +112,6 @@ struct Commit {
     open: usize,
 }
 
-/// How far the queue's records have come.
-#[derive(Debug, Clone, Copy, Default)]
-struct Reached {
-    position: u64,
-    /// It will not come further.
-    ended: bool,
-}
-
 /// What the threads and the handles share.
 pub(super) struct Shared {
     options: Options,
@@ -128,8 +119,8 @@ pub(super) struct Shared {
     queued: Condvar,
     commit: Mutex<Commit>,
     commit_changed: Condvar,
-    written: watch::Sender<Reached>,
-    synced: watch::Sender<Reached>,
+    written: Progress,
+    synced: Progress,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -156,8 +147,8 @@ impl Shared {
                 open: chain.open.len(),
             }),
             commit_changed: Condvar::new(),
-            written: watch::Sender::default(),
-            synced: watch::Sender::default(),
+            written: Progress::default(),
+            synced: Progress::default(),
         }
     }
 
@@ -181,12 +172,12 @@ impl Shared {
 
     /// Returns when the record at `position` is written.
     pub(super) async fn written(&self, position: u64) -> Result<(), CannotRecord> {
-        wait(&self.written, position).await
+        self.written.reach(position).await
     }
 
     /// Returns when the record at `position` is durable.
     pub(super) async fn synced(&self, position: u64) -> Result<(), CannotRecord> {
-        wait(&self.synced, position).await
+        self.synced.reach(position).await
     }
 
     /// Takes nothing more; what is queued is still written.
@@ -197,9 +188,8 @@ impl Shared {
 
     /// Returns when a closed log has ended.
     pub(super) async fn ended(&self) -> Result<(), CannotRecord> {
-        let mut receiver = self.synced.subscribe();
-        // Fails only if the sender is gone, and it is in self.
-        let _ = receiver.wait_for(|reached| reached.ended).await;
+        // No record has this position: the wait ends when the log does.
+        let _ = self.synced.reach(u64::MAX).await;
         if lock(&self.queue).failed {
             Err(CannotRecord)
         } else {
@@ -243,8 +233,8 @@ impl Shared {
     }
 
     fn end(&self) {
-        self.written.send_modify(|reached| reached.ended = true);
-        self.synced.send_modify(|reached| reached.ended = true);
+        self.written.end();
+        self.synced.end();
     }
 
     /// Waits for records, at most a batch of them; `None` when closed or failed.
@@ -268,19 +258,6 @@ impl Shared {
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-async fn wait(sender: &watch::Sender<Reached>, position: u64) -> Result<(), CannotRecord> {
-    let mut receiver = sender.subscribe();
-    let reached = receiver
-        .wait_for(|reached| reached.ended || reached.position >= position)
-        .await
-        .map_err(|_| CannotRecord)?;
-    if reached.position >= position {
-        Ok(())
-    } else {
-        Err(CannotRecord)
     }
 }
 
@@ -342,9 +319,7 @@ fn write_batch(
         commit.open = chain.open.len();
     }
     shared.commit_changed.notify_all();
-    shared
-        .written
-        .send_modify(|reached| reached.position = position);
+    shared.written.advance(position);
     Ok(())
 }
 
@@ -384,9 +359,7 @@ pub(super) fn commit(shared: &Shared) {
             commit.committed_at = Some(SystemTime::now());
         }
         shared.commit_changed.notify_all();
-        shared
-            .synced
-            .send_modify(|reached| reached.position = written.0);
+        shared.synced.advance(written.0);
     }
     shared.end();
 }
