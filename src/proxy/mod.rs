@@ -2,7 +2,13 @@
 //!
 //! [`exchange`] is one request from first byte to last; the other files are what it calls, in that order.
 
+pub mod authenticate;
+pub mod body;
 pub mod coding;
 pub mod head;
+pub mod journal;
 pub mod refuse;
+pub mod snapshot;
+mod stages;
 pub mod strict_head;
+pub mod upstream;
