@@ -178,6 +178,11 @@ impl Journal {
         }
     }
 
+    /// The log cannot record, so the request is answered 503 without an outcome.
+    pub fn give_up(&mut self, status: u16) {
+        self.finish(Ending::Refused, status);
+    }
+
     fn finish(&mut self, ending: Ending, status: u16) {
         if std::mem::replace(&mut self.finished, true) {
             return;

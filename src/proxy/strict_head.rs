@@ -22,6 +22,11 @@ const CHUNK_EXTENSION_MAX: usize = 256;
 /// Longest trailer section, in bytes; it is dropped.
 const TRAILER_BYTES_MAX: usize = 8 << 10;
 
+/// How long, and for how many bytes, a refused client is still listened to.
+const LINGER: Duration = Duration::from_secs(1);
+/// See [`LINGER`].
+const LINGER_BYTES_MAX: usize = 1 << 20;
+
 /// Bounds of a request head.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadBounds {
@@ -459,6 +464,8 @@ pub struct StrictIo<S> {
     /// What ends the read side once `ready` is empty: end of stream, or an error inside a body.
     ended: Option<io::ErrorKind>,
     closed: bool,
+    shut: bool,
+    lingered: usize,
     head_timeout: Duration,
     head_timer: Option<Pin<Box<Sleep>>>,
     write_timeout: Duration,
@@ -481,6 +488,8 @@ impl<S> StrictIo<S> {
             ready_at: 0,
             ended: None,
             closed: false,
+            shut: false,
+            lingered: 0,
             head_timeout,
             head_timer: None,
             write_timeout,
@@ -498,6 +507,7 @@ impl<S> StrictIo<S> {
             .as_bytes(),
         );
         self.closed = true;
+        self.head_timer = None;
     }
 
     fn watch_write<T>(
@@ -515,6 +525,24 @@ impl<S> StrictIo<S> {
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> StrictIo<S> {
+    /// Reads and forgets what a refused client still sends, for a while.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let timer = self
+            .head_timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        let mut raw = [0_u8; 8 << 10];
+        while timer.as_mut().poll(cx).is_pending() && self.lingered < LINGER_BYTES_MAX {
+            let mut chunk = ReadBuf::new(&mut raw);
+            match ready!(Pin::new(&mut self.inner).poll_read(cx, &mut chunk)) {
+                Ok(()) if !chunk.filled().is_empty() => self.lingered += chunk.filled().len(),
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -583,7 +611,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictIo<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for StrictIo<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictIo<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -616,8 +644,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StrictIo<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.inner).poll_shutdown(cx);
-        this.watch_write(cx, polled)
+        if !this.shut {
+            let polled = Pin::new(&mut this.inner).poll_shutdown(cx);
+            ready!(this.watch_write(cx, polled))?;
+            this.shut = true;
+        }
+        // Closing with bytes unread resets the connection and can take the answer with it (RFC 9112 section 9.6).
+        if this.closed || this.ended.is_some() {
+            this.linger(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 }
 
