@@ -43,7 +43,10 @@ fn answer(carrier: &Carrier, method: &Method, uri: &http::Uri) -> Response<Full<
         .query()
         .is_some_and(|q| q.split('&').any(|p| p == "verbose"));
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n".into());
+        return text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method not allowed\n".into(),
+        );
     }
     match uri.path() {
         "/livez" | "/startupz" => text(StatusCode::OK, "ok\n".into()),

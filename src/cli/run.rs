@@ -75,7 +75,12 @@ async fn serve(settings: Arc<Settings>, live: Live) -> anyhow::Result<()> {
         log,
         Arc::clone(&metrics),
     )?);
-    let tls = settings.listen.tls.as_ref().map(listener::tls).transpose()?;
+    let tls = settings
+        .listen
+        .tls
+        .as_ref()
+        .map(listener::tls)
+        .transpose()?;
     anyhow::ensure!(
         tls.is_some() || settings.listen.address.ip().is_loopback(),
         "plain HTTP is served on loopback addresses only: {} needs listen.tls",

@@ -304,9 +304,7 @@ pub fn millis(ms: u64) -> Duration {
 ///
 /// # Errors
 /// Always.
-pub fn load(
-    path: &std::path::Path,
-) -> Result<Settings, Vec<crate::diagnostic::Diagnostic>> {
+pub fn load(path: &std::path::Path) -> Result<Settings, Vec<crate::diagnostic::Diagnostic>> {
     Err(vec![crate::diagnostic::Diagnostic::error(
         "not-built-yet",
         None,

@@ -191,9 +191,7 @@ impl Metrics {
         self.requests
             .with_label_values(&[f.api, f.endpoint, method, class, f.decision])
             .inc();
-        self.duration
-            .with_label_values(&[f.api])
-            .observe(f.seconds);
+        self.duration.with_label_values(&[f.api]).observe(f.seconds);
         for (histogram, seconds) in [
             (&self.upstream, f.upstream_seconds),
             (&self.overhead, f.overhead_seconds),
@@ -238,7 +236,11 @@ impl Metrics {
         for (counter, n) in program.counters.iter().zip(&counts.treated) {
             if *n > 0 {
                 self.fields_treated
-                    .with_label_values(&[&*counter.object, &*counter.field, counter.treatment.word()])
+                    .with_label_values(&[
+                        &*counter.object,
+                        &*counter.field,
+                        counter.treatment.word(),
+                    ])
                     .inc_by(*n);
             }
         }
@@ -264,8 +266,7 @@ impl Metrics {
         let mut out = Vec::new();
         let mut families = self.registry.gather();
         families.append(&mut self.process.gather());
-        if TextEncoder::new().encode(&families, &mut out).is_err()
-        {
+        if TextEncoder::new().encode(&families, &mut out).is_err() {
             return String::new();
         }
         String::from_utf8(out).unwrap_or_default()

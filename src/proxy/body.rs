@@ -104,9 +104,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Inner::Whole(text) => {
-                SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64))
-            }
+            Inner::Whole(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             _ => SizeHint::default(),
         }
     }
@@ -296,7 +294,11 @@ impl Pump {
         // The newest piece is held back until another one or the end is there: it may be the last.
         let mut held: Option<Bytes> = None;
         let failed = loop {
-            let mut pieces = held.take().into_iter().chain(self.take()).collect::<Vec<_>>();
+            let mut pieces = held
+                .take()
+                .into_iter()
+                .chain(self.take())
+                .collect::<Vec<_>>();
             held = pieces.pop();
             if let Err(ending) = self.send(&sender, pieces).await {
                 break ending;
@@ -309,8 +311,11 @@ impl Pump {
             match filled {
                 Ok(Progress::More) => {}
                 Ok(Progress::Complete(counts)) => {
-                    let mut pieces =
-                        held.take().into_iter().chain(self.take()).collect::<Vec<_>>();
+                    let mut pieces = held
+                        .take()
+                        .into_iter()
+                        .chain(self.take())
+                        .collect::<Vec<_>>();
                     let last = pieces.pop();
                     if let Err(ending) = self.send(&sender, pieces).await {
                         break ending;

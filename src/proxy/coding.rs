@@ -120,7 +120,10 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Abort::Coding`], or what `take` gives.
-    pub fn finish(&mut self, mut take: impl FnMut(Bytes) -> Result<(), Abort>) -> Result<(), Abort> {
+    pub fn finish(
+        &mut self,
+        mut take: impl FnMut(Bytes) -> Result<(), Abort>,
+    ) -> Result<(), Abort> {
         let Some(gzip) = self.gzip.as_mut() else {
             return Ok(());
         };

@@ -152,12 +152,17 @@ impl Page {
             Content::Json(incoming, coding) => (incoming, coding),
             Content::Empty => {
                 self.close(Ending::Complete, status, None, None).await?;
-                return Ok(self.respond(status, HeaderMap::new(), ResponseBody::whole(Bytes::new())));
+                return Ok(self.respond(
+                    status,
+                    HeaderMap::new(),
+                    ResponseBody::whole(Bytes::new()),
+                ));
             }
             Content::Error(code) => {
                 let id = self.request_id();
                 let answer = refuse::replaced_error(status, code, &self.shape, &id);
-                self.close(Ending::Complete, status, Some(code), None).await?;
+                self.close(Ending::Complete, status, Some(code), None)
+                    .await?;
                 return Ok(self.respond_with(answer));
             }
         };
@@ -232,10 +237,8 @@ impl Page {
         self.say("privet-request-id", &journal.request_id);
         self.say("x-request-id", &echoed);
         self.say("privet-policy", policy);
-        self.common.insert(
-            CACHE_CONTROL,
-            HeaderValue::from_static("private, no-store"),
-        );
+        self.common
+            .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         self.common.insert(
             VARY,
             HeaderValue::from_static("Authorization, Cookie, X-Api-Key, Accept-Encoding, Origin"),
@@ -347,12 +350,7 @@ fn internal() -> Refusal {
 async fn read_body(mut incoming: Incoming, carrier: &Carrier) -> Result<Bytes, Refusal> {
     let limits = &carrier.settings.limits;
     let too_big = || Refusal::new(Reason::BodyTooLarge, "the request body is too big");
-    let late = || {
-        Refusal::new(
-            Reason::RequestTimeout,
-            "the request did not arrive in time",
-        )
-    };
+    let late = || Refusal::new(Reason::RequestTimeout, "the request did not arrive in time");
     let max = limits.request_body_bytes_max;
     let announced = hyper::body::Body::size_hint(&incoming).lower();
     if usize::try_from(announced).map_or(true, |n| n > max) {

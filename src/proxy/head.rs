@@ -106,10 +106,7 @@ pub fn check(parts: &Parts, rules: &HeadRules) -> Result<CheckedHead, Refusal> {
 /// The refusal behind the stand-in request of [`super::strict_head::StrictIo`].
 fn refused_by_framer(path: &str) -> Refusal {
     match path {
-        "/408" => Refusal::new(
-            Reason::RequestTimeout,
-            "the request did not arrive in time",
-        ),
+        "/408" => Refusal::new(Reason::RequestTimeout, "the request did not arrive in time"),
         "/414" => Refusal::new(Reason::TargetTooLong, "the request target is too long"),
         "/431" => Refusal::new(Reason::HeadTooLarge, "the request head is too large"),
         _ => Refusal::new(Reason::BadRequest, "malformed HTTP request"),
@@ -118,10 +115,7 @@ fn refused_by_framer(path: &str) -> Refusal {
 
 /// The bounds that the framer applies to HTTP/1, for HTTP/2.
 fn check_bounds(parts: &Parts, rules: &HeadRules) -> Result<(), Refusal> {
-    let target = parts
-        .uri
-        .path_and_query()
-        .map_or(0, |p| p.as_str().len());
+    let target = parts.uri.path_and_query().map_or(0, |p| p.as_str().len());
     if target > rules.bounds.target_bytes_max {
         return Err(refused_by_framer("/414"));
     }
@@ -185,9 +179,9 @@ fn normal_authority(authority: &Authority, default_port: u16) -> Option<String> 
     let host = authority.host();
     if host.is_empty()
         || text.contains('@')
-        || !host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':'))
+        || !host.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'[' | b']' | b':')
+        })
     {
         return None;
     }
@@ -488,32 +482,83 @@ mod tests {
     #[test]
     fn refuses_what_two_readers_read_differently() {
         for target in [
-            "/public/../admin", "/public/%2e%2e/admin", "/public%2fadmin", "/public%5cadmin", "//admin",
-            "/public;x=/admin", "/a%00", "/%252e%252e/admin", "/%c0%ae/admin", "/a%0d%0a", "/a%zz", "/a?x=%ff",
-            "/a?x=1&x=2", "/a?x=1;y=2", "/a?_HttpMethod=PATCH", "/a?=1",
+            "/public/../admin",
+            "/public/%2e%2e/admin",
+            "/public%2fadmin",
+            "/public%5cadmin",
+            "//admin",
+            "/public;x=/admin",
+            "/a%00",
+            "/%252e%252e/admin",
+            "/%c0%ae/admin",
+            "/a%0d%0a",
+            "/a%zz",
+            "/a?x=%ff",
+            "/a?x=1&x=2",
+            "/a?x=1;y=2",
+            "/a?_HttpMethod=PATCH",
+            "/a?=1",
         ] {
-            assert_eq!(run("GET", target, &[]).unwrap_err(), Reason::BadRequest, "{target}");
+            assert_eq!(
+                run("GET", target, &[]).unwrap_err(),
+                Reason::BadRequest,
+                "{target}"
+            );
         }
         for (headers, reason) in [
-            (vec![("authorization", "Bearer a"), ("authorization", "Bearer b")], Reason::BadRequest),
-            (vec![("authorization", "Bearer a"), ("x-api-key", "b")], Reason::BadRequest),
-            (vec![("privet-purpose", "a"), ("privet-purpose", "b")], Reason::BadRequest),
-            (vec![("x-http-method-override", "DELETE")], Reason::BadRequest),
+            (
+                vec![("authorization", "Bearer a"), ("authorization", "Bearer b")],
+                Reason::BadRequest,
+            ),
+            (
+                vec![("authorization", "Bearer a"), ("x-api-key", "b")],
+                Reason::BadRequest,
+            ),
+            (
+                vec![("privet-purpose", "a"), ("privet-purpose", "b")],
+                Reason::BadRequest,
+            ),
+            (
+                vec![("x-http-method-override", "DELETE")],
+                Reason::BadRequest,
+            ),
             (vec![("upgrade", "websocket")], Reason::BadRequest),
-            (vec![("expect", "y 100-continue")], Reason::ExpectationFailed),
-            (vec![("content-encoding", "gzip")], Reason::UnsupportedMediaType),
+            (
+                vec![("expect", "y 100-continue")],
+                Reason::ExpectationFailed,
+            ),
+            (
+                vec![("content-encoding", "gzip")],
+                Reason::UnsupportedMediaType,
+            ),
             (vec![("host", "crm.test:99999")], Reason::BadRequest),
             (vec![("host", "crm.test, evil.test")], Reason::BadRequest),
             (vec![("host", "u@crm.test")], Reason::BadRequest),
             (vec![("host", "")], Reason::BadRequest),
-            (vec![("host", "crm.test"), ("host", "crm.test")], Reason::BadRequest),
+            (
+                vec![("host", "crm.test"), ("host", "crm.test")],
+                Reason::BadRequest,
+            ),
             (vec![("host", "evil.test")], Reason::MisdirectedRequest),
         ] {
-            assert_eq!(run("GET", "/a", &headers).unwrap_err(), reason, "{headers:?}");
+            assert_eq!(
+                run("GET", "/a", &headers).unwrap_err(),
+                reason,
+                "{headers:?}"
+            );
         }
-        assert_eq!(run("GET", "http://evil.test/a", &[]).unwrap_err(), Reason::BadRequest);
-        assert_eq!(run("OPTIONS", "/a", &[]).unwrap_err(), Reason::MethodNotAllowed);
-        assert_eq!(run("TRACE", "/a", &[]).unwrap_err(), Reason::MethodNotAllowed);
+        assert_eq!(
+            run("GET", "http://evil.test/a", &[]).unwrap_err(),
+            Reason::BadRequest
+        );
+        assert_eq!(
+            run("OPTIONS", "/a", &[]).unwrap_err(),
+            Reason::MethodNotAllowed
+        );
+        assert_eq!(
+            run("TRACE", "/a", &[]).unwrap_err(),
+            Reason::MethodNotAllowed
+        );
         assert_eq!(run("get", "/a", &[]).unwrap_err(), Reason::BadRequest);
         assert!(run("GET", "https://crm.test/a", &[("host", "CRM.test:443")]).is_ok());
     }

@@ -124,12 +124,8 @@ async fn connection(
     }
 }
 
-async fn http1<S>(
-    stream: S,
-    peer: std::net::SocketAddr,
-    carrier: &Arc<Carrier>,
-    watcher: Watcher,
-) where
+async fn http1<S>(stream: S, peer: std::net::SocketAddr, carrier: &Arc<Carrier>, watcher: Watcher)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &carrier.settings.limits;
@@ -159,12 +155,8 @@ async fn http1<S>(
     }
 }
 
-async fn http2<S>(
-    stream: S,
-    peer: std::net::SocketAddr,
-    carrier: &Arc<Carrier>,
-    watcher: Watcher,
-) where
+async fn http2<S>(stream: S, peer: std::net::SocketAddr, carrier: &Arc<Carrier>, watcher: Watcher)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &carrier.settings.limits;

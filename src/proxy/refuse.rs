@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::StatusCode;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use crate::engine::refusal::{Reason, Refusal};
 
@@ -60,10 +60,7 @@ pub fn row(reason: Reason) -> (StatusCode, &'static str) {
         Reason::ExpectationFailed => (S::EXPECTATION_FAILED, "EXPECTATION_FAILED"),
         Reason::RequestTimeout => (S::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
         Reason::TargetTooLong => (S::URI_TOO_LONG, "URI_TOO_LONG"),
-        Reason::HeadTooLarge => (
-            S::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "REQUEST_HEAD_TOO_LARGE",
-        ),
+        Reason::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "REQUEST_HEAD_TOO_LARGE"),
         Reason::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "REQUEST_BODY_TOO_LARGE"),
         Reason::CannotRecord | Reason::Unavailable => {
             (S::SERVICE_UNAVAILABLE, "SERVER_UNAVAILABLE")
@@ -254,11 +251,12 @@ mod tests {
 
     #[test]
     fn each_api_gets_its_own_shape() {
-        let refusal = Refusal::new(Reason::TreatedFieldEvaluated, "field 'E\"mail' can not be filtered")
-            .by_rule("r1".into());
-        let text = |shape| {
-            String::from_utf8(answer(&refusal, &shape, "id").body.to_vec()).unwrap()
-        };
+        let refusal = Refusal::new(
+            Reason::TreatedFieldEvaluated,
+            "field 'E\"mail' can not be filtered",
+        )
+        .by_rule("r1".into());
+        let text = |shape| String::from_utf8(answer(&refusal, &shape, "id").body.to_vec()).unwrap();
         assert_eq!(
             text(ErrorShape::Salesforce),
             r#"[{"message":"field 'E\"mail' can not be filtered (rule r1) (request id)","errorCode":"INVALID_FIELD"}]"#
@@ -276,13 +274,23 @@ mod tests {
     #[test]
     fn refusals_are_never_429_and_only_one_reason_is_401() {
         for reason in [
-            Reason::PurposeNotGranted, Reason::Denied, Reason::EndpointClosed, Reason::UnknownField,
-            Reason::BadRequest, Reason::CannotRecord, Reason::UpstreamUnacceptable, Reason::Internal,
+            Reason::PurposeNotGranted,
+            Reason::Denied,
+            Reason::EndpointClosed,
+            Reason::UnknownField,
+            Reason::BadRequest,
+            Reason::CannotRecord,
+            Reason::UpstreamUnacceptable,
+            Reason::Internal,
         ] {
             let (status, _) = row(reason);
             assert!(status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::UNAUTHORIZED);
         }
-        let a = answer(&Refusal::new(Reason::Unauthenticated, "x"), &ErrorShape::Salesforce, "id");
+        let a = answer(
+            &Refusal::new(Reason::Unauthenticated, "x"),
+            &ErrorShape::Salesforce,
+            "id",
+        );
         assert_eq!(a.status, 401);
         assert!(a.headers.contains_key(WWW_AUTHENTICATE));
     }
@@ -291,9 +299,15 @@ mod tests {
     fn an_upstream_code_passes_only_from_the_list() {
         let body = |code: &str| format!(r#"[{{"errorCode":"{code}","message":"jo@example.org"}}]"#);
         let sf = ErrorShape::Salesforce;
-        assert_eq!(passing_code(&sf, body("MALFORMED_ID").as_bytes()), Some("MALFORMED_ID"));
+        assert_eq!(
+            passing_code(&sf, body("MALFORMED_ID").as_bytes()),
+            Some("MALFORMED_ID")
+        );
         assert_eq!(passing_code(&sf, body("DUPLICATE_VALUE").as_bytes()), None);
         assert_eq!(passing_code(&sf, b"oops"), None);
-        assert_eq!(passing_code(&ErrorShape::Neutral, body("MALFORMED_ID").as_bytes()), None);
+        assert_eq!(
+            passing_code(&ErrorShape::Neutral, body("MALFORMED_ID").as_bytes()),
+            None
+        );
     }
 }

@@ -165,8 +165,7 @@ pub async fn watch(
             Arc::clone(&settings),
             Arc::clone(&metrics),
         );
-        let taken =
-            tokio::task::spawn_blocking(move || snapshot.reload(&settings, &metrics)).await;
+        let taken = tokio::task::spawn_blocking(move || snapshot.reload(&settings, &metrics)).await;
         reloaded(taken.unwrap_or(false));
     }
 }

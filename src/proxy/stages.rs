@@ -89,7 +89,11 @@ pub fn understand(api: &Api, head: &RequestHead<'_>, body: &[u8]) -> Result<Oper
     })
 }
 
-pub fn plan(operation: Operation, policies: &Policies, identity: &Identity) -> Result<Plan, Refusal> {
+pub fn plan(
+    operation: Operation,
+    policies: &Policies,
+    identity: &Identity,
+) -> Result<Plan, Refusal> {
     let _ = identity;
     let program = Program {
         nodes: vec![Node::Clear],

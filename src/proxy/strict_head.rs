@@ -363,10 +363,7 @@ pub(super) fn is_token(text: &[u8]) -> bool {
 
 fn trim(value: &[u8]) -> &[u8] {
     let is_ows = |b: &u8| matches!(b, b' ' | b'\t');
-    let start = value
-        .iter()
-        .position(|b| !is_ows(b))
-        .unwrap_or(value.len());
+    let start = value.iter().position(|b| !is_ows(b)).unwrap_or(value.len());
     let end = value
         .iter()
         .rposition(|b| !is_ows(b))
@@ -713,15 +710,31 @@ mod tests {
             "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "\r\n\r\nGET /a HTTP/1.1\r\nHost: h\r\n\r\n",
         ] {
-            assert_eq!(run(raw.as_bytes()), Err((Violation::Malformed, true)), "{raw:?}");
+            assert_eq!(
+                run(raw.as_bytes()),
+                Err((Violation::Malformed, true)),
+                "{raw:?}"
+            );
         }
         let chunked = "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
         for body in [
-            "5\nhello\r\n", "0x5\r\n", " 5\r\n", "5\r\nhelloX", "5;a\nb\r\n", "\r\n", "5\r\r\n",
-            "0\r\n X: y\r\n", "0\r\nX: y\n\r\n", "10000000000000000\r\n",
+            "5\nhello\r\n",
+            "0x5\r\n",
+            " 5\r\n",
+            "5\r\nhelloX",
+            "5;a\nb\r\n",
+            "\r\n",
+            "5\r\r\n",
+            "0\r\n X: y\r\n",
+            "0\r\nX: y\n\r\n",
+            "10000000000000000\r\n",
         ] {
             let raw = format!("{chunked}{body}");
-            assert_eq!(run(raw.as_bytes()), Err((Violation::Malformed, false)), "{body:?}");
+            assert_eq!(
+                run(raw.as_bytes()),
+                Err((Violation::Malformed, false)),
+                "{body:?}"
+            );
         }
     }
 
@@ -729,10 +742,22 @@ mod tests {
     fn bounds_name_their_status() {
         let long = "a".repeat(600);
         for (raw, violation) in [
-            (format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n"), Violation::TargetTooLong),
-            (format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", &long[..70]), Violation::TargetTooLong),
-            (format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}\r\n\r\n"), Violation::HeadTooLarge),
-            (format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(9)), Violation::HeadTooLarge),
+            (
+                format!("GET /{long} HTTP/1.1\r\nHost: h\r\n\r\n"),
+                Violation::TargetTooLong,
+            ),
+            (
+                format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", &long[..70]),
+                Violation::TargetTooLong,
+            ),
+            (
+                format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}\r\n\r\n"),
+                Violation::HeadTooLarge,
+            ),
+            (
+                format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: y\r\n".repeat(9)),
+                Violation::HeadTooLarge,
+            ),
         ] {
             assert_eq!(run(raw.as_bytes()), Err((violation, true)));
         }

@@ -306,11 +306,12 @@ impl Upstream {
 
     /// The code of an error body that may pass. Whatever is unread closes the connection.
     async fn error_code(&self, body: Incoming, coding: Option<Coding>) -> Option<&'static str> {
-        let bytes = tokio::time::timeout(self.body_idle, Limited::new(body, SMALL_BODY_MAX).collect())
-            .await
-            .ok()?
-            .ok()?
-            .to_bytes();
+        let bytes =
+            tokio::time::timeout(self.body_idle, Limited::new(body, SMALL_BODY_MAX).collect())
+                .await
+                .ok()?
+                .ok()?
+                .to_bytes();
         let mut decoder = Decoder::new(
             coding?,
             self.inflated_bytes_max.min(SMALL_BODY_MAX as u64),
@@ -350,7 +351,8 @@ impl Upstream {
                 let mut token = self.token.lock().await;
                 let usable = token.as_ref().filter(|t| {
                     t.until > Instant::now()
-                        && refused.is_none_or(|r| r.as_bytes() != t.header.expose_secret().as_bytes())
+                        && refused
+                            .is_none_or(|r| r.as_bytes() != t.header.expose_secret().as_bytes())
                 });
                 if let Some(t) = usable {
                     return header(t.header.expose_secret());
@@ -535,11 +537,7 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let tls = (uri.scheme_str() == Some("https")).then(|| self.tls.clone());
-        let name = uri
-            .host()
-            .unwrap_or("")
-            .trim_matches(['[', ']'])
-            .to_owned();
+        let name = uri.host().unwrap_or("").trim_matches(['[', ']']).to_owned();
         let connecting = self.http.call(uri);
         let timeout = self.timeout;
         Box::pin(async move {
