@@ -203,8 +203,20 @@ impl Pump {
     /// # Errors
     /// [`Failure`]: nothing that has not been sent may be sent any more.
     pub async fn fill(&mut self) -> Result<Progress, Failure> {
+        self.fill_to(READY_BYTES, false).await
+    }
+
+    /// Reads on to the end, or until more than `max` bytes wait.
+    ///
+    /// # Errors
+    /// As [`Pump::fill`].
+    pub async fn fill_whole(&mut self, max: usize) -> Result<Progress, Failure> {
+        self.fill_to(max, true).await
+    }
+
+    async fn fill_to(&mut self, max: usize, patient: bool) -> Result<Progress, Failure> {
         loop {
-            let frame = match self.next().await? {
+            let frame = match self.next(patient).await? {
                 Next::NothingNow => return Ok(Progress::More),
                 Next::Frame(None) => break,
                 Next::Frame(Some(Err(_))) => return Err(Failure::Upstream("upstream-broke-off")),
@@ -219,7 +231,7 @@ impl Pump {
             self.decoder
                 .push(data, |piece| rewriter.push(piece, out))
                 .map_err(Failure::Abort)?;
-            if self.out.len() >= READY_BYTES {
+            if self.out.len() >= max {
                 return Ok(Progress::More);
             }
         }
@@ -254,10 +266,11 @@ impl Pump {
         pieces
     }
 
-    /// The next frame; does not wait while there is something to send.
-    async fn next(&mut self) -> Result<Next, Failure> {
+    /// The next frame; unless `patient`, does not wait while there is something to send.
+    async fn next(&mut self, patient: bool) -> Result<Next, Failure> {
         let began = Instant::now();
-        let (incoming, waiting) = (&mut self.incoming, !self.out.is_empty());
+        let waiting = !patient && !self.out.is_empty();
+        let incoming = &mut self.incoming;
         let polled = std::future::poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Next::Frame(frame)),
             Poll::Pending if waiting => Poll::Ready(Next::NothingNow),

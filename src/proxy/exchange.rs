@@ -4,8 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
@@ -25,6 +27,9 @@ use super::refuse::{self, Answer, ErrorShape};
 use super::stages;
 use super::upstream::{Answered, Content, Ids};
 
+/// Longest answer to an HTTP/1.0 client.
+const WHOLE_BYTES_MAX: usize = 1 << 20;
+
 /// Answers one request of `peer`. Never fails: what goes wrong is an answer too.
 pub async fn exchange(
     carrier: Arc<Carrier>,
@@ -36,6 +41,7 @@ pub async fn exchange(
         journal: Some(carrier.journal(request.method().as_str())),
         shape: ErrorShape::Neutral,
         common: HeaderMap::new(),
+        version: request.version(),
         carrier,
     };
     let answered = match page.carry(peer, request).await {
@@ -57,6 +63,7 @@ struct Page {
     shape: ErrorShape,
     /// Headers of every answer to this request.
     common: HeaderMap,
+    version: Version,
 }
 
 impl Page {
@@ -183,7 +190,14 @@ impl Page {
             &self.carrier.settings.limits,
             served.settings.inflated_bytes_max,
         );
-        let progress = pump.fill().await.map_err(|failure| {
+        // An HTTP/1.0 client cannot tell a cut answer from a whole one unless it knows the length.
+        let needs_length = self.version < Version::HTTP_11;
+        let filled = if needs_length {
+            pump.fill_whole(WHOLE_BYTES_MAX).await
+        } else {
+            pump.fill().await
+        };
+        let progress = filled.map_err(|failure| {
             self.carrier.metrics.blocked(failure.word());
             Refusal::new(
                 Reason::UpstreamUnacceptable,
@@ -198,7 +212,17 @@ impl Page {
             Progress::Complete(counts) => {
                 let counts = Some((Arc::clone(pump.program()), counts));
                 self.close(Ending::Complete, status, None, counts).await?;
-                ResponseBody::ready(pump.take())
+                if needs_length {
+                    ResponseBody::whole(pump.take().concat().into())
+                } else {
+                    ResponseBody::ready(pump.take())
+                }
+            }
+            Progress::More if needs_length => {
+                return Err(Refusal::new(
+                    Reason::BadRequest,
+                    "an answer of this size needs HTTP/1.1",
+                ));
             }
             Progress::More => {
                 journal.durable().await?;
@@ -289,7 +313,13 @@ impl Page {
             }
         }
         let id = self.request_id();
-        self.respond_with(refuse::answer(refusal, &self.shape, &id))
+        let mut answer = refuse::answer(refusal, &self.shape, &id);
+        if self.version <= Version::HTTP_11 && refuse::closes(refusal.reason) {
+            answer
+                .headers
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.respond_with(answer)
     }
 
     async fn close(

@@ -71,6 +71,22 @@ pub fn row(reason: Reason) -> (StatusCode, &'static str) {
     }
 }
 
+/// Whether an HTTP/1 connection ends with this refusal: after a malformed or unread request, what follows on it is
+/// not believed to be another one.
+pub fn closes(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BadRequest
+            | Reason::MisdirectedRequest
+            | Reason::ExpectationFailed
+            | Reason::UnsupportedMediaType
+            | Reason::RequestTimeout
+            | Reason::TargetTooLong
+            | Reason::HeadTooLarge
+            | Reason::BodyTooLarge
+    )
+}
+
 /// The answer to `refusal`: its text, then the rule and the request id.
 pub fn answer(refusal: &Refusal, shape: &ErrorShape, request_id: &str) -> Answer {
     let (status, default_code) = row(refusal.reason);

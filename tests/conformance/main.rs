@@ -2,6 +2,8 @@
 //! Where the folder is absent a test prints that it skips; with `PRIVET_CI=1` that is a failure.
 
 mod data;
+#[path = "../fixture/mod.rs"]
+mod fixture;
 mod http;
 mod json;
 mod jwt;
