@@ -67,8 +67,8 @@ impl Write for Sink {
     }
 }
 
-/// Compressed bytes fed at once: at deflate's best ratio (1032:1) some 4 MiB come out between two checks.
-const FEED_BYTES: usize = 4 << 10;
+/// Compressed bytes fed at once: at deflate's best ratio (1032:1) some 1 MiB comes out between two checks.
+const FEED_BYTES: usize = 1 << 10;
 
 impl Decoder {
     /// A decoder at the start of a body. A decoded body has at most `inflated_max` bytes and, after the first

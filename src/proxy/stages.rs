@@ -121,34 +121,55 @@ pub fn plan(
     ))
 }
 
-/// Stand-in for `engine::rewrite::Rewriter`: passes bytes, and aborts at `BAD`.
+/// Stand-in for `engine::rewrite::Rewriter`: passes bytes that look like one JSON container, and aborts at `BAD`.
 #[derive(Debug, Default)]
-pub struct Rewriter(u64);
+pub struct Rewriter {
+    bytes: u64,
+    depth: u64,
+    begun: bool,
+    in_string: bool,
+    escaped: bool,
+}
 
 impl Rewriter {
     pub fn json(_program: Arc<Program>, _bounds: Bounds) -> Self {
-        Self(0)
+        Self::default()
     }
 
     pub fn push(&mut self, chunk: Bytes, out: &mut Out) -> Result<(), Abort> {
-        self.0 += chunk.len() as u64;
-        if chunk.windows(3).any(|w| w == b"BAD") {
-            return Err(Abort::Malformed {
-                what: "JSON",
-                at: 0,
-            });
+        let bad = Err(Abort::Malformed {
+            what: "JSON",
+            at: self.bytes,
+        });
+        for b in &chunk {
+            self.bytes += 1;
+            match b {
+                _ if self.escaped => self.escaped = false,
+                b'\\' if self.in_string => self.escaped = true,
+                b'"' => self.in_string = !self.in_string,
+                _ if self.in_string => {}
+                b'{' | b'[' if !self.begun || self.depth > 0 => {
+                    self.begun = true;
+                    self.depth += 1;
+                }
+                b'}' | b']' if self.depth > 0 => self.depth -= 1,
+                b' ' | b'\n' | b'\r' | b'\t' => {}
+                b'B' => return bad,
+                _ if self.depth > 0 => {}
+                _ => return bad,
+            }
         }
         out.push(chunk);
         Ok(())
     }
 
     pub fn finish(&mut self, _out: &mut Out) -> Result<Counts, Abort> {
-        if self.0 == 0 {
-            return Err(Abort::Truncated { at: 0 });
+        if self.depth > 0 || !self.begun {
+            return Err(Abort::Truncated { at: self.bytes });
         }
         Ok(Counts {
-            bytes_in: self.0,
-            bytes_out: self.0,
+            bytes_in: self.bytes,
+            bytes_out: self.bytes,
             ..Counts::default()
         })
     }

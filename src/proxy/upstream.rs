@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
 use crate::config::{ApiSettings, Credential, Limits, Trust, millis};
 use crate::engine::plan::Plan;
@@ -33,6 +35,8 @@ use crate::engine::secret::Secret;
 use super::coding::{Coding, Decoder};
 use super::refuse::{self, ErrorShape};
 
+/// Most interim (1xx) responses before the real one.
+const INTERIM_MAX: u32 = 4;
 /// Largest error or token body that is looked at.
 const SMALL_BODY_MAX: usize = 64 << 10;
 /// A token whose endpoint names no lifetime is fetched anew after this; a 401 fetches it earlier.
@@ -237,8 +241,27 @@ impl Upstream {
             .body(Full::new(planned.body.clone()))
             .map_err(|_| Refusal::new(Reason::Internal, "the upstream request is no request"))?;
         let connection = capture_connection(&mut request);
-        let response = tokio::time::timeout(self.head_timeout, self.client.request(request))
-            .await
+        let interim = Arc::new(AtomicU32::new(0));
+        let flooded = Arc::new(Notify::new());
+        hyper::ext::on_informational(&mut request, {
+            let (interim, flooded) = (Arc::clone(&interim), Arc::clone(&flooded));
+            move |_| {
+                if interim.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
+                    flooded.notify_one();
+                }
+            }
+        });
+        let exchanged = tokio::time::timeout(self.head_timeout, self.client.request(request));
+        let response = tokio::select! {
+            biased;
+            () = flooded.notified() => return Err(unacceptable("interim responses")),
+            response = exchanged => response,
+        };
+        if interim.load(Ordering::Relaxed) > INTERIM_MAX {
+            poison(&connection);
+            return Err(unacceptable("interim responses"));
+        }
+        let response = response
             .map_err(|_| unreachable("no response head in time"))?
             .map_err(|e| {
                 if e.is_connect() {

@@ -2,7 +2,7 @@
 //! forwarded once, and that nothing is ever seen in two ways.
 
 use crate::data;
-use crate::fixture::{KEY, Origin, Proxy, Reply};
+use crate::fixture::{KEY, Origin, Proxy, Reply, dechunk};
 
 const ITEMS: &str = r#"{"items":[{"id":"1","name":"Ada"}]}"#;
 
@@ -196,6 +196,64 @@ async fn transfer_encoding_gadgets_are_never_seen_in_two_ways() {
             check_forwarded(name, request);
             let body = request.split("\r\n\r\n").nth(1).expect("a body");
             assert_eq!(body, "0", "{name}: {request:?}");
+        }
+    }
+    assert!(!cases.is_empty());
+}
+
+#[tokio::test]
+async fn raw_responses_of_the_upstream_never_leak_and_never_look_whole_when_they_are_not() {
+    let Some(cases) = data::json_lines("http/h1_responses.jsonl") else {
+        return;
+    };
+    for case in &cases {
+        let (id, expect) = (
+            case["id"].as_str().expect("id"),
+            case["expect"].as_str().expect("expect"),
+        );
+        let bytes = data::base64(&case["raw_b64"]);
+        let origin = Origin::start(move |_| Reply {
+            bytes: bytes.clone(),
+            close: true,
+            wait: None,
+        })
+        .await;
+        let proxy = Proxy::start_with(origin.address, None, |s| {
+            s.limits.upstream_head_ms = 2_000;
+        })
+        .await;
+        let (head, body) = proxy
+            .ask(case["method"].as_str().expect("method"), "/a", "")
+            .await;
+        let text = String::from_utf8_lossy(&body);
+        assert!(!head.contains("canary"), "{id}: {head}");
+        for gone in [
+            "etag:",
+            "last-modified:",
+            "refresh:",
+            "set-cookie:",
+            "location:",
+            "link:",
+            "access-control",
+            "trailer:",
+            "expires:",
+            "age:",
+        ] {
+            assert!(!head.contains(&format!("\n{gone}")), "{id}: {head}");
+        }
+        let whole = head.contains("content-length: ") || dechunk(&body).is_some();
+        let failed = head.starts_with("http/1.1 502") || head.starts_with("http/1.1 500");
+        match expect {
+            "block" => assert!(failed && !text.contains("CANARY"), "{id}: {head}{text}"),
+            "abort" => assert!(failed || !whole, "{id}: {head}{text}"),
+            "redact" => {
+                assert!(!head.contains("content-length: 4242"), "{id}: {head}");
+                assert!(
+                    head.contains("cache-control: private, no-store\r\n"),
+                    "{id}: {head}"
+                );
+            }
+            other => panic!("{id}: unknown expectation {other}"),
         }
     }
     assert!(!cases.is_empty());
