@@ -1,4 +1,11 @@
 //! The carrier end to end: real sockets, an origin that records, TLS where HTTP/2 needs it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails"
+)]
 
 mod fixture;
 

@@ -298,7 +298,7 @@ impl Upstream {
             content: Content::Empty,
         };
         match head.status.as_u16() {
-            200 | 201 | 202 => {
+            200..=202 => {
                 if hyper::body::Body::is_end_stream(&body) {
                     return Ok(answered);
                 }
