@@ -1,1 +1,26 @@
 //! The carrier: sockets, TLS, HTTP. Decides nothing.
+//!
+//! [`exchange`] is one request from first byte to last; the other files are what it calls, in that order.
+
+pub mod authenticate;
+pub mod body;
+pub mod carrier;
+pub mod coding;
+pub mod exchange;
+pub mod head;
+pub mod journal;
+pub mod listener;
+pub mod refuse;
+pub mod snapshot;
+pub mod stages;
+pub mod strict_head;
+pub mod upstream;
+pub use stages::Log;
+
+/// Opens the audit log in `directory`. Blocks.
+///
+/// # Errors
+/// The log cannot be opened: privet must not serve.
+pub fn open_log(directory: &std::path::Path) -> Result<Log, std::io::Error> {
+    Log::open(directory)
+}

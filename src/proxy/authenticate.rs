@@ -1,0 +1,97 @@
+//! The credential of a request → [`Identity`], or the only 401 there is.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::config::IdentitySettings;
+use crate::engine::identity::{Identity, Proof, is_well_formed_name};
+use crate::engine::refusal::{Reason, Refusal};
+
+use super::stages::Identities;
+
+/// How every bad credential is answered: the text never tells why.
+fn unauthenticated() -> Refusal {
+    Refusal::new(Reason::Unauthenticated, "Session expired or invalid")
+}
+
+/// Facts of the request that do not depend on the credential.
+#[derive(Debug)]
+pub struct Circumstances<'a> {
+    /// The client's headers, before credentials are taken out; the head has been checked.
+    pub headers: &'a HeaderMap,
+    /// The caller's address.
+    pub address: Option<IpAddr>,
+    /// Unix seconds.
+    pub now_s: i64,
+    /// `tenant:`.
+    pub tenant: &'a Arc<str>,
+    /// `identity:`.
+    pub settings: &'a IdentitySettings,
+}
+
+/// Verifies the bearer token. `passthrough`: the API takes the client's own CRM credential, which is passed on
+/// unread; it must be there all the same.
+///
+/// # Errors
+/// 401 for no or a bad credential; 403 for a purpose that cannot be a name.
+pub fn authenticate(
+    request: &Circumstances<'_>,
+    identities: &Identities,
+    passthrough: bool,
+) -> Result<Identity, Refusal> {
+    let bearer = bearer(request.headers).ok_or_else(unauthenticated)?;
+    let mut identity = Identity {
+        subject: "passthrough".into(),
+        client: None,
+        roles: Vec::new(),
+        region: None,
+        tenant: Arc::clone(request.tenant),
+        proof: Proof::Passthrough,
+        mfa: None,
+        auth_time_s: None,
+        purpose_asked: None,
+        now_s: request.now_s,
+        address: request.address,
+    };
+    if passthrough {
+        // Nothing is known of the caller; the upstream judges its credential.
+    } else if let Some(grant) = identities.api_key(bearer, request.now_s) {
+        identity.subject = Arc::clone(&grant.client);
+        identity.client = Some(grant.client);
+        identity.roles = grant.roles;
+        identity.region = grant.region;
+        identity.proof = Proof::ApiKey {
+            key_id: grant.key_id,
+        };
+    } else {
+        return Err(unauthenticated());
+    }
+    if let Some(name) = &request.settings.purpose_header
+        && let Some(value) = request.headers.get(&**name)
+    {
+        let purpose = value
+            .to_str()
+            .ok()
+            .filter(|p| is_well_formed_name(p))
+            .ok_or_else(|| {
+                Refusal::new(
+                    Reason::PurposeNotGranted,
+                    "this purpose is not granted to the client",
+                )
+            })?;
+        identity.purpose_asked = Some(purpose.into());
+    }
+    Ok(identity)
+}
+
+/// The token of the one `Authorization: Bearer …` (RFC 6750; `OAuth` is Salesforce's older word for it).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = token.trim();
+    let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("oauth");
+    let plain = token.bytes().all(|b| b.is_ascii_graphic());
+    (known && !token.is_empty() && plain).then_some(token)
+}

@@ -1,0 +1,480 @@
+//! One request from first byte to last: the stages of the house, called in order.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::config::{Credential, millis};
+use crate::engine::event::Ending;
+use crate::engine::plan::Plan;
+use crate::engine::protocol::RequestHead;
+use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::rewrite::{Counts, Program};
+
+use super::authenticate::{self, Circumstances};
+use super::body::{Progress, Pump, ResponseBody};
+use super::carrier::{Carrier, ServedApi};
+use super::head;
+use super::journal::{End, Journal, cannot_record, client_address};
+use super::refuse::{self, Answer, ErrorShape};
+use super::stages;
+use super::upstream::{Answered, Content, Ids};
+
+/// Longest answer to an HTTP/1.0 client.
+const WHOLE_BYTES_MAX: usize = 1 << 20;
+
+/// Answers one request of `peer`. Never fails: what goes wrong is an answer too.
+pub async fn exchange(
+    carrier: Arc<Carrier>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let is_head = request.method() == Method::HEAD;
+    let mut page = Page {
+        journal: Some(carrier.journal(request.method().as_str())),
+        shape: ErrorShape::Neutral,
+        common: HeaderMap::new(),
+        version: request.version(),
+        carrier,
+    };
+    let answered = match page.carry(peer, request).await {
+        Ok(response) => Ok(response),
+        Err(refusal) => page.refuse(&refusal).await,
+    };
+    let mut response = answered.unwrap_or_else(|refusal| page.bare(&refusal));
+    if is_head {
+        *response.body_mut() = ResponseBody::ready(Vec::new());
+    }
+    response
+}
+
+/// One request on its way.
+struct Page {
+    carrier: Arc<Carrier>,
+    /// Gone once the body carries it on.
+    journal: Option<Journal>,
+    shape: ErrorShape,
+    /// Headers of every answer to this request.
+    common: HeaderMap,
+    version: Version,
+}
+
+impl Page {
+    /// The stages, top to bottom. A refusal before the upstream was asked, or instead of its answer, comes back as
+    /// an error.
+    async fn carry(
+        &mut self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let carrier = Arc::clone(&self.carrier);
+        let (parts, incoming) = request.into_parts();
+        let live = carrier.live.current();
+        let mut journal = self.journal.take().ok_or_else(internal)?;
+        let trace = self.identify(&mut journal, peer.ip(), &parts.headers, live.version());
+        let journal = self.journal.insert(journal);
+
+        // Head: one path, one host, one credential.
+        let head = head::check(&parts, &carrier.rules)?;
+        let served = carrier.served(&head.path);
+        if let Some(served) = served {
+            self.shape = served.error_shape.clone();
+            journal.api = Some(Arc::clone(&served.api.name));
+        }
+
+        // Who asks?
+        let passthrough =
+            served.is_some_and(|s| matches!(s.settings.credential, Credential::Passthrough));
+        let circumstances = Circumstances {
+            headers: &parts.headers,
+            address: Some(forwarded_address(&carrier, peer.ip(), &parts.headers)),
+            now_s: jiff::Timestamp::now().as_second(),
+            tenant: &carrier.settings.tenant,
+            settings: &carrier.settings.identity,
+        };
+        let identity = authenticate::authenticate(&circumstances, &live.identities, passthrough)?;
+        journal.caller(&identity);
+        let served = served.ok_or_else(|| {
+            Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
+        })?;
+
+        // What is asked, what was decided, what will be done.
+        let body = read_body(incoming, &carrier).await?;
+        let request_head = RequestHead {
+            method: &head.method,
+            path: &head.path,
+            segments: &head.segments,
+            query: &head.query,
+            headers: &head.headers,
+        };
+        let operation = stages::understand(&served.api, &request_head, &body)?;
+        let plan = stages::plan(operation, &live.policies, &identity)?;
+        if let Some(treated) = plan.treated_header() {
+            self.say("privet-treated", &treated);
+        }
+
+        // Recorded before the first byte goes upstream; a write only once that is durable.
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.attempt(Some(plan.what())).await?;
+        if plan.request().method != Method::GET {
+            journal.durable().await?;
+        }
+
+        // There and back.
+        let ids = Ids {
+            request_id: &Arc::clone(
+                journal
+                    .correlation_id
+                    .as_ref()
+                    .unwrap_or(&journal.request_id),
+            ),
+            traceparent: &trace,
+        };
+        let authorization = parts.headers.get(http::header::AUTHORIZATION);
+        let answered = served.upstream.send(&plan, authorization, &ids).await?;
+        journal.upstream_answered(answered.status.as_u16(), answered.upstream_us);
+        self.answer(served, &plan, answered, head.is_head).await
+    }
+
+    /// The upstream's answer, rewritten.
+    async fn answer(
+        &mut self,
+        served: &ServedApi,
+        plan: &Plan,
+        answered: Answered,
+        is_head: bool,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let status = answered.status;
+        for (name, value) in &answered.headers {
+            self.common.insert(name.clone(), value.clone());
+        }
+        let (incoming, coding) = match answered.content {
+            Content::Json(incoming, coding) => (incoming, coding),
+            Content::Empty => {
+                self.close(Ending::Complete, status, None, None).await?;
+                return Ok(self.respond(
+                    status,
+                    HeaderMap::new(),
+                    ResponseBody::whole(Bytes::new()),
+                ));
+            }
+            Content::Error(code) => {
+                let id = self.request_id();
+                let answer = refuse::replaced_error(status, code, &self.shape, &id);
+                self.close(Ending::Complete, status, Some(code), None)
+                    .await?;
+                return Ok(self.respond_with(answer));
+            }
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/json;charset=UTF-8"),
+        );
+        if is_head {
+            drop(incoming);
+            self.close(Ending::Complete, status, None, None).await?;
+            return Ok(self.respond(status, headers, ResponseBody::ready(Vec::new())));
+        }
+        let mut pump = Pump::new(
+            incoming,
+            coding,
+            plan.program(),
+            &self.carrier.settings.limits,
+            served.settings.inflated_bytes_max,
+        );
+        // An HTTP/1.0 client cannot tell a cut answer from a whole one unless it knows the length.
+        let needs_length = self.version < Version::HTTP_11;
+        let filled = if needs_length {
+            pump.fill_whole(WHOLE_BYTES_MAX).await
+        } else {
+            pump.fill().await
+        };
+        let progress = filled.map_err(|failure| {
+            self.carrier.metrics.blocked(failure.word());
+            Refusal::new(
+                Reason::UpstreamUnacceptable,
+                "the upstream's answer may not pass",
+            )
+            .detail(failure.word())
+        })?;
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.first_byte(pump.waited_us());
+        let body = match progress {
+            // Complete before its first byte leaves: one commit covers attempt and outcome.
+            Progress::Complete(counts) => {
+                let counts = Some((Arc::clone(pump.program()), counts));
+                self.close(Ending::Complete, status, None, counts).await?;
+                if needs_length {
+                    ResponseBody::whole(pump.take().concat().into())
+                } else {
+                    ResponseBody::ready(pump.take())
+                }
+            }
+            Progress::More if needs_length => {
+                return Err(Refusal::new(
+                    Reason::BadRequest,
+                    "an answer of this size needs HTTP/1.1",
+                ));
+            }
+            Progress::More => {
+                journal.durable().await?;
+                let journal = self.journal.take().ok_or_else(internal)?;
+                pump.stream(journal, status.as_u16())
+            }
+        };
+        Ok(self.respond(status, headers, body))
+    }
+
+    /// Ids of this request and the headers that every answer to it carries. Returns the `traceparent`.
+    fn identify(
+        &mut self,
+        journal: &mut Journal,
+        peer: IpAddr,
+        headers: &HeaderMap,
+        policy: &str,
+    ) -> String {
+        let trusted = self
+            .carrier
+            .settings
+            .listen
+            .trusted_proxies
+            .iter()
+            .any(|n| n.contains(&peer));
+        journal.correlation_id = headers
+            .get("x-request-id")
+            .filter(|_| trusted)
+            .and_then(|v| v.to_str().ok())
+            .filter(|v| is_request_id(v))
+            .map(Arc::from);
+        let echoed = journal
+            .correlation_id
+            .clone()
+            .unwrap_or_else(|| Arc::clone(&journal.request_id));
+        self.say("privet-request-id", &journal.request_id);
+        self.say("x-request-id", &echoed);
+        self.say("privet-policy", policy);
+        self.common
+            .insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        self.common.insert(
+            VARY,
+            HeaderValue::from_static("Authorization, Cookie, X-Api-Key, Accept-Encoding, Origin"),
+        );
+        self.common.insert(
+            http::header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        headers
+            .get("traceparent")
+            .and_then(|v| v.to_str().ok())
+            .filter(|v| is_traceparent(v))
+            .map_or_else(new_traceparent, str::to_owned)
+    }
+
+    fn say(&mut self, name: &'static str, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.common.insert(HeaderName::from_static(name), value);
+        }
+    }
+
+    /// Records a refusal and answers it.
+    async fn refuse(&mut self, refusal: &Refusal) -> Result<Response<ResponseBody>, Refusal> {
+        let (status, code) = refuse::row(refusal.reason);
+        let code = refusal.code.unwrap_or(code);
+        self.carrier.metrics.refused(code);
+        let ending = match refusal.reason {
+            Reason::UpstreamUnreachable | Reason::UpstreamUnacceptable => Ending::UpstreamFailed,
+            _ => Ending::Refused,
+        };
+        let reason = refusal
+            .detail
+            .as_ref()
+            .map_or_else(|| code.to_owned(), |d| format!("{code}: {d}"));
+        if refusal.reason == Reason::CannotRecord {
+            return Err(refusal.clone());
+        }
+        self.close(ending, status, Some(&reason), None).await?;
+        Ok(self.bare(refusal))
+    }
+
+    /// The answer to a refusal, recorded or past recording.
+    fn bare(&mut self, refusal: &Refusal) -> Response<ResponseBody> {
+        if refusal.reason == Reason::CannotRecord {
+            self.carrier.metrics.not_recorded();
+            if let Some(journal) = self.journal.as_mut() {
+                journal.give_up(refuse::row(refusal.reason).0.as_u16());
+            }
+        }
+        let id = self.request_id();
+        let mut answer = refuse::answer(refusal, &self.shape, &id);
+        if self.version <= Version::HTTP_11 && refuse::closes(refusal.reason) {
+            answer
+                .headers
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.respond_with(answer)
+    }
+
+    async fn close(
+        &mut self,
+        ending: Ending,
+        status: StatusCode,
+        reason: Option<&str>,
+        counts: Option<(Arc<Program>, Counts)>,
+    ) -> Result<(), Refusal> {
+        let Some(journal) = self.journal.as_mut() else {
+            return Ok(());
+        };
+        let end = End {
+            ending,
+            status: status.as_u16(),
+            reason: reason.map(str::to_owned),
+            counts,
+        };
+        journal.close(end).await.map_err(cannot_record)
+    }
+
+    fn request_id(&self) -> String {
+        self.common
+            .get("privet-request-id")
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("none")
+            .to_owned()
+    }
+
+    fn respond_with(&mut self, answer: Answer) -> Response<ResponseBody> {
+        self.respond(
+            answer.status,
+            answer.headers,
+            ResponseBody::whole(answer.body),
+        )
+    }
+
+    /// A head built from nothing: the common headers and `own`.
+    fn respond(
+        &mut self,
+        status: StatusCode,
+        own: HeaderMap,
+        body: ResponseBody,
+    ) -> Response<ResponseBody> {
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = std::mem::take(&mut self.common);
+        response.headers_mut().extend(own);
+        response
+    }
+}
+
+fn internal() -> Refusal {
+    Refusal::new(Reason::Internal, "internal error")
+}
+
+/// The whole request body, within its bounds of size, silence and speed.
+async fn read_body(mut incoming: Incoming, carrier: &Carrier) -> Result<Bytes, Refusal> {
+    let limits = &carrier.settings.limits;
+    let too_big = || Refusal::new(Reason::BodyTooLarge, "the request body is too big");
+    let late = || Refusal::new(Reason::RequestTimeout, "the request did not arrive in time");
+    let max = limits.request_body_bytes_max;
+    let announced = hyper::body::Body::size_hint(&incoming).lower();
+    if usize::try_from(announced).map_or(true, |n| n > max) {
+        return Err(too_big());
+    }
+    let began = std::time::Instant::now();
+    let mut body = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(millis(limits.body_idle_ms), incoming.frame())
+            .await
+            .map_err(|_| late())?;
+        let Some(frame) = frame else {
+            return Ok(body.freeze());
+        };
+        let frame =
+            frame.map_err(|_| Refusal::new(Reason::BadRequest, "malformed request body"))?;
+        // Trailers of any name stop here.
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if body.len() + data.len() > max {
+            return Err(too_big());
+        }
+        body.extend_from_slice(&data);
+        let took = began.elapsed();
+        if took >= millis(limits.body_idle_ms)
+            && (body.len() as u64) < limits.body_bytes_per_s_min.saturating_mul(took.as_secs())
+        {
+            return Err(late());
+        }
+    }
+}
+
+fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let forwarded: Vec<IpAddr> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .filter_map(|a| a.trim().parse().ok())
+        .collect();
+    client_address(
+        peer,
+        &carrier.settings.listen.trusted_proxies,
+        forwarded.into_iter(),
+    )
+}
+
+/// `^[A-Za-z0-9_.:-]{1,128}$`.
+fn is_request_id(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'))
+}
+
+/// W3C Trace Context, version 00.
+fn is_traceparent(text: &str) -> bool {
+    let is_hex = |t: &str, n: usize| {
+        t.len() == n
+            && t.bytes()
+                .all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
+    };
+    let parts: Vec<&str> = text.split('-').collect();
+    matches!(parts[..], ["00", trace, span, flags]
+        if is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2)
+            && trace.bytes().any(|b| b != b'0') && span.bytes().any(|b| b != b'0'))
+}
+
+fn new_traceparent() -> String {
+    // Version 7 ids: the last eight bytes are random but for two bits.
+    let trace = uuid::Uuid::now_v7().simple().to_string();
+    let span = uuid::Uuid::now_v7().simple().to_string();
+    format!("00-{trace}-{}-00", &span[16..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn traceparents_are_told_from_noise() {
+        assert!(is_traceparent(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        ));
+        assert!(is_traceparent(&new_traceparent()));
+        for bad in [
+            "",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert!(!is_traceparent(bad), "{bad}");
+        }
+        assert!(!is_request_id("a b") && !is_request_id("") && is_request_id("r-1"));
+    }
+}

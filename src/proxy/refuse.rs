@@ -1,0 +1,329 @@
+//! The one table: why → status, error code and body in the API's own shape.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+
+use crate::engine::refusal::{Reason, Refusal};
+
+/// How an API spells its errors.
+#[derive(Debug, Clone, Default)]
+pub enum ErrorShape {
+    /// `[{"message": …, "errorCode": …}]`.
+    Salesforce,
+    /// An API map's template with `{code}` and `{message}`.
+    Template {
+        /// Content type.
+        content_type: Arc<str>,
+        /// Body; both names are replaced by JSON string content.
+        body: Arc<str>,
+    },
+    /// No API is known: `{"errorCode": …, "message": …}`.
+    #[default]
+    Neutral,
+}
+
+/// A refusal ready to be sent.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status.
+    pub status: StatusCode,
+    /// Error code, from a closed set: also the audit's and the metric's reason.
+    pub code: &'static str,
+    /// Headers of this answer alone.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+}
+
+/// Status and default error code of each reason.
+pub fn row(reason: Reason) -> (StatusCode, &'static str) {
+    use StatusCode as S;
+    match reason {
+        Reason::Unauthenticated => (S::UNAUTHORIZED, "INVALID_SESSION_ID"),
+        Reason::PurposeNotGranted | Reason::Denied | Reason::EndpointClosed => {
+            (S::FORBIDDEN, "INSUFFICIENT_ACCESS")
+        }
+        Reason::TreatedFieldEvaluated | Reason::UnknownField => (S::BAD_REQUEST, "INVALID_FIELD"),
+        Reason::UnknownObject => (S::BAD_REQUEST, "INVALID_TYPE"),
+        Reason::UnknownPath => (S::NOT_FOUND, "NOT_FOUND"),
+        Reason::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
+        Reason::MalformedQuery => (S::BAD_REQUEST, "MALFORMED_QUERY"),
+        Reason::InvalidCursor => (S::BAD_REQUEST, "INVALID_QUERY_LOCATOR"),
+        Reason::IntegrityException => (S::BAD_REQUEST, "FIELD_INTEGRITY_EXCEPTION"),
+        Reason::MalformedBody => (S::BAD_REQUEST, "JSON_PARSER_ERROR"),
+        Reason::BadRequest => (S::BAD_REQUEST, "BAD_REQUEST"),
+        Reason::MisdirectedRequest => (S::MISDIRECTED_REQUEST, "MISDIRECTED_REQUEST"),
+        Reason::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+        Reason::ExpectationFailed => (S::EXPECTATION_FAILED, "EXPECTATION_FAILED"),
+        Reason::RequestTimeout => (S::REQUEST_TIMEOUT, "REQUEST_TIMEOUT"),
+        Reason::TargetTooLong => (S::URI_TOO_LONG, "URI_TOO_LONG"),
+        Reason::HeadTooLarge => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "REQUEST_HEAD_TOO_LARGE"),
+        Reason::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "REQUEST_BODY_TOO_LARGE"),
+        Reason::CannotRecord | Reason::Unavailable => {
+            (S::SERVICE_UNAVAILABLE, "SERVER_UNAVAILABLE")
+        }
+        Reason::UpstreamUnreachable => (S::BAD_GATEWAY, "UPSTREAM_UNREACHABLE"),
+        Reason::UpstreamUnacceptable => (S::BAD_GATEWAY, "UPSTREAM_UNACCEPTABLE"),
+        Reason::Internal => (S::INTERNAL_SERVER_ERROR, "UNKNOWN_EXCEPTION"),
+    }
+}
+
+/// Whether an HTTP/1 connection ends with this refusal: after a malformed or unread request, what follows on it is
+/// not believed to be another one.
+pub fn closes(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BadRequest
+            | Reason::MisdirectedRequest
+            | Reason::ExpectationFailed
+            | Reason::UnsupportedMediaType
+            | Reason::RequestTimeout
+            | Reason::TargetTooLong
+            | Reason::HeadTooLarge
+            | Reason::BodyTooLarge
+    )
+}
+
+/// The answer to `refusal`: its text, then the rule and the request id.
+pub fn answer(refusal: &Refusal, shape: &ErrorShape, request_id: &str) -> Answer {
+    let (status, default_code) = row(refusal.reason);
+    let code = refusal.code.unwrap_or(default_code);
+    let message = match &refusal.rule {
+        Some(rule) => format!("{} (rule {rule}) (request {request_id})", refusal.message),
+        None => format!("{} (request {request_id})", refusal.message),
+    };
+    let mut headers = HeaderMap::new();
+    match refusal.reason {
+        Reason::Unauthenticated => {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"privet\""),
+            );
+        }
+        Reason::MethodNotAllowed => {
+            headers.insert(
+                ALLOW,
+                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
+            );
+        }
+        _ => {}
+    }
+    let (content_type, body) = body(shape, code, &message);
+    headers.insert(CONTENT_TYPE, content_type);
+    Answer {
+        status,
+        code,
+        headers,
+        body,
+    }
+}
+
+/// An error of the upstream, replaced: its status, a code from a closed list, a text of ours (H15).
+pub fn replaced_error(
+    status: StatusCode,
+    code: &'static str,
+    shape: &ErrorShape,
+    request_id: &str,
+) -> Answer {
+    let text = if status.is_server_error() {
+        "the upstream could not answer"
+    } else {
+        "the upstream refused the request"
+    };
+    let (content_type, body) = body(shape, code, &format!("{text} (request {request_id})"));
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, content_type);
+    Answer {
+        status,
+        code,
+        headers,
+        body,
+    }
+}
+
+/// The code of an upstream error where its own may not pass.
+pub fn code_of_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 | 403 => "INSUFFICIENT_ACCESS",
+        404 | 410 => "NOT_FOUND",
+        405 => "METHOD_NOT_ALLOWED",
+        413 => "REQUEST_BODY_TOO_LARGE",
+        414 => "URI_TOO_LONG",
+        415 => "UNSUPPORTED_MEDIA_TYPE",
+        429 => "REQUEST_LIMIT_EXCEEDED",
+        503 => "SERVER_UNAVAILABLE",
+        500..=599 => "UNKNOWN_EXCEPTION",
+        _ => "BAD_REQUEST",
+    }
+}
+
+/// Error codes of Salesforce that may pass: they say what went wrong without saying anything of a value. Codes that
+/// answer "does this value exist" (duplicates, validation rules) are not among them.
+const PASSING_CODES: [&str; 34] = [
+    "API_CURRENTLY_DISABLED",
+    "API_DISABLED_FOR_ORG",
+    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
+    "DELETE_FAILED",
+    "ENTITY_IS_DELETED",
+    "ENTITY_IS_LOCKED",
+    "EXCEEDED_ID_LIMIT",
+    "FIELD_INTEGRITY_EXCEPTION",
+    "INSUFFICIENT_ACCESS",
+    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
+    "INSUFFICIENT_ACCESS_OR_READONLY",
+    "INVALID_BATCH_SIZE",
+    "INVALID_CROSS_REFERENCE_KEY",
+    "INVALID_FIELD",
+    "INVALID_FIELD_FOR_INSERT_UPDATE",
+    "INVALID_ID_FIELD",
+    "INVALID_QUERY_FILTER_OPERATOR",
+    "INVALID_QUERY_LOCATOR",
+    "INVALID_TYPE",
+    "INVALID_TYPE_FOR_OPERATION",
+    "JSON_PARSER_ERROR",
+    "MALFORMED_ID",
+    "MALFORMED_QUERY",
+    "METHOD_NOT_ALLOWED",
+    "NOT_FOUND",
+    "NUMBER_OUTSIDE_VALID_RANGE",
+    "QUERY_TIMEOUT",
+    "QUERY_TOO_COMPLICATED",
+    "REQUEST_LIMIT_EXCEEDED",
+    "REQUEST_RUNNING_TOO_LONG",
+    "REQUIRED_FIELD_MISSING",
+    "SERVER_UNAVAILABLE",
+    "STRING_TOO_LONG",
+    "UNABLE_TO_LOCK_ROW",
+];
+
+/// The passing code named in an error body of `shape`, if there is one.
+pub fn passing_code(shape: &ErrorShape, body: &[u8]) -> Option<&'static str> {
+    if !matches!(shape, ErrorShape::Salesforce) {
+        return None;
+    }
+    let errors: Vec<serde_json::Map<String, serde_json::Value>> =
+        serde_json::from_slice(body).ok()?;
+    let code = errors.first()?.get("errorCode")?.as_str()?;
+    PASSING_CODES.iter().find(|c| **c == code).copied()
+}
+
+fn body(shape: &ErrorShape, code: &str, message: &str) -> (HeaderValue, Bytes) {
+    let json = HeaderValue::from_static("application/json;charset=UTF-8");
+    match shape {
+        ErrorShape::Salesforce => (
+            json,
+            serde_json::json!([{ "message": message, "errorCode": code }])
+                .to_string()
+                .into(),
+        ),
+        ErrorShape::Neutral => (
+            json,
+            serde_json::json!({ "errorCode": code, "message": message })
+                .to_string()
+                .into(),
+        ),
+        ErrorShape::Template {
+            content_type,
+            body: template,
+        } => (
+            HeaderValue::from_str(content_type).unwrap_or(json),
+            fill(template, code, message).into(),
+        ),
+    }
+}
+
+/// Replaces both names in one pass, so that a text that holds a name is not replaced again.
+fn fill(template: &str, code: &str, message: &str) -> String {
+    let quoted = |text: &str| {
+        let json = serde_json::Value::from(text).to_string();
+        json[1..json.len() - 1].to_owned()
+    };
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(tail) = rest.strip_prefix("{code}") {
+            out.push_str(&quoted(code));
+            rest = tail;
+        } else if let Some(tail) = rest.strip_prefix("{message}") {
+            out.push_str(&quoted(message));
+            rest = tail;
+        } else {
+            out.push('{');
+            rest = &rest[1..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_api_gets_its_own_shape() {
+        let refusal = Refusal::new(
+            Reason::TreatedFieldEvaluated,
+            "field 'E\"mail' can not be filtered",
+        )
+        .by_rule("r1".into());
+        let text = |shape| String::from_utf8(answer(&refusal, &shape, "id").body.to_vec()).unwrap();
+        assert_eq!(
+            text(ErrorShape::Salesforce),
+            r#"[{"message":"field 'E\"mail' can not be filtered (rule r1) (request id)","errorCode":"INVALID_FIELD"}]"#
+        );
+        let template = ErrorShape::Template {
+            content_type: "application/json".into(),
+            body: r#"{"error":{"code":"{code}","message":"{message}"}}"#.into(),
+        };
+        assert_eq!(
+            text(template),
+            r#"{"error":{"code":"INVALID_FIELD","message":"field 'E\"mail' can not be filtered (rule r1) (request id)"}}"#
+        );
+    }
+
+    #[test]
+    fn refusals_are_never_429_and_only_one_reason_is_401() {
+        for reason in [
+            Reason::PurposeNotGranted,
+            Reason::Denied,
+            Reason::EndpointClosed,
+            Reason::UnknownField,
+            Reason::BadRequest,
+            Reason::CannotRecord,
+            Reason::UpstreamUnacceptable,
+            Reason::Internal,
+        ] {
+            let (status, _) = row(reason);
+            assert!(status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::UNAUTHORIZED);
+        }
+        let a = answer(
+            &Refusal::new(Reason::Unauthenticated, "x"),
+            &ErrorShape::Salesforce,
+            "id",
+        );
+        assert_eq!(a.status, 401);
+        assert!(a.headers.contains_key(WWW_AUTHENTICATE));
+    }
+
+    #[test]
+    fn an_upstream_code_passes_only_from_the_list() {
+        let body = |code: &str| format!(r#"[{{"errorCode":"{code}","message":"jo@example.org"}}]"#);
+        let sf = ErrorShape::Salesforce;
+        assert_eq!(
+            passing_code(&sf, body("MALFORMED_ID").as_bytes()),
+            Some("MALFORMED_ID")
+        );
+        assert_eq!(passing_code(&sf, body("DUPLICATE_VALUE").as_bytes()), None);
+        assert_eq!(passing_code(&sf, b"oops"), None);
+        assert_eq!(
+            passing_code(&ErrorShape::Neutral, body("MALFORMED_ID").as_bytes()),
+            None
+        );
+    }
+}

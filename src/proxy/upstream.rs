@@ -1,0 +1,629 @@
+//! The upstream side: takes a [`Plan`] and nothing else, and gives back a head that may be answered from.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
+use http::{Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{
+    CaptureConnection, Connected, Connection, HttpConnector, capture_connection,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::RootCertStore;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::config::{ApiSettings, Credential, Limits, Trust, millis};
+use crate::engine::plan::Plan;
+use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::secret::Secret;
+
+use super::coding::{Coding, Decoder};
+use super::refuse::{self, ErrorShape};
+
+/// Most interim (1xx) responses before the real one.
+const INTERIM_MAX: u32 = 4;
+/// Largest error or token body that is looked at.
+const SMALL_BODY_MAX: usize = 64 << 10;
+/// A token whose endpoint names no lifetime is fetched anew after this; a 401 fetches it earlier.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+/// A token is renewed this long before it ends.
+const TOKEN_MARGIN: Duration = Duration::from_secs(60);
+
+/// One upstream with its connections and its credential.
+#[derive(Debug)]
+pub struct Upstream {
+    client: Client<Connector, Full<Bytes>>,
+    origin: String,
+    credential: Credential,
+    token: tokio::sync::Mutex<Option<Token>>,
+    head_timeout: Duration,
+    body_idle: Duration,
+    inflated_bytes_max: u64,
+    inflation_ratio_max: u64,
+    error_shape: ErrorShape,
+}
+
+#[derive(Debug)]
+struct Token {
+    header: Secret<String>,
+    until: Instant,
+}
+
+/// Ids that travel with a request.
+#[derive(Debug)]
+pub struct Ids<'a> {
+    /// `X-Request-Id`.
+    pub request_id: &'a str,
+    /// `traceparent`.
+    pub traceparent: &'a str,
+}
+
+/// The upstream's answer, as far as its head goes.
+#[derive(Debug)]
+pub struct Answered {
+    /// Its status.
+    pub status: StatusCode,
+    /// Microseconds until its head.
+    pub upstream_us: u64,
+    /// Headers that may pass.
+    pub headers: HeaderMap,
+    /// The rest.
+    pub content: Content,
+}
+
+/// What an answer holds.
+#[derive(Debug)]
+pub enum Content {
+    /// A JSON body in this coding, to be rewritten.
+    Json(Incoming, Coding),
+    /// Nothing.
+    Empty,
+    /// An error, whose body has been read and thrown away; a code that may pass.
+    Error(&'static str),
+}
+
+/// The upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("upstream {url}: {what}")]
+pub struct SetupError {
+    /// Its URL.
+    pub url: Arc<str>,
+    /// What is wrong.
+    pub what: String,
+}
+
+fn unreachable(detail: &str) -> Refusal {
+    Refusal::new(
+        Reason::UpstreamUnreachable,
+        "the upstream cannot be reached",
+    )
+    .detail(detail)
+}
+
+fn unacceptable(detail: &str) -> Refusal {
+    Refusal::new(
+        Reason::UpstreamUnacceptable,
+        "the upstream's answer may not pass",
+    )
+    .detail(detail)
+}
+
+impl Upstream {
+    /// Prepares connections to one API; none is opened yet.
+    ///
+    /// # Errors
+    /// A trust store that holds nothing, or a URL that is no origin.
+    pub fn new(
+        settings: &ApiSettings,
+        limits: &Limits,
+        error_shape: ErrorShape,
+    ) -> Result<Self, SetupError> {
+        let url = Arc::clone(&settings.upstream_url);
+        let setup = |what: String| SetupError {
+            url: Arc::clone(&url),
+            what,
+        };
+        let uri: Uri = url.parse().map_err(|e| setup(format!("{e}")))?;
+        if uri.authority().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return Err(setup("is not an http or https origin".into()));
+        }
+        let roots = roots(&settings.trust).map_err(setup)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| setup(e.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(millis(limits.connect_ms)));
+        let connector = Connector {
+            http,
+            tls: Arc::new(tls).into(),
+            timeout: millis(limits.connect_ms),
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(millis(limits.upstream_idle_ms))
+            .pool_max_idle_per_host(64)
+            .http1_max_headers(limits.head_fields_max.max(100))
+            .http1_max_buf_size(limits.head_bytes_max.max(64 << 10))
+            .set_host(true)
+            .build(connector);
+        Ok(Self {
+            client,
+            origin: url.trim_end_matches('/').to_owned(),
+            credential: settings.credential.clone(),
+            token: tokio::sync::Mutex::new(None),
+            head_timeout: millis(limits.upstream_head_ms),
+            body_idle: millis(limits.body_idle_ms),
+            inflated_bytes_max: settings.inflated_bytes_max,
+            inflation_ratio_max: limits.inflation_ratio_max,
+            error_shape,
+        })
+    }
+
+    /// Sends what the plan says, with our credential (or, for passthrough, `client_authorization`), and checks the
+    /// head of the answer.
+    ///
+    /// # Errors
+    /// 502: unreachable, or an answer that must not pass. The connection is then not used again.
+    pub async fn send(
+        &self,
+        plan: &Plan,
+        client_authorization: Option<&HeaderValue>,
+        ids: &Ids<'_>,
+    ) -> Result<Answered, Refusal> {
+        let started = Instant::now();
+        let mut authorization = self.authorization(client_authorization, None).await?;
+        let mut response = self.once(plan, &authorization, ids).await?;
+        if response.0.status() == StatusCode::UNAUTHORIZED
+            && matches!(self.credential, Credential::ClientCredentials { .. })
+        {
+            // Refused unprocessed for its credential alone: once more with a fresh one.
+            authorization = self
+                .authorization(client_authorization, Some(&authorization))
+                .await?;
+            response = self.once(plan, &authorization, ids).await?;
+        }
+        let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let (response, connection) = response;
+        let checked = self.check(response, upstream_us).await;
+        if checked.is_err() {
+            poison(&connection);
+        }
+        checked
+    }
+
+    async fn once(
+        &self,
+        plan: &Plan,
+        authorization: &HeaderValue,
+        ids: &Ids<'_>,
+    ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
+        let planned = plan.request();
+        let uri: Uri = format!("{}{}", self.origin, planned.path_and_query)
+            .parse()
+            .map_err(|_| Refusal::new(Reason::Internal, "the upstream request is no request"))?;
+        let mut request = Request::builder().method(planned.method.clone()).uri(uri);
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(planned.headers.clone());
+            headers.insert(AUTHORIZATION, authorization.clone());
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            for (name, value) in [
+                ("x-request-id", ids.request_id),
+                ("traceparent", ids.traceparent),
+            ] {
+                if let Ok(value) = HeaderValue::from_str(value) {
+                    headers.insert(HeaderName::from_static(name), value);
+                }
+            }
+        }
+        let mut request = request
+            .body(Full::new(planned.body.clone()))
+            .map_err(|_| Refusal::new(Reason::Internal, "the upstream request is no request"))?;
+        let connection = capture_connection(&mut request);
+        let interim = Arc::new(AtomicU32::new(0));
+        let flooded = Arc::new(Notify::new());
+        hyper::ext::on_informational(&mut request, {
+            let (interim, flooded) = (Arc::clone(&interim), Arc::clone(&flooded));
+            move |_| {
+                if interim.fetch_add(1, Ordering::Relaxed) >= INTERIM_MAX {
+                    flooded.notify_one();
+                }
+            }
+        });
+        let exchanged = tokio::time::timeout(self.head_timeout, self.client.request(request));
+        let response = tokio::select! {
+            biased;
+            () = flooded.notified() => return Err(unacceptable("interim responses")),
+            response = exchanged => response,
+        };
+        if interim.load(Ordering::Relaxed) > INTERIM_MAX {
+            poison(&connection);
+            return Err(unacceptable("interim responses"));
+        }
+        let response = response
+            .map_err(|_| unreachable("no response head in time"))?
+            .map_err(|e| {
+                if e.is_connect() {
+                    unreachable("connect")
+                } else {
+                    unacceptable("malformed response")
+                }
+            })?;
+        Ok((response, connection))
+    }
+
+    /// The head of an answer, judged (H3, H6, H7, H15). Nothing of it passes but what is named here.
+    async fn check(
+        &self,
+        response: Response<Incoming>,
+        upstream_us: u64,
+    ) -> Result<Answered, Refusal> {
+        let (head, body) = response.into_parts();
+        let framing = |name| head.headers.get_all(name).iter().count();
+        let chunked = head.headers.get(TRANSFER_ENCODING);
+        if framing(&TRANSFER_ENCODING) + framing(&CONTENT_LENGTH) > 1
+            || chunked.is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        {
+            return Err(unacceptable("ambiguous framing"));
+        }
+        if head.headers.contains_key(http::header::UPGRADE) {
+            return Err(unacceptable("upgrade"));
+        }
+        let coding = Coding::of(&head.headers);
+        let mut answered = Answered {
+            status: head.status,
+            upstream_us,
+            headers: passing(&head.headers),
+            content: Content::Empty,
+        };
+        match head.status.as_u16() {
+            200..=202 => {
+                if hyper::body::Body::is_end_stream(&body) {
+                    return Ok(answered);
+                }
+                if !is_json(&head.headers) {
+                    return Err(unacceptable("content type"));
+                }
+                let coding = coding.ok_or_else(|| unacceptable("content coding"))?;
+                answered.content = Content::Json(body, coding);
+                Ok(answered)
+            }
+            204 => Ok(answered),
+            401 if !matches!(self.credential, Credential::Passthrough) => {
+                Err(unreachable("the upstream refuses the proxy's credential"))
+            }
+            401 => Err(Refusal::new(
+                Reason::Unauthenticated,
+                "Session expired or invalid",
+            )),
+            400..=599 => {
+                let code = self.error_code(body, coding).await;
+                answered.content =
+                    Content::Error(code.unwrap_or_else(|| refuse::code_of_status(head.status)));
+                Ok(answered)
+            }
+            _ => Err(unacceptable("status")),
+        }
+    }
+
+    /// The code of an error body that may pass. Whatever is unread closes the connection.
+    async fn error_code(&self, body: Incoming, coding: Option<Coding>) -> Option<&'static str> {
+        let bytes =
+            tokio::time::timeout(self.body_idle, Limited::new(body, SMALL_BODY_MAX).collect())
+                .await
+                .ok()?
+                .ok()?
+                .to_bytes();
+        let mut decoder = Decoder::new(
+            coding?,
+            self.inflated_bytes_max.min(SMALL_BODY_MAX as u64),
+            self.inflation_ratio_max,
+        );
+        let mut text = Vec::new();
+        let mut take = |piece: Bytes| {
+            text.extend_from_slice(&piece);
+            Ok(())
+        };
+        decoder.push(bytes, &mut take).ok()?;
+        decoder.finish(&mut take).ok()?;
+        refuse::passing_code(&self.error_shape, &text)
+    }
+
+    /// The `Authorization` for the upstream. `refused`: the one that was just refused.
+    async fn authorization(
+        &self,
+        client: Option<&HeaderValue>,
+        refused: Option<&HeaderValue>,
+    ) -> Result<HeaderValue, Refusal> {
+        let header = |text: &str| {
+            let mut value = HeaderValue::from_str(text)
+                .map_err(|_| unreachable("the credential is not a header value"))?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        match &self.credential {
+            Credential::Bearer(token) => {
+                header(&format!("Bearer {}", token.expose_secret().trim()))
+            }
+            Credential::Passthrough => client
+                .cloned()
+                .ok_or_else(|| Refusal::new(Reason::Unauthenticated, "Session expired or invalid")),
+            Credential::ClientCredentials { .. } => {
+                // Held over the fetch: one caller fetches, the others wait for it.
+                let mut token = self.token.lock().await;
+                let usable = token.as_ref().filter(|t| {
+                    t.until > Instant::now()
+                        && refused
+                            .is_none_or(|r| r.as_bytes() != t.header.expose_secret().as_bytes())
+                });
+                if let Some(t) = usable {
+                    return header(t.header.expose_secret());
+                }
+                let fresh = self.fetch_token().await?;
+                let value = header(fresh.header.expose_secret());
+                *token = Some(fresh);
+                value
+            }
+        }
+    }
+
+    /// OAuth 2.0 client credentials (RFC 6749 section 4.4).
+    async fn fetch_token(&self) -> Result<Token, Refusal> {
+        let Credential::ClientCredentials {
+            client_id,
+            client_secret,
+            token_url,
+        } = &self.credential
+        else {
+            return Err(Refusal::new(Reason::Internal, "no token endpoint"));
+        };
+        let url = token_url.as_deref().map_or_else(
+            || format!("{}/services/oauth2/token", self.origin),
+            str::to_owned,
+        );
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            form_escape(client_id),
+            form_escape(client_secret.expose_secret())
+        );
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(url)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(http::header::ACCEPT, "application/json")
+            .body(Full::new(Bytes::from(form)))
+            .map_err(|_| unreachable("token endpoint"))?;
+        let fetched = async {
+            let response = self.client.request(request).await.ok()?;
+            if response.status() != StatusCode::OK {
+                return None;
+            }
+            let body = Limited::new(response.into_body(), SMALL_BODY_MAX);
+            Some(body.collect().await.ok()?.to_bytes())
+        };
+        let body = tokio::time::timeout(self.head_timeout, fetched)
+            .await
+            .ok()
+            .flatten()
+            .ok_or_else(|| unreachable("token endpoint"))?;
+        let mut answer: serde_json::Value =
+            serde_json::from_slice(&body).map_err(|_| unreachable("token endpoint"))?;
+        let Some(serde_json::Value::String(token)) =
+            answer.get_mut("access_token").map(serde_json::Value::take)
+        else {
+            return Err(unreachable("token endpoint"));
+        };
+        let lifetime = match answer.get("expires_in") {
+            Some(serde_json::Value::Number(n)) => n.as_u64(),
+            Some(serde_json::Value::String(s)) => s.parse().ok(),
+            _ => None,
+        }
+        .map_or(TOKEN_LIFETIME, Duration::from_secs);
+        let margin = TOKEN_MARGIN.min(lifetime / 2);
+        Ok(Token {
+            header: Secret::new(format!("Bearer {}", *Secret::new(token).expose_secret())),
+            until: Instant::now() + (lifetime - margin).min(Duration::from_secs(24 * 3600)),
+        })
+    }
+}
+
+/// The connection that a request used is not used again (H13).
+fn poison(connection: &CaptureConnection) {
+    if let Some(c) = connection.connection_metadata().as_ref() {
+        c.poison();
+    }
+}
+
+/// application/x-www-form-urlencoded.
+fn form_escape(text: &str) -> String {
+    let mut out = String::new();
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'*') {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+    }
+    out
+}
+
+/// Response headers that pass, checked; everything else stays (H8).
+fn passing(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    let is_usage = |v: &[u8]| {
+        v.len() <= 256
+            && v.iter()
+                .all(|b| b.is_ascii_alphanumeric() || b" =/;(),.:-_".contains(b))
+    };
+    let limit = HeaderName::from_static("sforce-limit-info");
+    if let Some(v) = headers.get(&limit).filter(|v| is_usage(v.as_bytes())) {
+        kept.insert(limit, v.clone());
+    }
+    let is_seconds = |v: &[u8]| (1..=6).contains(&v.len()) && v.iter().all(u8::is_ascii_digit);
+    if let Some(v) = headers
+        .get(RETRY_AFTER)
+        .filter(|v| is_seconds(v.as_bytes()))
+    {
+        kept.insert(RETRY_AFTER, v.clone());
+    }
+    kept
+}
+
+/// One `application/json`, in UTF-8 if it says so at all.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (all.next().and_then(|v| v.to_str().ok()), all.next()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(|p| p.trim().to_ascii_lowercase());
+    parts.next().is_some_and(|t| t == "application/json")
+        && parts.all(|p| {
+            matches!(
+                p.replace('"', "").as_str(),
+                "charset=utf-8" | "charset=utf8" | ""
+            )
+        })
+}
+
+/// The roots to trust. An empty store is an error, never "verify nothing".
+fn roots(trust: &Trust) -> Result<RootCertStore, String> {
+    let mut store = RootCertStore::empty();
+    match trust {
+        Trust::Bundled => store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Trust::System => {
+            let found = rustls_native_certs::load_native_certs();
+            store.add_parsable_certificates(found.certs);
+            if store.is_empty() {
+                return Err("the system's trust store holds no certificate".into());
+            }
+        }
+        Trust::File(path) => {
+            let certificates = CertificateDer::pem_file_iter(path)
+                .map_err(|e| format!("{}: {e}", path.display()))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|e| format!("{}: {e}", path.display()))?;
+                store
+                    .add(certificate)
+                    .map_err(|e| format!("{}: {e}", path.display()))?;
+            }
+            if store.is_empty() {
+                return Err(format!("{}: holds no certificate", path.display()));
+            }
+        }
+    }
+    Ok(store)
+}
+
+/// TCP, and TLS for https.
+#[derive(Clone)]
+struct Connector {
+    http: HttpConnector,
+    tls: tokio_rustls::TlsConnector,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.http.poll_ready(cx).map_err(io::Error::other)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let tls = (uri.scheme_str() == Some("https")).then(|| self.tls.clone());
+        let name = uri.host().unwrap_or("").trim_matches(['[', ']']).to_owned();
+        let connecting = self.http.call(uri);
+        let timeout = self.timeout;
+        Box::pin(async move {
+            let tcp = connecting.await.map_err(io::Error::other)?;
+            let Some(tls) = tls else {
+                return Ok(Stream::Plain(tcp));
+            };
+            let name = ServerName::try_from(name).map_err(io::Error::other)?;
+            let stream = tokio::time::timeout(timeout, tls.connect(name, tcp.into_inner()))
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            Ok(Stream::Tls(Box::new(TokioIo::new(stream))))
+        })
+    }
+}
+
+enum Stream {
+    Plain(TokioIo<TcpStream>),
+    Tls(Box<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>>),
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_read(cx, buf),
+            Self::Tls(s) => Pin::new(s).poll_read(cx, buf),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_write(cx, buf),
+            Self::Tls(s) => Pin::new(s).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_flush(cx),
+            Self::Tls(s) => Pin::new(s).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(s) => Pin::new(s).poll_shutdown(cx),
+            Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The carrier end to end: real sockets, an origin that records, TLS where HTTP/2 needs it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails"
+)]
+
+mod fixture;
+
+use std::io::Write;
+
+use fixture::{
+    KEY, Origin, Proxy, Reply, UPSTREAM_TOKEN, certificate, connect_tls, dechunk, split,
+};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const ITEMS: &str = r#"{"items":[{"id":"1","name":"Ada"}]}"#;
+
+fn status(head: &str) -> &str {
+    head.split(' ').nth(1).expect("a status")
+}
+
+#[tokio::test]
+async fn an_answer_passes_with_our_head_and_our_credential() {
+    let origin = Origin::start(|_| {
+        Reply::raw(format!(
+            "HTTP/1.1 200 Jo-CANARY\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: {}\r\n\
+             ETag: \"CANARY\"\r\nSet-Cookie: CANARY=1\r\nLocation: /CANARY\r\nSforce-Limit-Info: api-usage=1/500\r\n\r\n{ITEMS}",
+            ITEMS.len()
+        ))
+    })
+    .await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let (head, body) = proxy
+        .ask(
+            "GET",
+            "/a?sid=client-secret",
+            "Cookie: a=b\r\nX-Request-Id: mine\r\n",
+        )
+        .await;
+    assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
+    assert_eq!(dechunk(&body).as_deref(), Some(ITEMS.as_bytes()));
+    assert!(
+        !head.contains("canary") && !head.contains("content-length"),
+        "{head}"
+    );
+    for expected in [
+        "sforce-limit-info: api-usage=1/500\r\n",
+        "cache-control: private, no-store\r\n",
+        "x-content-type-options: nosniff\r\n",
+        "vary: authorization",
+        "privet-request-id: ",
+        "privet-policy: ",
+    ] {
+        assert!(head.contains(expected), "{expected} in {head}");
+    }
+    let sent = origin.requests().remove(0);
+    assert!(sent.starts_with("GET /a HTTP/1.1\r\n"), "{sent}");
+    let lower = sent.to_ascii_lowercase();
+    assert!(lower.contains(&format!("authorization: bearer {UPSTREAM_TOKEN}\r\n")));
+    assert!(lower.contains("accept-encoding: gzip\r\n") && lower.contains("\r\ntraceparent: 00-"));
+    for stays in [KEY, "cookie", "client-secret", "mine"] {
+        assert!(!lower.contains(stays), "{stays} in {sent}");
+    }
+}
+
+#[tokio::test]
+async fn a_gzip_answer_is_decoded_and_a_broken_one_is_a_502() {
+    let origin = Origin::start(|request| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gzip.write_all(ITEMS.as_bytes()).expect("written");
+        let mut body = gzip.finish().expect("finished");
+        if request.contains("broken=1") {
+            let at = body.len() - 6;
+            body[at] ^= 1;
+        }
+        let mut raw = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        raw.extend(body);
+        Reply::raw(raw)
+    })
+    .await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let (head, body) = proxy.get("/a").await;
+    assert!(!head.contains("content-encoding"), "{head}");
+    assert_eq!(dechunk(&body).as_deref(), Some(ITEMS.as_bytes()));
+    let (head, body) = proxy.get("/a?broken=1").await;
+    assert_eq!(status(&head), "502", "{head}");
+    assert!(!String::from_utf8_lossy(&body).contains("Ada"));
+}
+
+#[tokio::test]
+async fn what_may_not_pass_is_a_502_and_errors_are_replaced() {
+    let origin = Origin::start(|request| {
+        let case = request.split("case=").nth(1).expect("a case");
+        let case = case.split(' ').next().expect("a word");
+        let json = "Content-Type: application/json\r\n";
+        let body = "Content-Length: 20\r\n\r\n[\"CANARY@leak.test\"]";
+        Reply::raw(match case {
+            "redirect" => format!("HTTP/1.1 302 Found\r\nLocation: /CANARY\r\n{body}"),
+            "partial" => format!("HTTP/1.1 206 Partial\r\n{json}{body}"),
+            "unchanged" => "HTTP/1.1 304 CANARY\r\n\r\n".to_owned(),
+            "html" => format!("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{body}"),
+            "untyped" => format!("HTTP/1.1 200 OK\r\n{body}"),
+            "charset" => format!("HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-16\r\n{body}"),
+            "brotli" => format!("HTTP/1.1 200 OK\r\n{json}Content-Encoding: br\r\n{body}"),
+            "twice" => format!("HTTP/1.1 200 OK\r\n{json}Content-Length: 20\r\n{body}"),
+            "tecl" => format!("HTTP/1.1 200 OK\r\n{json}Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"),
+            "cowchunked" => format!("HTTP/1.1 200 OK\r\n{json}Transfer-Encoding: cow, chunked\r\n\r\n0\r\n\r\n"),
+            "switch" => "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nCANARY".to_owned(),
+            "garbage" => "CANARY\r\n\r\n".to_owned(),
+            "unauthorised" => format!("HTTP/1.1 401 CANARY\r\n{json}{body}"),
+            "error" => format!("HTTP/1.1 500 CANARY\r\n{json}{body}"),
+            "missing" => format!("HTTP/1.1 404 CANARY\r\nContent-Type: text/html\r\n{body}"),
+            other => panic!("{other}"),
+        })
+    })
+    .await;
+    let proxy = Proxy::start(origin.address, None).await;
+    for (case, expected) in [
+        ("redirect", "502"),
+        ("partial", "502"),
+        ("unchanged", "502"),
+        ("html", "502"),
+        ("untyped", "502"),
+        ("charset", "502"),
+        ("brotli", "502"),
+        ("twice", "502"),
+        ("tecl", "502"),
+        ("cowchunked", "502"),
+        ("switch", "502"),
+        ("garbage", "502"),
+        ("unauthorised", "502"),
+        ("error", "500"),
+        ("missing", "404"),
+    ] {
+        let (head, body) = proxy.get(&format!("/a?case={case}")).await;
+        assert_eq!(status(&head), expected, "{case}: {head}");
+        let body = String::from_utf8_lossy(&body);
+        assert!(
+            !head.contains("canary") && !body.contains("CANARY"),
+            "{case}: {head}{body}"
+        );
+        assert!(body.contains("errorCode"), "{case}: {body}");
+    }
+}
+
+/// Enough to leave before the end is known, and then something that is no JSON.
+fn spoilt() -> Vec<u8> {
+    let mut body = b"{\"items\":[".to_vec();
+    while body.len() < 300 << 10 {
+        body.extend_from_slice(b"{\"id\":\"1\",\"name\":\"Ada\"},");
+    }
+    let mut raw =
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            .to_vec();
+    for piece in [&body[..], b"BAD"] {
+        raw.extend(format!("{:x}\r\n", piece.len()).bytes());
+        raw.extend_from_slice(piece);
+        raw.extend_from_slice(b"\r\n");
+    }
+    raw.extend_from_slice(b"0\r\n\r\n");
+    raw
+}
+
+#[tokio::test]
+async fn an_abort_after_the_first_byte_ends_http1_without_its_last_chunk() {
+    let origin = Origin::start(|_| Reply::raw(spoilt())).await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let (head, body) = proxy.get("/a").await;
+    assert_eq!(status(&head), "200", "{head}");
+    assert!(!body.is_empty());
+    assert_eq!(dechunk(&body), None);
+    assert!(!body.windows(3).any(|w| w == b"BAD"));
+}
+
+#[tokio::test]
+async fn an_abort_after_the_first_byte_resets_http2() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (files, trusted) = certificate(folder.path());
+    let origin = Origin::start(|request| {
+        if request.starts_with("GET /a?good=1 ") {
+            Reply::json(ITEMS)
+        } else {
+            Reply::raw(spoilt())
+        }
+    })
+    .await;
+    let proxy = Proxy::start(origin.address, Some(files)).await;
+    let stream = connect_tls(proxy.address, trusted, "h2").await;
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("handshake");
+    tokio::spawn(connection);
+    let request = |target: &str| {
+        http::Request::get(format!("https://crm.test{target}"))
+            .header("authorization", format!("Bearer {KEY}"))
+            .body(Empty::<bytes::Bytes>::new())
+            .expect("a request")
+    };
+    let response = client.send_request(request("/a")).await.expect("a head");
+    assert_eq!(response.status(), 200);
+    let error = response
+        .into_body()
+        .collect()
+        .await
+        .expect_err("an unclean end");
+    assert!(format!("{error:?}").contains("INTERNAL_ERROR"), "{error:?}");
+    // The connection and its other streams live on.
+    let response = client
+        .send_request(request("/a?good=1"))
+        .await
+        .expect("a head");
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .expect("a body")
+        .to_bytes();
+    assert_eq!(body, ITEMS.as_bytes());
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_off_never_looks_complete() {
+    let origin = Origin::start(|request| {
+        let mut raw = spoilt();
+        raw.truncate(if request.contains("early=1") {
+            120
+        } else {
+            250 << 10
+        });
+        Reply {
+            bytes: raw,
+            close: true,
+            wait: None,
+        }
+    })
+    .await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let (_, body) = proxy.get("/a").await;
+    assert_eq!(dechunk(&body), None);
+    let (head, body) = proxy.get("/a?early=1").await;
+    assert!(status(&head) == "502" || dechunk(&body).is_none(), "{head}");
+}
+
+#[tokio::test]
+async fn refusals_have_the_right_status_and_name_the_request() {
+    let origin = Origin::start(|_| Reply::json(ITEMS)).await;
+    let proxy = Proxy::start_with(origin.address, None, |s| {
+        s.limits.request_body_bytes_max = 16;
+        s.limits.target_bytes_max = 512;
+        s.limits.head_bytes_max = 4096;
+    })
+    .await;
+    let auth = format!("Authorization: Bearer {KEY}\r\n");
+    let long = "a".repeat(600);
+    let large = "X: ".to_owned() + &"a".repeat(5000) + "\r\n";
+    for (line, headers, expected) in [
+        ("GET /a", "", "401"),
+        ("GET /nowhere", "", "401"),
+        ("GET /a", "Authorization: Bearer pvt_wrong\r\n", "401"),
+        ("GET /a", "Authorization: Basic eA==\r\n", "401"),
+        ("OPTIONS /a", &*auth, "405"),
+        ("TRACE /a", &*auth, "405"),
+        ("GET /a/../b", &*auth, "400"),
+        ("GET /a", &*format!("{auth}Expect: x\r\n"), "417"),
+        ("GET /a", &*format!("{auth}Host: other.test\r\n"), "400"),
+        ("POST /a", &*format!("{auth}Content-Length: 17\r\n"), "413"),
+        (&*format!("GET /{long}"), &*auth, "414"),
+        ("GET /a", &*large, "431"),
+    ] {
+        let raw =
+            format!("{line} HTTP/1.1\r\nHost: crm.test\r\nConnection: close\r\n{headers}\r\n");
+        let (head, body) = split(&proxy.exchange(raw.as_bytes(), false).await);
+        assert_eq!(status(&head), expected, "{line} {headers:.60}: {head}");
+        let id = head.split("privet-request-id: ").nth(1).expect("an id");
+        let id = id.split("\r\n").next().expect("a line");
+        assert!(String::from_utf8_lossy(&body).contains(id), "{line}");
+        assert_eq!(
+            expected == "401",
+            head.contains("www-authenticate: bearer"),
+            "{head}"
+        );
+    }
+    let raw = "GET /a HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n";
+    let (head, _) = split(&proxy.exchange(raw.as_bytes(), false).await);
+    assert_eq!(status(&head), "421", "{head}");
+    assert_eq!(origin.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn head_tells_no_size() {
+    let origin = Origin::start(|_| Reply::json(ITEMS)).await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let (head, body) = proxy.ask("HEAD", "/a", "").await;
+    assert_eq!(status(&head), "200");
+    assert!(
+        !head.contains("content-length") && body.is_empty(),
+        "{head}"
+    );
+    assert!(origin.requests()[0].starts_with("GET /a "));
+}
+
+#[tokio::test]
+async fn a_drain_lets_running_requests_finish_and_takes_no_new_ones() {
+    let (release, held) = tokio::sync::oneshot::channel();
+    let (arrived, reached) = tokio::sync::oneshot::channel();
+    let parts = std::sync::Mutex::new(Some((arrived, held)));
+    let origin = Origin::start(move |_| {
+        let (arrived, held) = parts.lock().expect("lock").take().expect("one request");
+        arrived.send(()).expect("somebody waits");
+        Reply {
+            wait: Some(held),
+            ..Reply::json(ITEMS)
+        }
+    })
+    .await;
+    let mut proxy = Proxy::start(origin.address, None).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address)
+        .await
+        .expect("connect");
+    let raw = format!("GET /a HTTP/1.1\r\nHost: crm.test\r\nAuthorization: Bearer {KEY}\r\n\r\n");
+    stream.write_all(raw.as_bytes()).await.expect("written");
+    reached.await.expect("the origin has it");
+    let drained = proxy.drain();
+    // Until the listener is gone, connections may still be taken into its queue; they are never served.
+    while !proxy.carrier.is_draining() {
+        tokio::task::yield_now().await;
+    }
+    assert!(tokio::net::TcpStream::connect(proxy.address).await.is_err());
+    release.send(()).expect("the origin waits");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("an end");
+    let (head, body) = split(&answer);
+    assert!(head.contains("connection: close"), "{head}");
+    assert_eq!(dechunk(&body).as_deref(), Some(ITEMS.as_bytes()));
+    assert!(drained.await.expect("joined"));
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_loaded_leaves_the_last_good_one_and_shows() {
+    let origin = Origin::start(|_| Reply::json(ITEMS)).await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let (carrier, version) = (
+        &proxy.carrier,
+        proxy.carrier.live.current().version().clone(),
+    );
+    let file = proxy.settings.policies.join("vocabulary.yaml");
+    let good = std::fs::read_to_string(&file).expect("readable");
+    std::fs::write(&file, "schema: 1\nbroken: true\n").expect("writable");
+    assert!(!carrier.live.reload(&proxy.settings, &carrier.metrics));
+    assert_eq!(carrier.live.current().version(), &version);
+    assert!(!carrier.live.stale_because().is_empty());
+    assert!(carrier.metrics.text().contains("privet_policy_stale 1"));
+    assert_eq!(status(&proxy.get("/a").await.0), "200");
+    std::fs::write(&file, good.replace("[support]", "[support, sales]")).expect("writable");
+    assert!(carrier.live.reload(&proxy.settings, &carrier.metrics));
+    assert_ne!(carrier.live.current().version(), &version);
+    assert!(carrier.live.stale_because().is_empty());
+    assert!(carrier.metrics.text().contains("privet_policy_stale 0"));
+}
