@@ -187,7 +187,6 @@ pub const INDUSTRY: &[&str] = &[
 pub const LEAD_SOURCE: &[&str] = &["Web", "Phone Inquiry", "Partner Referral", "Trade Show"];
 /// A picklist.
 pub const LEAD_STATUS: &[&str] = &["Open", "Contacted", "Qualified", "Unqualified"];
-const SALUTATION: &[&str] = &["Mr.", "Ms.", "Dr.", "Prof."];
 /// A picklist.
 pub const TASK_STATUS: &[&str] = &["Not Started", "In Progress", "Completed"];
 
@@ -268,11 +267,6 @@ pub static OBJECTS: &[Object] = &[
             reference("AccountId", "Account", &["Account"]),
             text("LastName", 80).part_of("Name"),
             text("FirstName", 40).part_of("Name"),
-            Field {
-                picklist: SALUTATION,
-                ..field("Salutation", "picklist", 40)
-            }
-            .part_of("Name"),
             text("Name", 121).names_the_record(),
             field("MailingStreet", "textarea", 255).part_of("MailingAddress"),
             text("MailingCity", 40).part_of("MailingAddress"),

@@ -270,7 +270,6 @@ fn contacts(store: &mut Store, dice: &mut Dice, users: &[String], firms: &[Firm]
             ("AccountId", firm.map_or(Value::Null, |f| text(&f.id))),
             ("FirstName", text(first)),
             ("LastName", text(last)),
-            ("Salutation", maybe(dice, 40, "Dr.".to_owned())),
             ("MailingStreet", text(street(dice, locale))),
             ("MailingCity", text(city)),
             ("MailingPostalCode", text(postal)),
