@@ -7,8 +7,11 @@
 //! * [`store`], [`seed`], [`names`], [`record_id`]: the records.
 //! * [`soql`], [`evaluate`]: queries.
 //! * [`crm`]: one organisation, its sessions and its endpoints ([`endpoint`], one file each).
-//! * [`server`]: sockets.
+//! * [`server`], [`client`]: sockets.
+//! * [`workspace`], [`callers`], [`table`], [`traffic`], [`tour`]: what `privet demo` does with it.
 
+pub mod callers;
+pub mod client;
 pub mod crm;
 pub mod endpoint;
 pub mod evaluate;
@@ -20,3 +23,7 @@ pub mod seed;
 pub mod server;
 pub mod soql;
 pub mod store;
+pub mod table;
+pub mod tour;
+pub mod traffic;
+pub mod workspace;

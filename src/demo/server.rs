@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -22,7 +22,7 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 const GZIP_BYTES_MIN: usize = 512;
 
 /// Whatever answers requests whole.
-pub type Handler = Arc<dyn Fn(&Asked) -> Reply + Send + Sync>;
+pub type Handler = Arc<dyn Fn(&Asked) -> Response<Bytes> + Send + Sync>;
 
 /// A listening service; it ends when this is dropped.
 #[derive(Debug)]
@@ -43,7 +43,19 @@ impl Drop for Running {
 /// The demo CRM as a handler.
 pub fn handler(crm: &Arc<Crm>) -> Handler {
     let crm = Arc::clone(crm);
-    Arc::new(move |asked| crm.answer(asked))
+    Arc::new(move |asked| crm.answer(asked).into())
+}
+
+/// A service that wants method, path, raw query, headers and body, as a handler.
+pub fn service<F>(answer: F) -> Handler
+where
+    F: Fn(&Method, &str, &str, &HeaderMap, &[u8]) -> Response<Bytes> + Send + Sync + 'static,
+{
+    Arc::new(move |asked| {
+        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+        let method = Method::from_bytes(asked.method.as_bytes()).unwrap_or_default();
+        answer(&method, path, query, &asked.headers, &asked.body)
+    })
 }
 
 /// Serves `handler` on `address` (port 0 = any), over TLS if `tls` is given.
@@ -150,37 +162,55 @@ fn plain(status: StatusCode) -> Response<Full<Bytes>> {
     response
 }
 
-fn respond(reply: Reply, gzip: bool, head: bool) -> Response<Full<Bytes>> {
-    let mut response =
-        plain(StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
-    let headers = response.headers_mut();
-    for (name, value) in &reply.headers {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(*name, value);
+impl From<Reply> for Response<Bytes> {
+    fn from(reply: Reply) -> Self {
+        let mut response = Self::new(Bytes::new());
+        *response.status_mut() =
+            StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        for (name, value) in &reply.headers {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(*name, value);
+            }
         }
+        if !reply.body.is_empty() {
+            headers.insert(
+                "content-type",
+                HeaderValue::from_static("application/json;charset=UTF-8"),
+            );
+            *response.body_mut() = reply.body.into();
+        }
+        response
     }
-    let mut body = reply.body;
+}
+
+fn respond(reply: Response<Bytes>, gzip: bool, head: bool) -> Response<Full<Bytes>> {
+    let (mut parts, mut body) = reply.into_parts();
     if !body.is_empty() {
-        headers.insert(
-            "content-type",
-            HeaderValue::from_static("application/json;charset=UTF-8"),
-        );
-        headers.insert("vary", HeaderValue::from_static("Accept-Encoding"));
+        parts
+            .headers
+            .insert("vary", HeaderValue::from_static("Accept-Encoding"));
         if gzip && body.len() >= GZIP_BYTES_MIN {
             let mut encoder =
                 flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             if encoder.write_all(&body).is_ok()
                 && let Ok(packed) = encoder.finish()
             {
-                headers.insert("content-encoding", HeaderValue::from_static("gzip"));
-                body = packed;
+                parts
+                    .headers
+                    .insert("content-encoding", HeaderValue::from_static("gzip"));
+                body = packed.into();
             }
         }
     }
-    if !head {
-        *response.body_mut() = Full::new(body.into());
-    }
-    response
+    Response::from_parts(
+        parts,
+        if head {
+            Full::default()
+        } else {
+            Full::new(body)
+        },
+    )
 }
 
 /// Decodes `a=b&c=d` (application/x-www-form-urlencoded).
