@@ -1,1 +1,3 @@
 //! The verbs: one file each, thin callers of the library.
+
+pub mod demo;
