@@ -61,3 +61,4 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Health(health) => health::execute(&health),
     }
 }
+pub mod demo;

@@ -1,0 +1,153 @@
+//! `privet demo`: a CRM of invented people, privet before it, and three callers who ask the same.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::demo::callers::Credential;
+use crate::demo::server::Handler;
+use crate::demo::workspace::Workspace;
+use crate::demo::{tour, traffic};
+
+/// `privet demo`.
+#[derive(Debug, clap::Args)]
+pub struct Demo {
+    /// Print the table "same request, three callers" and exit
+    #[arg(long)]
+    pub once: bool,
+    /// The policy folder (without it ./policies, or else a copy of the shipped policies)
+    #[arg(long, value_name = "DIR")]
+    pub policies: Option<PathBuf>,
+    /// Port of privet on loopback; 0 = any free one
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub port: u16,
+    /// Port of the admin listener on loopback; 0 = any free one
+    #[arg(long, value_name = "N", default_value_t = 9090)]
+    pub admin_port: u16,
+}
+
+/// What the demo stands on.
+pub struct Parts<Keys, Start> {
+    /// The staff directory.
+    pub people: Handler,
+    /// The data source.
+    pub analytics: Handler,
+    /// Makes the key ring and the callers' API keys for this `privet.yaml`.
+    pub keys: Keys,
+    /// Starts privet with this `privet.yaml`; done when it listens. It serves until what it gives is dropped.
+    pub start: Start,
+}
+
+impl<Keys, Start> std::fmt::Debug for Parts<Keys, Start> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Parts")
+    }
+}
+
+/// Runs the demo until `stop`, or until the table is printed. `out` gets everything that a person reads.
+///
+/// # Errors
+/// A port is taken, the policies do not load, privet does not answer.
+pub async fn run<Keys, Start, Serving>(
+    demo: &Demo,
+    parts: Parts<Keys, Start>,
+    stop: impl Future<Output = ()>,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()>
+where
+    Keys: FnOnce(&Path) -> anyhow::Result<Vec<Credential>>,
+    Start: AsyncFnOnce(&Path) -> anyhow::Result<Serving>,
+{
+    let workspace = Workspace::create(demo.policies.as_deref())?;
+    let services = tour::Services::start(None, parts.people, parts.analytics).await?;
+    // A single table needs no fixed port, and then never meets a demo that is running already.
+    let fixed = |port| if demo.once { 0 } else { port };
+    let listen = address(fixed(demo.port))?;
+    let admin = address(fixed(demo.admin_port))?;
+    let config =
+        workspace.configure(&listen.to_string(), &admin.to_string(), &services.origins())?;
+    let credentials = (parts.keys)(&config)?;
+    let _serving = (parts.start)(&config).await?;
+
+    let origin = format!("http://{listen}");
+    let examples = tour::examples(&services.crm);
+    let soql = tour::query(&examples);
+    let table = tour::compare(&origin, &credentials, &soql, &examples).await?;
+    writeln!(out, "{table}")?;
+    if demo.once {
+        return Ok(());
+    }
+    let admin = format!("http://{admin}");
+    let lines = tour::lines_to_try(&origin, &admin, &credentials, &soql, &workspace.policies);
+    writeln!(out, "{lines}\nServing at {origin} until stopped (Ctrl-C).")?;
+    out.flush()?;
+    let background = tokio::spawn(traffic::run(origin, credentials));
+    stop.await;
+    background.abort();
+    Ok(())
+}
+
+/// A loopback address; a free port for 0. It is given back before privet takes it: `privet.yaml` needs the number
+/// first, because it is part of the public URL.
+fn address(port: u16) -> anyhow::Result<SocketAddr> {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = std::net::TcpListener::bind(wanted).map_err(|e| {
+        anyhow::anyhow!(
+            "cannot listen on {wanted}: {e} (choose another with --port or --admin-port)"
+        )
+    })?;
+    Ok(listener.local_addr()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::demo::callers::CALLERS;
+    use crate::demo::crm::Crm;
+    use crate::demo::server;
+
+    #[tokio::test]
+    async fn once_prints_the_table_and_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let demo = Demo {
+            once: true,
+            policies: Some(folder.path().to_owned()),
+            port: 8080,
+            admin_port: 9090,
+        };
+        let nobody = server::service(|_, _, _, _, _| http::Response::new(bytes::Bytes::new()));
+        // In privet's place: a CRM that these callers may ask themselves.
+        let crm = Arc::new(Crm::default());
+        let handler = server::handler(&crm);
+        let parts = Parts {
+            people: Arc::clone(&nobody),
+            analytics: nobody,
+            keys: |_: &Path| {
+                Ok(CALLERS
+                    .into_iter()
+                    .map(|caller| Credential {
+                        caller,
+                        bearer: crm.open_session(),
+                    })
+                    .collect())
+            },
+            start: async |config: &Path| {
+                let text = std::fs::read_to_string(config)?;
+                let listen = text
+                    .lines()
+                    .find_map(|l| l.trim().strip_prefix("address: "));
+                let address = listen.unwrap_or_default().trim_matches('"').parse()?;
+                Ok(server::serve(address, None, handler).await?)
+            },
+        };
+        let mut out = Vec::new();
+        run(&demo, parts, std::future::pending(), &mut out)
+            .await
+            .unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("Same request, three callers"), "{text}");
+        assert!(CALLERS.iter().all(|c| text.contains(c.title)), "{text}");
+    }
+}

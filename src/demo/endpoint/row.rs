@@ -1,0 +1,223 @@
+//! `…/sobjects/X` (basic information, create) and `…/sobjects/X/{id}` (read, change, delete).
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::demo::crm::{Asked, Crm, Reply};
+use crate::demo::fault::{self, Fault};
+use crate::demo::metadata::{self, OBJECTS};
+use crate::demo::seed::TODAY;
+use crate::demo::store::Value;
+
+/// The answer for `rest`, the segments after the object.
+///
+/// # Errors
+/// Salesforce's words for what is not there or not writable.
+pub fn answer(
+    crm: &Crm,
+    asked: &Asked,
+    version: &str,
+    object: &str,
+    rest: &[&str],
+) -> Result<Reply, Fault> {
+    let object = metadata::object(object).ok_or_else(Fault::not_found)?;
+    match (rest, asked.method.as_str()) {
+        ([], "GET" | "HEAD") => Ok(Reply::json(
+            200,
+            &json!({
+                "objectDescribe": metadata::summary(&OBJECTS[object], version),
+                "recentItems": recent(crm, object, version),
+            }),
+        )),
+        ([], "POST") => create(crm, asked, object),
+        ([], method) => Err(Fault::method(method, "GET,HEAD,POST")),
+        ([id], method) => {
+            let row = find(crm, object, id)?;
+            match method {
+                "GET" | "HEAD" => read(crm, asked, version, object, row),
+                "PATCH" => {
+                    let values = values(object, &asked.body)?;
+                    let mut store = crm.store_mut();
+                    for (name, value) in values {
+                        store.set(object, row, name, value);
+                    }
+                    store.set(object, row, "LastModifiedDate", now());
+                    Ok(Reply::empty(204))
+                }
+                "DELETE" if OBJECTS[object].field("IsDeleted").is_some() => {
+                    crm.store_mut()
+                        .set(object, row, "IsDeleted", Value::Bool(true));
+                    Ok(Reply::empty(204))
+                }
+                method => Err(Fault::method(method, "GET,HEAD,PATCH,DELETE")),
+            }
+        }
+        _ => Err(Fault::not_found()),
+    }
+}
+
+fn now() -> Value {
+    Value::text(&format!("{TODAY}T12:00:00.000+0000"))
+}
+
+fn find(crm: &Crm, object: usize, id: &str) -> Result<usize, Fault> {
+    let store = crm.store();
+    let deleted = OBJECTS[object].field("IsDeleted");
+    store
+        .table(object)
+        .find(id)
+        .filter(|row| {
+            deleted.is_none_or(|i| store.table(object).rows[*row][i] != Value::Bool(true))
+        })
+        .ok_or_else(Fault::not_found)
+}
+
+fn read(
+    crm: &Crm,
+    asked: &Asked,
+    version: &str,
+    object: usize,
+    row: usize,
+) -> Result<Reply, Fault> {
+    let store = crm.store();
+    let Some(fields) = asked.parameter("fields") else {
+        return Ok(Reply::json(200, &store.record(object, row, version)));
+    };
+    let meta = &OBJECTS[object];
+    let mut map = Map::new();
+    map.insert("attributes".into(), store.attributes(object, row, version));
+    for name in fields.split(',').map(str::trim).filter(|n| !n.is_empty()) {
+        let field = meta
+            .field(name)
+            .ok_or_else(|| Fault::new(400, "INVALID_FIELD", fault::no_column(name, meta.name)))?;
+        map.insert(
+            meta.fields[field].name.into(),
+            store.json(object, row, field),
+        );
+    }
+    // Salesforce always adds the id.
+    if !map.contains_key("Id") {
+        map.insert("Id".into(), store.json(object, row, 0));
+    }
+    Ok(Reply::json(200, &Json::Object(map)))
+}
+
+fn recent(crm: &Crm, object: usize, version: &str) -> Vec<Json> {
+    let store = crm.store();
+    let name = OBJECTS[object].name_field().unwrap_or_default();
+    (0..store.table(object).rows.len().min(5))
+        .map(|row| {
+            let mut map = Map::new();
+            map.insert("attributes".into(), store.attributes(object, row, version));
+            map.insert("Id".into(), store.json(object, row, 0));
+            map.insert(
+                OBJECTS[object].fields[name].name.into(),
+                store.json(object, row, name),
+            );
+            Json::Object(map)
+        })
+        .collect()
+}
+
+fn create(crm: &Crm, asked: &Asked, object: usize) -> Result<Reply, Fault> {
+    let mut values = values(object, &asked.body)?;
+    let required = if OBJECTS[object].field("LastName").is_some() {
+        "LastName"
+    } else {
+        OBJECTS[object].fields[OBJECTS[object].name_field().unwrap_or_default()].name
+    };
+    if required != "CaseNumber"
+        && !values
+            .iter()
+            .any(|(n, v)| *n == required && *v != Value::Null)
+    {
+        return Err(Fault {
+            fields: vec![required.to_owned()],
+            ..Fault::new(
+                400,
+                "REQUIRED_FIELD_MISSING",
+                format!("Required fields are missing: [{required}]"),
+            )
+        });
+    }
+    values.push(("CreatedDate", now()));
+    values.push(("LastModifiedDate", now()));
+    let id = crm.store_mut().insert(object, &values);
+    let mut reply = Reply::json(201, &json!({"id": id, "success": true, "errors": []}));
+    let location = format!("{}/{id}", asked.target.trim_end_matches('/'));
+    reply.headers.push(("location", location));
+    Ok(reply)
+}
+
+/// The body's members as values of the object.
+fn values(object: usize, body: &[u8]) -> Result<Vec<(&'static str, Value)>, Fault> {
+    let meta = &OBJECTS[object];
+    let Ok(Json::Object(map)) = serde_json::from_slice(body) else {
+        return Err(Fault::new(
+            400,
+            "JSON_PARSER_ERROR",
+            "The HTTP entity body is required to be a JSON object",
+        ));
+    };
+    let mut out = Vec::new();
+    for (name, value) in map {
+        if name == "attributes" {
+            continue;
+        }
+        let field = meta.field(&name).map(|i| &meta.fields[i]).ok_or_else(|| {
+            Fault::new(
+                400,
+                "INVALID_FIELD",
+                format!("No such column '{name}' on sobject of type {}", meta.name),
+            )
+        })?;
+        if !field.is_writable() {
+            return Err(Fault {
+                fields: vec![field.name.to_owned()],
+                ..Fault::new(
+                    400,
+                    "INVALID_FIELD_FOR_INSERT_UPDATE",
+                    format!(
+                        "Unable to create/update fields: {}. Please check the security settings of this field and verify that it is read/write for your profile or permission set.",
+                        field.name
+                    ),
+                )
+            });
+        }
+        let bad = || {
+            Fault::new(
+                400,
+                "JSON_PARSER_ERROR",
+                format!(
+                    "Cannot deserialize instance of {} from VALUE value {value}",
+                    field.kind
+                ),
+            )
+        };
+        let value = match (field.kind, &value) {
+            (_, Json::Null) => Value::Null,
+            ("boolean", Json::Bool(b)) => Value::Bool(*b),
+            ("int", Json::Number(n)) => Value::Int(n.as_i64().ok_or_else(bad)?),
+            ("currency" | "double", Json::Number(n)) => Value::Number(n.as_f64().ok_or_else(bad)?),
+            ("boolean" | "int" | "currency" | "double", _) => return Err(bad()),
+            (_, Json::String(s)) => {
+                if field.length > 0 && s.chars().count() > field.length as usize {
+                    return Err(Fault {
+                        fields: vec![field.name.to_owned()],
+                        ..Fault::new(
+                            400,
+                            "STRING_TOO_LONG",
+                            format!(
+                                "{}: data value too large: {s} (max length={})",
+                                field.name, field.length
+                            ),
+                        )
+                    });
+                }
+                Value::text(s)
+            }
+            _ => return Err(bad()),
+        };
+        out.push((field.name, value));
+    }
+    Ok(out)
+}

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm).
+# Where: $PRIVET_CLIENTS, else .cache/clients in the repository. Running it again does nothing.
+set -euo pipefail
+
+simple_salesforce=1.12.10
+jsforce=3.10.16
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+clients=${PRIVET_CLIENTS:-$here/../../.cache/clients}
+mkdir -p "$clients"
+cd "$clients"
+
+python_mark=venv/.simple-salesforce-$simple_salesforce
+if [ ! -f "$python_mark" ]; then
+    rm -rf venv
+    python3 -m venv venv
+    venv/bin/python -m pip install --quiet --disable-pip-version-check "simple-salesforce==$simple_salesforce"
+    touch "$python_mark"
+fi
+
+node_mark=node/.jsforce-$jsforce
+if [ ! -f "$node_mark" ]; then
+    rm -rf node
+    mkdir node
+    printf '{"private":true}\n' > node/package.json
+    (cd node && npm install --silent --no-audit --no-fund --ignore-scripts "jsforce@$jsforce")
+    touch "$node_mark"
+fi
+
+echo "clients are in $PWD"
