@@ -10,7 +10,7 @@ use crate::config::IdentitySettings;
 use crate::engine::identity::{Identity, Proof, is_well_formed_name};
 use crate::engine::refusal::{Reason, Refusal};
 
-use super::stages::Identities;
+use crate::engine::identity::verifiers::Verifiers;
 
 /// How every bad credential is answered: the text never tells why.
 fn unauthenticated() -> Refusal {
@@ -64,6 +64,18 @@ pub fn authenticate(
         identity.roles = grant.roles;
         identity.region = grant.region;
         identity.proof = Proof::ApiKey {
+            key_id: grant.key_id,
+        };
+    } else if let Some(grant) = identities.token(bearer, request.now_s) {
+        identity.subject = grant.subject;
+        identity.client = grant.client;
+        identity.roles = grant.roles;
+        identity.region = grant.region;
+        identity.mfa = grant.mfa;
+        identity.auth_time_s = grant.auth_time_s;
+        identity.purpose_asked = grant.purpose;
+        identity.proof = Proof::Jwt {
+            issuer: grant.issuer,
             key_id: grant.key_id,
         };
     } else {

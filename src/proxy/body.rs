@@ -16,12 +16,12 @@ use tokio::sync::mpsc;
 
 use crate::config::{Limits, millis};
 use crate::engine::event::Ending;
-use crate::engine::rewrite::{Abort, Bounds, Counts, Out, Program};
+use crate::engine::rewrite::{Abort, Bounds, Counts, Out, Program, Rewriter};
 use crate::observe::metrics::abort_word;
 
 use super::coding::{Coding, Decoder};
 use super::journal::{End, Journal};
-use super::stages::Rewriter;
+
 
 /// Rewritten bytes that may wait before the upstream is read further.
 const READY_BYTES: usize = 64 << 10;

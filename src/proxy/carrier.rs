@@ -7,13 +7,13 @@ use http::HeaderName;
 
 use crate::config::{ApiSettings, Settings};
 use crate::engine::protocol::{Api, Dialect};
+use crate::observe::audit::Log;
 use crate::observe::metrics::Metrics;
 
 use super::head::HeadRules;
 use super::journal::Journal;
 use super::refuse::ErrorShape;
 use super::snapshot::Snapshot;
-use super::stages::Log;
 use super::strict_head::HeadBounds;
 use super::upstream::{SetupError, Upstream};
 

@@ -13,8 +13,9 @@ use hyper::body::Incoming;
 
 use crate::config::{Credential, millis};
 use crate::engine::event::Ending;
-use crate::engine::plan::Plan;
-use crate::engine::protocol::RequestHead;
+use crate::engine::plan::{self, Plan};
+use crate::engine::policy;
+use crate::engine::protocol::{self, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{Counts, Program};
 
@@ -24,7 +25,6 @@ use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
 use super::refuse::{self, Answer, ErrorShape};
-use super::stages;
 use super::upstream::{Answered, Content, Ids};
 
 /// Longest answer to an HTTP/1.0 client.
@@ -85,7 +85,10 @@ impl Page {
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
         if let Some(served) = served {
-            self.shape = served.error_shape.clone();
+            self.shape = match live.catalog.maps.get(&served.api.name) {
+                Some(map) => ErrorShape::Map(Arc::clone(map)),
+                None => served.error_shape.clone(),
+            };
             journal.api = Some(Arc::clone(&served.api.name));
         }
 
@@ -114,16 +117,26 @@ impl Page {
             query: &head.query,
             headers: &head.headers,
         };
-        let operation = stages::understand(&served.api, &request_head, &body)?;
-        let plan = stages::plan(operation, &live.policies, &identity)?;
+        let sealer = live.keys.sealer(&identity.tenant);
+        let operation = protocol::understand(
+            &served.api,
+            &request_head,
+            &body,
+            &live.catalog,
+            &identity,
+            &sealer,
+        )?;
+        let decision = policy::decide(&live.policies, &live.catalog, &identity, &operation);
+        journal.asked(plan::account(&operation, &decision, &live.catalog));
+        let plan = plan::plan(operation, &decision, &live.catalog, &live.keys, &identity)?;
         if let Some(treated) = plan.treated_header() {
-            self.say("privet-treated", &treated);
+            self.say("privet-treated", treated);
         }
 
         // Recorded before the first byte goes upstream; a write only once that is durable.
         let journal = self.journal.as_mut().ok_or_else(internal)?;
-        journal.attempt(Some(plan.what())).await?;
-        if plan.request().method != Method::GET {
+        journal.attempt().await?;
+        if plan.is_write() {
             journal.durable().await?;
         }
 

@@ -8,10 +8,10 @@ use crate::engine::event::{Ending, Event, Kind, Outcome, What, Who};
 use crate::engine::identity::{Identity, Proof};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{Counts, Program};
-use crate::observe::audit::CannotRecord;
+use crate::observe::audit::{CannotRecord, Log, Ticket};
 use crate::observe::metrics::{Finished, Metrics};
 
-use super::stages::{Log, Ticket};
+
 
 /// One request's entries. Dropped before its end, it counts as a client that went away (the ticket records that).
 #[derive(Debug)]
@@ -93,12 +93,16 @@ impl Journal {
         self.who = Some(Arc::new(who(identity)));
     }
 
+    /// What was asked and decided is known.
+    pub fn asked(&mut self, what: What) {
+        self.what = Some(Arc::new(what));
+    }
+
     /// Records what is about to happen; nothing may go upstream before this returned.
     ///
     /// # Errors
     /// The log cannot record.
-    pub async fn attempt(&mut self, what: Option<Arc<What>>) -> Result<(), Refusal> {
-        self.what = what;
+    pub async fn attempt(&mut self) -> Result<(), Refusal> {
         let event = self.event(Kind::Attempt, None);
         self.ticket = Some(self.log.attempt(event).await.map_err(cannot_record)?);
         Ok(())

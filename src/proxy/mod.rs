@@ -12,15 +12,6 @@ pub mod journal;
 pub mod listener;
 pub mod refuse;
 pub mod snapshot;
-pub mod stages;
 pub mod strict_head;
 pub mod upstream;
-pub use stages::Log;
 
-/// Opens the audit log in `directory`. Blocks.
-///
-/// # Errors
-/// The log cannot be opened: privet must not serve.
-pub fn open_log(directory: &std::path::Path) -> Result<Log, std::io::Error> {
-    Log::open(directory)
-}

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
+use crate::engine::protocol::map::ApiMap;
 use crate::engine::refusal::{Reason, Refusal};
 
 /// How an API spells its errors.
@@ -13,13 +14,8 @@ use crate::engine::refusal::{Reason, Refusal};
 pub enum ErrorShape {
     /// `[{"message": …, "errorCode": …}]`.
     Salesforce,
-    /// An API map's template with `{code}` and `{message}`.
-    Template {
-        /// Content type.
-        content_type: Arc<str>,
-        /// Body; both names are replaced by JSON string content.
-        body: Arc<str>,
-    },
+    /// As an API map says.
+    Map(Arc<ApiMap>),
     /// No API is known: `{"errorCode": …, "message": …}`.
     #[default]
     Neutral,
@@ -225,40 +221,11 @@ fn body(shape: &ErrorShape, code: &str, message: &str) -> (HeaderValue, Bytes) {
                 .to_string()
                 .into(),
         ),
-        ErrorShape::Template {
-            content_type,
-            body: template,
-        } => (
-            HeaderValue::from_str(content_type).unwrap_or(json),
-            fill(template, code, message).into(),
-        ),
-    }
-}
-
-/// Replaces both names in one pass, so that a text that holds a name is not replaced again.
-fn fill(template: &str, code: &str, message: &str) -> String {
-    let quoted = |text: &str| {
-        let json = serde_json::Value::from(text).to_string();
-        json[1..json.len() - 1].to_owned()
-    };
-    let mut out = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('{') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        if let Some(tail) = rest.strip_prefix("{code}") {
-            out.push_str(&quoted(code));
-            rest = tail;
-        } else if let Some(tail) = rest.strip_prefix("{message}") {
-            out.push_str(&quoted(message));
-            rest = tail;
-        } else {
-            out.push('{');
-            rest = &rest[1..];
+        ErrorShape::Map(map) => {
+            let (content_type, body) = map.error_body(code, message);
+            (HeaderValue::from_str(&content_type).unwrap_or(json), body.into())
         }
     }
-    out.push_str(rest);
-    out
 }
 
 #[cfg(test)]
@@ -276,14 +243,6 @@ mod tests {
         assert_eq!(
             text(ErrorShape::Salesforce),
             r#"[{"message":"field 'E\"mail' can not be filtered (rule r1) (request id)","errorCode":"INVALID_FIELD"}]"#
-        );
-        let template = ErrorShape::Template {
-            content_type: "application/json".into(),
-            body: r#"{"error":{"code":"{code}","message":"{message}"}}"#.into(),
-        };
-        assert_eq!(
-            text(template),
-            r#"{"error":{"code":"INVALID_FIELD","message":"field 'E\"mail' can not be filtered (rule r1) (request id)"}}"#
         );
     }
 

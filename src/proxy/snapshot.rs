@@ -14,16 +14,24 @@ use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use crate::config::Settings;
+use crate::config::folder;
 use crate::diagnostic::Diagnostic;
+use crate::engine::catalog::Catalog;
+use crate::engine::policy::{self, Loaded, Policies};
+use crate::engine::token::KeyRing;
 use crate::observe::metrics::Metrics;
 
-use super::stages::{self, Identities, Policies};
+use crate::engine::identity::verifiers::Verifiers;
 
 /// What one request is judged by.
 #[derive(Debug)]
 pub struct Live {
+    /// Schemas, vocabulary, API maps.
+    pub catalog: Catalog,
     /// The rules, compiled.
     pub policies: Policies,
+    /// The keys of tokens and cursors.
+    pub keys: KeyRing,
     /// Whom to believe.
     pub identities: Identities,
 }
@@ -34,16 +42,43 @@ impl Live {
     /// # Errors
     /// Every mistake found.
     pub fn load(settings: &Settings) -> Result<Self, Vec<Diagnostic>> {
-        let (policies, identities) = stages::load(settings)?;
-        Ok(Self {
-            policies,
-            identities,
-        })
+        let unreadable = |what: String| vec![Diagnostic::error("unreadable", None, what)];
+        let mut found = Vec::new();
+        let ring = std::fs::read_to_string(&settings.keys)
+            .map_err(|e| {
+                let mut problems = unreadable(format!("{}: {e}", settings.keys.display()));
+                if e.kind() == std::io::ErrorKind::NotFound {
+                    problems = problems.into_iter().map(|d| d.help("make one with `privet keys init`")).collect();
+                }
+                problems
+            })
+            .and_then(|text| KeyRing::parse(&settings.keys.to_string_lossy(), &text));
+        let identities = match &ring {
+            Ok(ring) => Identities::load(settings, ring),
+            Err(_) => Err(Vec::new()),
+        };
+        let loaded = folder::read(&settings.policies)
+            .map_err(|e| unreadable(e.to_string()))
+            .and_then(|sources| policy::load(&sources));
+        match (ring, identities, loaded) {
+            (Ok(keys), Ok(identities), Ok(Loaded { catalog, policies, warnings })) => {
+                for warning in &warnings {
+                    tracing::warn!(diagnostic = %warning, "policy");
+                }
+                Ok(Self { catalog, policies, keys, identities })
+            }
+            (ring, identities, loaded) => {
+                found.extend(ring.err().unwrap_or_default());
+                found.extend(identities.err().unwrap_or_default());
+                found.extend(loaded.err().unwrap_or_default());
+                Err(found)
+            }
+        }
     }
 
     /// The policy version.
     pub fn version(&self) -> &Arc<str> {
-        &self.policies.version
+        self.policies.version()
     }
 }
 

@@ -28,7 +28,6 @@ pub struct Plan {
     action: Action,
     request: UpstreamRequest,
     program: Arc<Program>,
-    what: Arc<What>,
     treated_header: Option<String>,
 }
 
@@ -53,19 +52,14 @@ impl Plan {
         matches!(self.action, Action::Write | Action::Delete)
     }
 
-    /// What the audit says of it.
-    pub fn what(&self) -> &Arc<What> {
-        &self.what
-    }
-
     /// The value of `Privet-Treated`: `Email=mask, Phone=redact`, at most 20 names, hidden fields left out.
     pub fn treated_header(&self) -> Option<&str> {
         self.treated_header.as_deref()
     }
 }
 
-/// What was understood and decided, without a Plan: for refusals.
-pub fn describe_attempt(operation: &Operation, decision: &Decision, catalog: &Catalog) -> What {
+/// What the audit says of an operation and its decision, planned or refused.
+pub fn account(operation: &Operation, decision: &Decision, catalog: &Catalog) -> What {
     account::what(operation, decision, catalog)
 }
 
@@ -118,7 +112,6 @@ pub fn plan(
     Ok(Plan {
         request,
         program: Arc::new(lowered.program),
-        what: Arc::new(account::what(&operation, decision, catalog)),
         treated_header: account::treated_header(&operation, decision, catalog),
         action: operation.action,
         api: operation.api,

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::engine::catalog::{Catalog, ConditionValue, FieldRef, Object, ObjectId};
+use crate::engine::catalog::{Catalog, ConditionValue, FieldRef, FieldType, Object, ObjectId};
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, FieldRuling, Verdict};
 use crate::engine::protocol::salesforce::describe::{self, FieldView};
 use crate::engine::protocol::{Forward, Link, Operation, RecordShape, Shape};
+use crate::engine::path::Path;
 use crate::engine::refusal::Refusal;
+use crate::engine::rewrite::from_paths::{self, FromPaths};
 use crate::engine::rewrite::{By, Choose, Counter, Elements, Member, Members, Node, NodeId, Program};
 use crate::engine::token::KeyRing;
 use crate::engine::treatment::{Prepared, Treatment};
@@ -35,19 +37,27 @@ pub(super) fn lower(
         catalog,
         keys,
         caller,
-        nodes: vec![Node::Drop, Node::Clear, Node::Refuse],
+        nodes: vec![
+            Node::Drop,
+            Node::Clear,
+            Node::Refuse,
+            Node::Constant("null".into()),
+            Node::Either { object: NodeId(3), array: NodeId(3), scalar: CLEAR },
+        ],
         counters: Vec::new(),
         treats: HashMap::new(),
         conditions: Vec::new(),
     };
     let root = lowering.shape(&operation.shape, None)?;
     let Lowering { nodes, counters, conditions, .. } = lowering;
-    Ok(Lowered { program: Program { nodes, root, counters }, conditions })
+    Ok(Lowered { program: Program::new(nodes, root, counters), conditions })
 }
 
 const DROP: NodeId = NodeId(0);
 const CLEAR: NodeId = NodeId(1);
 const REFUSE: NodeId = NodeId(2);
+/// A clear scalar: an object or array under a scalar field becomes null.
+const CLEAR_SCALAR: NodeId = NodeId(4);
 
 /// The record that a value stands in.
 #[derive(Clone, Copy)]
@@ -114,9 +124,15 @@ impl<'a> Lowering<'a> {
             Shape::Paths(paths) => {
                 let mut lowered = Vec::with_capacity(paths.len());
                 for (path, shape) in paths {
-                    lowered.push((path.clone(), self.shape(shape, record)?));
+                    // What a map's records path reaches is a row.
+                    let node = match shape {
+                        Shape::Record(shape) => self.record(shape, true)?,
+                        Shape::Object(members) => self.envelope(members, record, true)?,
+                        other => self.shape(other, record)?,
+                    };
+                    lowered.push((path.clone(), node));
                 }
-                self.paths(&lowered)?
+                self.paths(&lowered, false)?
             }
             Shape::Describe(object) => {
                 let shape = describe::describe_shape(self.catalog, *object, &|field| self.view(*object, field));
@@ -161,8 +177,33 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    fn paths(&mut self, paths: &[(crate::engine::path::Path, NodeId)]) -> Result<NodeId, Refusal> {
-        crate::engine::rewrite::from_paths::lower(paths, &mut self.nodes).map_err(|_| super::internal("paths of the map do not combine"))
+    fn paths(&mut self, paths: &[(Path, NodeId)], row: bool) -> Result<NodeId, Refusal> {
+        // Where two paths reach one value, the more protective node holds.
+        let protection: HashMap<NodeId, u8> = paths.iter().map(|(_, node)| (*node, self.protection(*node))).collect();
+        let of = |node: &NodeId| protection.get(node).copied().unwrap_or(u8::MAX);
+        let paths: Vec<(&Path, NodeId)> = paths.iter().map(|(path, node)| (path, *node)).collect();
+        let what = FromPaths {
+            paths: &paths,
+            default: DROP,
+            row,
+            protect: &|a, b| if of(&a) >= of(&b) { a } else { b },
+        };
+        from_paths::compile(&what, &mut self.nodes).map_err(|_| super::internal("the map's paths tell too many places apart"))
+    }
+
+    /// How much a node protects, for values that two paths of a map reach.
+    fn protection(&self, node: NodeId) -> u8 {
+        match self.nodes.get(node.0 as usize) {
+            Some(Node::Clear) => 0,
+            Some(Node::Object(_) | Node::Array(_) | Node::Repeat { .. } | Node::Either { .. } | Node::Choose(_)) => 1,
+            Some(Node::Link(_) | Node::Expect(_)) => 2,
+            Some(Node::Treat { treatment, .. }) => match treatment {
+                Prepared::Keyless(treatment) => 2 + treatment.rank(),
+                Prepared::Token { .. } => 2 + Treatment::Tokenize.rank(),
+            },
+            Some(Node::Constant(_)) => 20,
+            Some(Node::Drop | Node::Refuse) | None => u8::MAX,
+        }
     }
 
     fn view(&self, object: ObjectId, field: u32) -> FieldView {
@@ -223,11 +264,14 @@ impl<'a> Lowering<'a> {
     }
 
     fn treat(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
-        if treatment == Treatment::Clear {
-            return CLEAR;
-        }
         if treatment.is_hidden() {
             return DROP;
+        }
+        if treatment == Treatment::Clear {
+            return match self.catalog.field(field).kind {
+                FieldType::Compound | FieldType::Other => CLEAR,
+                _ => CLEAR_SCALAR,
+            };
         }
         if let Some(node) = self.treats.get(&(field, treatment)) {
             return *node;
@@ -435,10 +479,7 @@ impl<'a> Lowering<'a> {
             let node = self.treat(*field, treatment);
             lowered.push((path.clone(), node));
         }
-        let node = self.paths(&lowered)?;
-        if let Some(Node::Object(members)) = self.nodes.get_mut(node.0 as usize) {
-            members.row = row;
-        }
+        let node = self.paths(&lowered, row)?;
         if conditional {
             for condition in &self.catalog.get(record.object).conditions {
                 if let Some(keys) = self.condition_keys(shape, record.object, condition.field) {
@@ -452,6 +493,9 @@ impl<'a> Lowering<'a> {
     /// A second occurrence of a deciding member aborts, after the decision too.
     fn mark_unique(&mut self, mut node: NodeId, keys: &[Arc<str>]) {
         for key in keys {
+            if let Some(Node::Either { object, .. }) = self.nodes.get(node.0 as usize) {
+                node = *object;
+            }
             let Some(Node::Object(members)) = self.nodes.get_mut(node.0 as usize) else { return };
             let Some(member) = members.named.iter_mut().find(|m| m.key == *key) else { return };
             member.unique = true;

@@ -9,7 +9,7 @@ use super::decision::{Decision, FieldRuling, Table, Verdict};
 use super::table::{Key, Question};
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::Identity;
-use crate::engine::protocol::{Action, Comparison, Operation, Use};
+use crate::engine::protocol::{Action, Comparison, Forward, Operation, Use};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::treatment::Treatment;
 
@@ -27,24 +27,37 @@ pub fn decide(
         uses,
         objects,
         exports,
+        forward,
         ..
     } = operation;
-    decide_uses(
-        policies, catalog, identity, *action, uses, objects, *exports,
-    )
+    let asked = Asked {
+        action: *action,
+        uses,
+        objects,
+        exports: *exports,
+        forward: Some(forward),
+    };
+    decide_uses(policies, catalog, identity, &asked)
 }
 
-/// As [`decide`], for whoever has uses and no operation of a dialect: `action` and `exports` as in
-/// [`Operation`], `objects` those whose read tables are wanted beside the uses' own.
-pub fn decide_uses(
-    policies: &Policies,
-    catalog: &Catalog,
-    identity: &Identity,
-    action: Action,
-    uses: &[Use],
-    objects: &[ObjectId],
-    exports: bool,
-) -> Decision {
+/// What is asked, for whoever has uses and no operation of a dialect.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// As [`Operation::action`].
+    pub action: Action,
+    /// As [`Operation::uses`].
+    pub uses: &'a [Use],
+    /// Objects whose read tables are wanted beside the uses' own.
+    pub objects: &'a [ObjectId],
+    /// As [`Operation::exports`].
+    pub exports: bool,
+    /// Knows how the caller spelt objects.
+    pub forward: Option<&'a Forward>,
+}
+
+/// As [`decide`].
+pub fn decide_uses(policies: &Policies, catalog: &Catalog, identity: &Identity, asked: &Asked<'_>) -> Decision {
+    let Asked { action, uses, objects, exports, forward } = *asked;
     let client = identity
         .client
         .as_ref()
@@ -76,6 +89,7 @@ pub fn decide_uses(
     }
     let judge = Judge {
         policies,
+        forward,
         catalog,
         key: Key {
             principals: closure,
@@ -212,6 +226,8 @@ impl Policies {
 /// One caller in one context.
 struct Judge<'a> {
     policies: &'a Policies,
+    /// How the caller spelt objects.
+    forward: Option<&'a Forward>,
     catalog: &'a Catalog,
     key: Key,
     export: bool,
@@ -376,11 +392,13 @@ impl Judge<'_> {
     }
 
     fn unknown_field(&self, one: &Use) -> Refusal {
-        Refusal::no_such_column(&one.written, &self.catalog.get(one.field.object).name)
+        Refusal::unknown_field(&one.written, &self.catalog.get(one.field.object).name)
     }
 
     fn unknown_object(&self, one: &Use) -> Refusal {
-        Refusal::unsupported_object(&self.catalog.get(one.field.object).name)
+        let schema = &self.catalog.get(one.field.object).name;
+        let written = self.forward.and_then(|f| f.written_object(one.field.object)).unwrap_or(schema);
+        Refusal::unknown_object(written)
     }
 }
 

@@ -8,10 +8,11 @@ use super::condition::Fact;
 use super::csv::{self, Row};
 use super::roles::{self, Roles};
 use super::rules::{self, Rule};
-use super::yaml::{Kind, Reader};
+use super::yaml::Reader;
 use super::{Policies, lint, schema, table, vocabulary};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::engine::catalog::{Catalog, FieldRef};
+use crate::engine::protocol::map;
 
 /// Header comment of `classes/*.csv`.
 const CLASSES_HEADER: &str = "# g2, field, class";
@@ -373,11 +374,11 @@ fn classes(rows: &[Row], catalog: &mut Catalog, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// One `apis/*.yaml`. Its content is read by the dialect; here it counts for the version only.
+/// One `apis/*.yaml`, read by its dialect; its content counts for the version.
 fn api_map(
     file: &Arc<str>,
     text: &str,
-    _catalog: &mut Catalog,
+    catalog: &mut Catalog,
     version: &mut Vec<String>,
     found: &mut Vec<Diagnostic>,
 ) {
@@ -386,8 +387,13 @@ fn api_map(
         let mut canonical = String::new();
         super::yaml::canonical(&root, &mut canonical);
         version.push(format!("api {file} {canonical}"));
-        if !matches!(root.value, Kind::Map(_)) {
-            reader.wrong(&root, "the file", "a map");
+        let api: Arc<str> = file.trim_start_matches("apis/").trim_end_matches(".yaml").into();
+        let bound = map::parse(&api, file, text).and_then(|raw| map::bind(raw, catalog));
+        match bound {
+            Ok(bound) => {
+                catalog.maps.insert(api, Arc::new(bound));
+            }
+            Err(problems) => found.extend(problems),
         }
     }
     found.append(&mut reader.found);
