@@ -1,6 +1,8 @@
 //! What the operator wrote (`privet.yaml`, `PRIVET_SECTION__KEY`) → [`Settings`]: checked, immutable, every
 //! problem reported at once.
 
+mod apis;
+mod identity;
 mod overrides;
 mod reader;
 mod settings;
