@@ -7,6 +7,7 @@ mod overrides;
 mod reader;
 mod settings;
 mod surroundings;
+pub mod trust;
 mod yaml;
 
 use std::collections::BTreeMap;
