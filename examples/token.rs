@@ -1,6 +1,7 @@
 //! The smallest use of a token: one value, two scopes.
 //!
 //! `cargo run --example token`
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use privet::engine::token::KeyRing;
 use ring::rand::{SecureRandom, SystemRandom};

@@ -67,7 +67,7 @@ fn answer(carrier: &Carrier, method: &Method, uri: &http::Uri) -> Response<Full<
 /// neither (the last good one serves), but both can be read here.
 fn ready(carrier: &Carrier, verbose: bool) -> Response<Full<Bytes>> {
     let draining = carrier.is_draining();
-    let recording = !carrier.log().has_failed();
+    let recording = !carrier.log().stats().failed;
     let is_ready = !draining && recording;
     let status = if is_ready {
         StatusCode::OK

@@ -3,11 +3,20 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::demo::callers::Credential;
-use crate::demo::server::Handler;
-use crate::demo::workspace::Workspace;
+use crate::config::Machine;
+use crate::demo::analytics::Analytics;
+use crate::demo::callers::{CALLERS, Credential};
+use crate::demo::people::People;
+use crate::demo::server::{Handler, service};
+use crate::demo::workspace::{SERVICE_TOKEN, Workspace};
 use crate::demo::{tour, traffic};
+use crate::diagnostic::Diagnostic;
+use crate::proxy::snapshot::Live;
+
+use super::keys::{self, KeysCommand};
+use super::run::Serving;
 
 /// `privet demo`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +51,69 @@ impl<Keys, Start> std::fmt::Debug for Parts<Keys, Start> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Parts")
     }
+}
+
+/// `privet demo`, until stopped (or once). Exit code 0, or 1 when something that it needs is not there.
+///
+/// # Errors
+/// A port is taken, the policies do not load.
+pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let stop = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    runtime.block_on(run(demo, parts(), stop, out))?;
+    Ok(super::exit::OK)
+}
+
+/// The demo on privet itself, in this process.
+pub fn parts() -> Parts<impl FnOnce(&Path) -> anyhow::Result<Vec<Credential>>, impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>>
+{
+    let token = Some(SERVICE_TOKEN.to_owned());
+    let people = People::seeded(token.clone());
+    let analytics = Analytics::seeded(token);
+    Parts {
+        people: service(move |method, path, query, headers, body| people.handle(method, path, query, headers, body)),
+        analytics: service(move |method, path, query, headers, body| {
+            analytics.handle(method, path, query, headers, body)
+        }),
+        keys: make_keys,
+        start: async |config: &Path| {
+            let told = |problems: Vec<Diagnostic>| {
+                let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                anyhow::anyhow!("{}", shown.join("\n\n"))
+            };
+            let settings = Arc::new(crate::config::load(config, &Machine).map_err(told)?);
+            super::run::log_to(&settings.log, std::io::stderr);
+            let live = Live::load(&settings).map_err(told)?;
+            Serving::start(settings, live).await
+        },
+    }
+}
+
+/// The key ring and an API key for each caller, as `privet keys` makes them.
+fn make_keys(config: &Path) -> anyhow::Result<Vec<Credential>> {
+    let ring = || keys::Ring { config: config.to_owned(), keys: None };
+    let ask = |command: &KeysCommand| -> anyhow::Result<String> {
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let code = keys::run(command, &mut out, &mut notes)?;
+        anyhow::ensure!(code == 0, "{}", String::from_utf8_lossy(&notes));
+        Ok(String::from_utf8(out)?.trim().to_owned())
+    };
+    ask(&KeysCommand::Init(ring()))?;
+    CALLERS
+        .into_iter()
+        .map(|caller| {
+            let issue = keys::Issue {
+                client: caller.client.to_owned(),
+                roles: vec![caller.role.to_owned()],
+                region: Some(caller.region.to_owned()),
+                expires: "1d".to_owned(),
+                places: keys::Places { ring: ring(), file: None },
+            };
+            Ok(Credential { caller, bearer: ask(&KeysCommand::Issue(issue))? })
+        })
+        .collect()
 }
 
 /// Runs the demo until `stop`, or until the table is printed. `out` gets everything that a person reads.
@@ -101,10 +173,7 @@ fn address(port: u16) -> anyhow::Result<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::demo::callers::CALLERS;
     use crate::demo::crm::Crm;
     use crate::demo::server;
 

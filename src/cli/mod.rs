@@ -1,12 +1,14 @@
 //! The verbs: one file each, thin callers of the library.
 
-pub mod schema;
-pub mod check;
-pub mod keys;
 pub mod audit;
+pub mod check;
+pub mod demo;
 pub mod health;
+pub mod keys;
 pub mod run;
+pub mod schema;
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -37,10 +39,29 @@ pub struct Arguments {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Serve until stopped (SIGTERM drains, SIGHUP reloads the policy).
+    /// Serve until stopped (SIGTERM drains, SIGHUP reloads the policy)
     Run(run::Run),
-    /// Ask a running privet whether it is ready; exit 0 if so. For container health checks.
+    /// Show what privet does: a CRM of invented people, and three callers who ask it the same
+    Demo(demo::Demo),
+    /// Check the policy files and say where each mistake is
+    Check(check::CheckArgs),
+    /// Make, list and end keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Work on the schema files that policies are written against
+    #[command(subcommand)]
+    Schema(SchemaVerb),
+    /// Prove that the audit log is whole
+    Audit(audit::Audit),
+    /// Ask a running privet whether it is ready; exit 0 if so. For container health checks
     Health(health::Health),
+}
+
+/// `privet schema`.
+#[derive(Debug, Subcommand)]
+pub enum SchemaVerb {
+    /// Write policies/schema/<api>.json from the describe of the CRM, to be reviewed like a rule
+    Pull(schema::SchemaPullArgs),
 }
 
 /// Where the configuration stands, as every verb that needs it takes it.
@@ -56,9 +77,23 @@ pub struct ConfigFile {
 /// # Errors
 /// A failure that no verb has an exit code for.
 pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
+    let out = &mut std::io::stdout();
+    let notes = &mut std::io::stderr();
     match arguments.verb {
         Verb::Run(run) => run::execute(&run),
+        Verb::Demo(demo) => demo::execute(&demo, out),
+        Verb::Check(check) => Ok(check::run(&check, out)?),
+        Verb::Keys(command) => Ok(keys::run(&command, out, notes)?),
+        Verb::Schema(SchemaVerb::Pull(pull)) => schema::execute(&pull, out, notes),
+        Verb::Audit(arguments) => Ok(audit::execute(&arguments)?),
         Verb::Health(health) => health::execute(&health),
     }
 }
-pub mod demo;
+
+/// Prints what is wrong, one diagnostic after the other.
+fn complain(notes: &mut dyn Write, diagnostics: &[crate::diagnostic::Diagnostic]) -> std::io::Result<()> {
+    for diagnostic in diagnostics {
+        writeln!(notes, "{diagnostic}\n")?;
+    }
+    Ok(())
+}

@@ -1,20 +1,23 @@
 //! `privet run`: settings, live set, audit log, listeners; then until stopped.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogSettings, Settings};
+use crate::config::{LogSettings, Machine, Settings};
 use crate::diagnostic::Diagnostic;
+use crate::observe::audit::{self, Log};
 use crate::observe::metrics::Metrics;
 use crate::proxy::carrier::Carrier;
 use crate::proxy::snapshot::{self, Live, Snapshot};
-use crate::proxy::{listener, open_log};
+use crate::proxy::listener;
 
 use super::{ConfigFile, exit};
 
@@ -39,7 +42,7 @@ pub fn execute(run: &Run) -> anyhow::Result<u8> {
             return Ok(exit::CONFIG);
         }
     };
-    log_to_stdout(&settings.log);
+    log_to(&settings.log, std::io::stdout);
     let live = match Live::load(&settings) {
         Ok(live) => live,
         Err(diagnostics) => {
@@ -62,77 +65,109 @@ pub fn execute(run: &Run) -> anyhow::Result<u8> {
 }
 
 fn settings(path: &Path) -> Result<Settings, Vec<Diagnostic>> {
-    crate::config::load(path)
+    crate::config::load(path, &Machine)
+}
+
+/// A privet that serves: listeners, reloader and audit log of one configuration.
+#[derive(Debug)]
+pub struct Serving {
+    carrier: Arc<Carrier>,
+    clients: JoinHandle<bool>,
+    others: Vec<JoinHandle<()>>,
+    /// Set to 1 to drain, to 2 to end the drain.
+    stops: watch::Sender<u32>,
+    reload: mpsc::Sender<()>,
+    /// Where clients are served.
+    pub address: SocketAddr,
+    /// Where health and metrics are served.
+    pub admin: SocketAddr,
+}
+
+impl Serving {
+    /// Starts to serve `settings` with `live`; on return both listeners accept.
+    ///
+    /// # Errors
+    /// A listener, trust store or audit folder that cannot be had.
+    pub async fn start(settings: Arc<Settings>, live: Live) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new()?);
+        let log = Log::open(&settings.audit_directory, audit::Options::default())?;
+        let live = Arc::new(Snapshot::new(live, &metrics));
+        let carrier = Arc::new(Carrier::new(
+            Arc::clone(&settings),
+            Arc::clone(&live),
+            log,
+            Arc::clone(&metrics),
+        )?);
+        let tls = settings.listen.tls.as_ref().map(listener::tls).transpose()?;
+        anyhow::ensure!(
+            tls.is_some() || settings.listen.address.ip().is_loopback(),
+            "plain HTTP is served on loopback addresses only: {} needs listen.tls",
+            settings.listen.address
+        );
+        let bind = |address| async move {
+            TcpListener::bind(address)
+                .await
+                .map_err(|e| anyhow::anyhow!("cannot listen on {address}: {e}"))
+        };
+        let clients = bind(settings.listen.address).await?;
+        let admin = bind(settings.admin.address).await?;
+        let (address, admin_address) = (clients.local_addr()?, admin.local_addr()?);
+        tracing::info!(%address, admin = %admin_address, policy = %live.current().version(), "serving");
+
+        let (reload, reloads) = mpsc::channel(1);
+        let reloader = tokio::spawn(snapshot::watch(Arc::clone(&live), settings, metrics, reloads, |_| {}));
+        let admin = tokio::spawn(crate::admin::serve(admin, Arc::clone(&carrier)));
+        let (stops, mut first) = watch::channel(0_u32);
+        let mut second = first.clone();
+        let stop = async move {
+            let _ = first.wait_for(|n| *n >= 1).await;
+        };
+        let now = async move {
+            let _ = second.wait_for(|n| *n >= 2).await;
+        };
+        let clients = tokio::spawn(listener::serve(clients, tls, Arc::clone(&carrier), stop, now));
+        Ok(Self { carrier, clients, others: vec![reloader, admin], stops, reload, address, admin: admin_address })
+    }
+
+    /// What all requests share.
+    pub fn carrier(&self) -> &Arc<Carrier> {
+        &self.carrier
+    }
+
+    /// Drains, and closes the audit log.
+    ///
+    /// # Errors
+    /// The audit log could not record its end.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.stops.send_modify(|n| *n += 1);
+        self.stopped().await
+    }
+
+    /// Returns when a stop was asked for and carried out.
+    async fn stopped(self) -> anyhow::Result<()> {
+        let drained = self.clients.await.unwrap_or(false);
+        tracing::info!(drained, "stopped");
+        for task in self.others {
+            task.abort();
+        }
+        self.carrier.log().close().await?;
+        Ok(())
+    }
 }
 
 async fn serve(settings: Arc<Settings>, live: Live) -> anyhow::Result<()> {
-    let metrics = Arc::new(Metrics::new()?);
-    let log = open_log(&settings.audit_directory)?;
-    let live = Arc::new(Snapshot::new(live, &metrics));
-    let carrier = Arc::new(Carrier::new(
-        Arc::clone(&settings),
-        Arc::clone(&live),
-        log,
-        Arc::clone(&metrics),
-    )?);
-    let tls = settings
-        .listen
-        .tls
-        .as_ref()
-        .map(listener::tls)
-        .transpose()?;
-    anyhow::ensure!(
-        tls.is_some() || settings.listen.address.ip().is_loopback(),
-        "plain HTTP is served on loopback addresses only: {} needs listen.tls",
-        settings.listen.address
-    );
-    let bind = |address| async move {
-        TcpListener::bind(address)
-            .await
-            .map_err(|e| anyhow::anyhow!("cannot listen on {address}: {e}"))
-    };
-    let clients = bind(settings.listen.address).await?;
-    let admin = bind(settings.admin.address).await?;
-    tracing::info!(
-        address = %clients.local_addr()?,
-        admin = %admin.local_addr()?,
-        policy = %live.current().version(),
-        "serving"
-    );
-
-    let (reload, reloads) = mpsc::channel(1);
-    let reloader = tokio::spawn(snapshot::watch(
-        Arc::clone(&live),
-        Arc::clone(&settings),
-        metrics,
-        reloads,
-        |_| {},
-    ));
-    let hangups = signal(SignalKind::hangup())?;
-    let reload_on_hangup = tokio::spawn(forward_hangups(hangups, reload));
-    let admin = tokio::spawn(crate::admin::serve(admin, Arc::clone(&carrier)));
-
+    let serving = Serving::start(settings, live).await?;
+    let hangups = tokio::spawn(forward_hangups(signal(SignalKind::hangup())?, serving.reload.clone()));
     // The first signal drains, the second one ends the drain.
-    let (count, mut first) = watch::channel(0_u32);
-    let mut second = first.clone();
-    tokio::spawn(count_stops(
+    let stops = tokio::spawn(count_stops(
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
-        count,
+        serving.stops.clone(),
     ));
-    let stop = async move {
-        let _ = first.wait_for(|n| *n >= 1).await;
-    };
-    let now = async move {
-        let _ = second.wait_for(|n| *n >= 2).await;
-    };
-    let drained = listener::serve(clients, tls, Arc::clone(&carrier), stop, now).await;
-    tracing::info!(drained, "stopped");
-    for task in [reloader, reload_on_hangup, admin] {
-        task.abort();
-    }
-    carrier.log().close().await?;
-    Ok(())
+    let ended = serving.stopped().await;
+    hangups.abort();
+    stops.abort();
+    ended
 }
 
 async fn forward_hangups(mut hangups: Signal, reload: mpsc::Sender<()>) {
@@ -153,10 +188,10 @@ async fn count_stops(mut terminate: Signal, mut interrupt: Signal, count: watch:
     }
 }
 
-/// Log lines go to standard output, without personal data: no line ever holds a target, a header or a body.
-fn log_to_stdout(log: &LogSettings) {
+/// Log lines go to `output`, without personal data: no line ever holds a target, a header or a body.
+pub(super) fn log_to<W: Write + 'static>(log: &LogSettings, output: fn() -> W) {
     let filter = EnvFilter::try_new(&*log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(output);
     // A subscriber that is set already (a test's) stays.
     let _ = if log.json {
         builder.json().flatten_event(true).try_init()

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::config::{ApiSettings, Settings};
+use crate::config::{ApiSettings, Machine, Settings};
 use crate::engine::protocol::Dialect;
+use crate::engine::protocol::salesforce::schema_pull;
+use crate::proxy::refuse::ErrorShape;
+use crate::proxy::upstream::Upstream;
 
 /// Flags of `privet schema pull`.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,6 +70,37 @@ impl SchemaPullError {
             Self::Usage(_) => 2,
             Self::Upstream { .. } => 69,
             Self::Unreadable(_) | Self::File { .. } => 1,
+        }
+    }
+}
+
+/// `privet schema pull`: connects with the configuration's own credential. Exit code as [`SchemaPullError::exit_code`],
+/// or 78 for an invalid configuration.
+///
+/// # Errors
+/// The runtime cannot be started, or nothing can be written.
+pub fn execute(args: &SchemaPullArgs, out: &mut (impl Write + Send), notes: &mut dyn Write) -> anyhow::Result<u8> {
+    let settings = match crate::config::load(&args.config, &Machine) {
+        Ok(settings) => settings,
+        Err(problems) => {
+            super::complain(notes, &problems)?;
+            return Ok(super::exit::CONFIG);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let pulled = runtime.block_on(async {
+        let (_, served) = api(args, &settings)?;
+        let upstream = Upstream::new(served, &settings.limits, ErrorShape::Salesforce)
+            .map_err(|e| SchemaPullError::Usage(e.to_string()))?;
+        let upstream = &upstream;
+        let fetch = |path: String| async move { upstream.pull_schema(&path).await };
+        run(args, &settings, fetch, schema_pull::schema_json, out).await
+    });
+    match pulled {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            writeln!(notes, "error: {error}")?;
+            Ok(error.exit_code())
         }
     }
 }

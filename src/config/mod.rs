@@ -2,10 +2,13 @@
 //! problem reported at once.
 
 pub mod folder;
+mod apis;
+mod identity;
 mod overrides;
 mod reader;
 mod settings;
 mod surroundings;
+pub mod trust;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -426,3 +426,60 @@ fn the_salesforce_example_loads() {
     );
     assert_eq!(&*settings.listen.public_url, "https://localhost:8443");
 }
+
+#[test]
+fn key_material_is_read_as_the_settings_say_or_refused_whole() {
+    use crate::engine::identity::Proof;
+    use crate::engine::identity::api_key::{NewKey, issue};
+    use crate::engine::token::KeyRing;
+
+    let settings = parse_with(FULL, &[]).unwrap().settings;
+    let made = KeyRing::generate(&[5; 64]);
+    let new = NewKey {
+        client: "service-desk",
+        roles: &["support".into()],
+        region: Some("eu"),
+        expires: "2027-01-01T00:00:00Z",
+    };
+    let (key, line) = issue(new, [1; 5], &[2; 32], &made.api_key_pepper());
+    let leak = |text: &str| -> &'static str { text.to_owned().leak() };
+    let jwks = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"o1","x":"8zbB6PRD_0GIIeFqxKzgeOWvGAY40AClim6zvFdwZO4"}]}"#;
+    let mut surroundings = pretend(&[]);
+    surroundings
+        .files
+        .insert("/run/secrets/privet-keys.json", leak(&made.to_json()));
+    let ring = trust::key_ring(&settings, &surroundings).unwrap();
+
+    // Both files are missing: both are named.
+    let problems = trust::verifiers(&settings, &ring, &surroundings).unwrap_err();
+    assert_eq!(problems.len(), 2, "{problems:?}");
+
+    surroundings
+        .files
+        .insert("/etc/privet/api-keys.jsonl", leak(&line));
+    surroundings.files.insert("/etc/privet/idp-jwks.json", jwks);
+    let verifiers = trust::verifiers(&settings, &ring, &surroundings).unwrap();
+    assert_eq!(verifiers.jwt.issuers()[0].keys.keys().count(), 1);
+    let now_s = surroundings.now_s();
+    let grant = verifiers.verify(key.expose_secret(), now_s).unwrap();
+    assert!(matches!(grant.proof, Proof::ApiKey { .. }));
+    assert_eq!(grant.client.as_deref(), Some("service-desk"));
+    assert!(verifiers.verify("pvt_a_b", now_s).is_err());
+    assert!(verifiers.verify("a.b.c", now_s).is_err());
+
+    for unusable in [
+        "<html>",
+        "{\"keys\":[]}",
+        "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"h\",\"k\":\"AA\"}]}",
+    ] {
+        surroundings
+            .files
+            .insert("/etc/privet/idp-jwks.json", unusable);
+        let problems = trust::verifiers(&settings, &ring, &surroundings).unwrap_err();
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("/etc/privet/idp-jwks.json")
+        );
+    }
+}

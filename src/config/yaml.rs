@@ -72,10 +72,7 @@ pub(super) fn parse(file: &Arc<str>, text: &str) -> Result<Node, Diagnostic> {
         width: 1,
     };
     let mut root = None;
-    loop {
-        let Some((event, span)) = tree.next()? else {
-            break;
-        };
+    while let Some((event, span)) = tree.next()? {
         match event {
             Event::StreamEnd => break,
             _ if root.is_some() => {

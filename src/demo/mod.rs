@@ -1,7 +1,4 @@
 //! The built-in fake CRM and its traffic.
-
-pub mod analytics;
-pub mod people;
 //!
 //! A Salesforce-like CRM over real HTTP with invented people in many scripts. It evaluates SOQL itself, with its own
 //! parser: it is the peer that tests and newcomers meet, never a part of privet's answers.
@@ -13,6 +10,7 @@ pub mod people;
 //! * [`server`], [`client`]: sockets.
 //! * [`workspace`], [`callers`], [`table`], [`traffic`], [`tour`]: what `privet demo` does with it.
 
+pub mod analytics;
 pub mod callers;
 pub mod client;
 pub mod crm;
@@ -21,6 +19,7 @@ pub mod evaluate;
 pub mod fault;
 pub mod metadata;
 pub mod names;
+pub mod people;
 pub mod record_id;
 pub mod seed;
 pub mod server;

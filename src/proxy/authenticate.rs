@@ -8,9 +8,9 @@ use http::header::AUTHORIZATION;
 
 use crate::config::IdentitySettings;
 use crate::engine::identity::{Identity, Proof, is_well_formed_name};
+use crate::engine::identity::verifiers::Verifiers;
 use crate::engine::refusal::{Reason, Refusal};
 
-use crate::engine::identity::verifiers::Verifiers;
 
 /// How every bad credential is answered: the text never tells why.
 fn unauthenticated() -> Refusal {
@@ -39,7 +39,7 @@ pub struct Circumstances<'a> {
 /// 401 for no or a bad credential; 403 for a purpose that cannot be a name.
 pub fn authenticate(
     request: &Circumstances<'_>,
-    identities: &Identities,
+    verifiers: &Verifiers,
     passthrough: bool,
 ) -> Result<Identity, Refusal> {
     let bearer = bearer(request.headers).ok_or_else(unauthenticated)?;
@@ -58,28 +58,18 @@ pub fn authenticate(
     };
     if passthrough {
         // Nothing is known of the caller; the upstream judges its credential.
-    } else if let Some(grant) = identities.api_key(bearer, request.now_s) {
-        identity.subject = Arc::clone(&grant.client);
-        identity.client = Some(grant.client);
-        identity.roles = grant.roles;
-        identity.region = grant.region;
-        identity.proof = Proof::ApiKey {
-            key_id: grant.key_id,
-        };
-    } else if let Some(grant) = identities.token(bearer, request.now_s) {
+    } else {
+        let grant = verifiers
+            .verify(bearer, request.now_s)
+            .map_err(|rejected| unauthenticated().detail(rejected.0))?;
         identity.subject = grant.subject;
         identity.client = grant.client;
         identity.roles = grant.roles;
         identity.region = grant.region;
+        identity.proof = grant.proof;
         identity.mfa = grant.mfa;
         identity.auth_time_s = grant.auth_time_s;
         identity.purpose_asked = grant.purpose;
-        identity.proof = Proof::Jwt {
-            issuer: grant.issuer,
-            key_id: grant.key_id,
-        };
-    } else {
-        return Err(unauthenticated());
     }
     if let Some(name) = &request.settings.purpose_header
         && let Some(value) = request.headers.get(&**name)

@@ -102,7 +102,7 @@ impl Page {
             tenant: &carrier.settings.tenant,
             settings: &carrier.settings.identity,
         };
-        let identity = authenticate::authenticate(&circumstances, &live.identities, passthrough)?;
+        let identity = authenticate::authenticate(&circumstances, &live.verifiers, passthrough)?;
         journal.caller(&identity);
         let served = served.ok_or_else(|| {
             Refusal::new(Reason::UnknownPath, "The requested resource does not exist")

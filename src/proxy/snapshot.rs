@@ -13,15 +13,14 @@ use arc_swap::ArcSwap;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::config::Settings;
-use crate::config::folder;
+use crate::config::{Machine, Settings, folder, trust};
 use crate::diagnostic::Diagnostic;
 use crate::engine::catalog::Catalog;
+use crate::engine::identity::verifiers::Verifiers;
 use crate::engine::policy::{self, Loaded, Policies};
 use crate::engine::token::KeyRing;
 use crate::observe::metrics::Metrics;
 
-use crate::engine::identity::verifiers::Verifiers;
 
 /// What one request is judged by.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub struct Live {
     /// The keys of tokens and cursors.
     pub keys: KeyRing,
     /// Whom to believe.
-    pub identities: Identities,
+    pub verifiers: Verifiers,
 }
 
 impl Live {
@@ -42,37 +41,27 @@ impl Live {
     /// # Errors
     /// Every mistake found.
     pub fn load(settings: &Settings) -> Result<Self, Vec<Diagnostic>> {
-        let unreadable = |what: String| vec![Diagnostic::error("unreadable", None, what)];
-        let mut found = Vec::new();
-        let ring = std::fs::read_to_string(&settings.keys)
-            .map_err(|e| {
-                let mut problems = unreadable(format!("{}: {e}", settings.keys.display()));
-                if e.kind() == std::io::ErrorKind::NotFound {
-                    problems = problems.into_iter().map(|d| d.help("make one with `privet keys init`")).collect();
-                }
-                problems
-            })
-            .and_then(|text| KeyRing::parse(&settings.keys.to_string_lossy(), &text));
-        let identities = match &ring {
-            Ok(ring) => Identities::load(settings, ring),
-            Err(_) => Err(Vec::new()),
-        };
+        let ring = trust::key_ring(settings, &Machine);
+        // Without a ring the verifiers cannot be read; its own mistakes are told then.
+        let verifiers = ring
+            .as_ref()
+            .map_err(|_| Vec::new())
+            .and_then(|ring| trust::verifiers(settings, ring, &Machine));
         let loaded = folder::read(&settings.policies)
-            .map_err(|e| unreadable(e.to_string()))
+            .map_err(|e| vec![Diagnostic::error("unreadable", None, e.to_string())])
             .and_then(|sources| policy::load(&sources));
-        match (ring, identities, loaded) {
-            (Ok(keys), Ok(identities), Ok(Loaded { catalog, policies, warnings })) => {
+        match (ring, verifiers, loaded) {
+            (Ok(keys), Ok(verifiers), Ok(Loaded { catalog, policies, warnings })) => {
                 for warning in &warnings {
                     tracing::warn!(diagnostic = %warning, "policy");
                 }
-                Ok(Self { catalog, policies, keys, identities })
+                Ok(Self { catalog, policies, keys, verifiers })
             }
-            (ring, identities, loaded) => {
-                found.extend(ring.err().unwrap_or_default());
-                found.extend(identities.err().unwrap_or_default());
-                found.extend(loaded.err().unwrap_or_default());
-                Err(found)
-            }
+            (ring, verifiers, loaded) => Err([ring.err(), verifiers.err(), loaded.err()]
+                .into_iter()
+                .flatten()
+                .flatten()
+                .collect()),
         }
     }
 

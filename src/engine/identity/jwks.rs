@@ -127,13 +127,12 @@ fn usable(entry: &Json, kty: &str, kid: &str) -> Result<Key, &'static str> {
     if entry.get("use").is_some_and(|u| u.text() != Some("sig")) {
         return Err("its `use` is not `sig`");
     }
-    if let Some(operations) = entry.get("key_ops") {
-        if !operations
+    if let Some(operations) = entry.get("key_ops")
+        && !operations
             .texts()
             .is_some_and(|ops| ops.contains(&"verify"))
-        {
-            return Err("its `key_ops` do not hold `verify`");
-        }
+    {
+        return Err("its `key_ops` do not hold `verify`");
     }
     let curve = entry.get("crv").and_then(Json::text).unwrap_or("");
     let (algorithm, material) = match (kty, curve) {

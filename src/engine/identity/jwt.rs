@@ -302,3 +302,223 @@ fn roles(value: Option<&Json>) -> Result<Vec<Arc<str>>, Rejected> {
     }
     Ok(roles)
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::BASE64URL_NOPAD;
+    use proptest::prelude::*;
+    use ring::hmac;
+
+    use super::*;
+
+    const NOW_S: i64 = 1_800_000_000;
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn verifier() -> Verifier {
+        Verifier::new(vec![Issuer {
+            issuer: "https://idp.test/".into(),
+            audience: "privet".into(),
+            tenant: "acme".into(),
+            keys: Jwks::hmac("h1", SECRET).unwrap(),
+            types: vec!["at+jwt".into()],
+            leeway_s: 60,
+            lifetime_s_max: 3600,
+            mfa_amr: vec!["mfa".into(), "hwk".into()],
+            mfa_acr: vec!["urn:strong".into()],
+            claims: Claims {
+                subject: "sub".into(),
+                client: "azp".into(),
+                roles: "realm_access.roles".into(),
+                region: "region".into(),
+                tenant: "tenant".into(),
+                auth_time: "auth_time".into(),
+                purpose: Some("purpose".into()),
+            },
+        }])
+    }
+
+    fn sign(header: &str, claims: &str) -> String {
+        let message = format!(
+            "{}.{}",
+            BASE64URL_NOPAD.encode(header.as_bytes()),
+            BASE64URL_NOPAD.encode(claims.as_bytes())
+        );
+        let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET);
+        let tag = hmac::sign(&key, message.as_bytes());
+        format!("{message}.{}", BASE64URL_NOPAD.encode(tag.as_ref()))
+    }
+
+    const HEADER: &str = r#"{"alg":"HS256","kid":"h1","typ":"at+jwt"}"#;
+
+    /// A good claim set with `changes` laid over it; JSON null removes a claim.
+    fn claims(changes: serde_json::Value) -> String {
+        let mut claims = serde_json::json!({
+            "iss": "https://idp.test/", "aud": ["privet"], "sub": "auth0|ana", "tenant": "acme",
+            "iat": NOW_S, "exp": NOW_S + 600, "azp": "desk",
+            "realm_access": { "roles": ["support", "support", "no role", "lead"] },
+        });
+        let serde_json::Value::Object(changes) = changes else {
+            panic!("an object");
+        };
+        for (name, value) in changes {
+            if value.is_null() {
+                claims.as_object_mut().unwrap().remove(&name);
+            } else {
+                claims[name] = value;
+            }
+        }
+        claims.to_string()
+    }
+
+    fn verify(changes: serde_json::Value) -> Result<JwtGrant, Rejected> {
+        verifier().verify(&sign(HEADER, &claims(changes)), NOW_S)
+    }
+
+    #[test]
+    fn a_good_token_grants_what_it_says() {
+        let grant = verify(serde_json::json!({
+            "region": "eu", "amr": ["pwd", "hwk"], "auth_time": NOW_S - 300, "purpose": "support",
+        }))
+        .unwrap();
+        assert_eq!(&*grant.subject, "auth0|ana");
+        assert_eq!(grant.client.as_deref(), Some("desk"));
+        assert_eq!(grant.roles, ["support".into(), "lead".into()]);
+        assert_eq!(grant.region.as_deref(), Some("eu"));
+        assert_eq!(grant.mfa, Some(true));
+        assert_eq!(grant.auth_time_s, Some(NOW_S - 300));
+        assert_eq!(grant.purpose.as_deref(), Some("support"));
+        assert_eq!(&*grant.key_id, "h1");
+    }
+
+    #[test]
+    fn what_a_token_does_not_say_stays_unknown() {
+        let grant = verify(serde_json::json!({ "azp": null, "realm_access": null })).unwrap();
+        assert_eq!((grant.mfa, grant.auth_time_s), (None, None));
+        assert_eq!(
+            (grant.client, grant.region, grant.purpose),
+            (None, None, None)
+        );
+        assert!(grant.roles.is_empty());
+        let grant = verify(serde_json::json!({ "azp": null, "client_id": "bi", "amr": ["pwd"] }));
+        let grant = grant.unwrap();
+        assert_eq!(grant.client.as_deref(), Some("bi"));
+        assert_eq!(grant.mfa, Some(false));
+        let strong = verify(serde_json::json!({ "acr": "urn:strong" })).unwrap();
+        assert_eq!(strong.mfa, Some(true));
+    }
+
+    #[test]
+    fn times_are_checked_to_the_second_and_never_overflow() {
+        for (changes, good) in [
+            (
+                serde_json::json!({ "iat": NOW_S - 3000, "exp": NOW_S - 59 }),
+                true,
+            ),
+            (
+                serde_json::json!({ "iat": NOW_S - 3000, "exp": NOW_S - 60 }),
+                false,
+            ),
+            (serde_json::json!({ "iat": NOW_S + 60 }), true),
+            (serde_json::json!({ "iat": NOW_S + 61 }), false),
+            (serde_json::json!({ "nbf": NOW_S + 60 }), true),
+            (serde_json::json!({ "nbf": NOW_S + 61 }), false),
+            (serde_json::json!({ "exp": NOW_S + 3600 }), true),
+            (serde_json::json!({ "exp": NOW_S + 3601 }), false),
+            (serde_json::json!({ "exp": NOW_S as f64 + 600.5 }), true),
+            (serde_json::json!({ "iat": null }), false),
+            (serde_json::json!({ "exp": i64::MAX }), false),
+            (serde_json::json!({ "iat": i64::MIN }), false),
+            (serde_json::json!({ "exp": u64::MAX }), false),
+            (serde_json::json!({ "exp": 1e300 }), false),
+            (serde_json::json!({ "iat": true }), false),
+            (serde_json::json!({ "nbf": "1" }), false),
+            (serde_json::json!({ "auth_time": NOW_S + 61 }), false),
+            (serde_json::json!({ "auth_time": "1" }), false),
+        ] {
+            assert_eq!(verify(changes.clone()).is_ok(), good, "{changes}");
+        }
+        let token = sign(HEADER, &claims(serde_json::json!({})));
+        for now_s in [i64::MIN, -1, 0, i64::MAX] {
+            assert!(verifier().verify(&token, now_s).is_err());
+        }
+    }
+
+    #[test]
+    fn claims_of_another_type_or_meaning_are_refused() {
+        for changes in [
+            serde_json::json!({ "aud": "privet2" }),
+            serde_json::json!({ "aud": ["privet", 7] }),
+            serde_json::json!({ "aud": [] }),
+            serde_json::json!({ "tenant": "acme2" }),
+            serde_json::json!({ "tenant": ["acme"] }),
+            serde_json::json!({ "sub": null }),
+            serde_json::json!({ "sub": 7 }),
+            serde_json::json!({ "sub": "a b" }),
+            serde_json::json!({ "azp": "a,b" }),
+            serde_json::json!({ "azp": 7 }),
+            serde_json::json!({ "region": ["eu"] }),
+            serde_json::json!({ "purpose": "" }),
+            serde_json::json!({ "amr": "mfa" }),
+            serde_json::json!({ "acr": ["urn:strong"] }),
+            serde_json::json!({ "realm_access": { "roles": "support" } }),
+            serde_json::json!({ "realm_access": { "roles": ["support", 7] } }),
+            serde_json::json!({ "iss": "https://idp.test" }),
+        ] {
+            assert!(verify(changes.clone()).is_err(), "{changes}");
+        }
+    }
+
+    #[test]
+    fn headers_are_taken_literally() {
+        let good = claims(serde_json::json!({}));
+        for (header, accepted) in [
+            (
+                r#"{"alg":"HS256","kid":"h1","typ":"application/AT+JWT"}"#,
+                true,
+            ),
+            (r#"{"alg":"HS256","kid":"h1"}"#, false),
+            (r#"{"alg":"HS256","kid":"h1","typ":"JWT"}"#, false),
+            (r#"{"alg":"HS256","kid":"h1","typ":7}"#, false),
+            (r#"{"alg":"HS256","kid":"H1","typ":"at+jwt"}"#, false),
+            (r#"{"alg":"HS256","typ":"at+jwt"}"#, false),
+            (r#"{"alg":"hs256","kid":"h1","typ":"at+jwt"}"#, false),
+            (
+                r#"{"alg":"HS256","kid":"h1","typ":"at+jwt","crit":[]}"#,
+                false,
+            ),
+            (
+                r#"{"alg":"HS256","kid":"h1","typ":"at+jwt","zip":null}"#,
+                false,
+            ),
+            (
+                r#"{"alg":"HS256","kid":"h1","typ":"at+jwt","x5u":"https://x"}"#,
+                false,
+            ),
+            (r#"["HS256"]"#, false),
+        ] {
+            let got = verifier().verify(&sign(header, &good), NOW_S);
+            assert_eq!(got.is_ok(), accepted, "{header}");
+        }
+        let padded = claims(serde_json::json!({ "x": "y".repeat(13_000) }));
+        assert_eq!(
+            verifier().verify(&sign(HEADER, &padded), NOW_S),
+            Err(Rejected("too long"))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_changed_byte_passes(at in 0_usize..500, bit in 0_u8..7) {
+            let mut bytes = sign(HEADER, &claims(serde_json::json!({}))).into_bytes();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            prop_assert!(verifier().verify(&String::from_utf8(bytes).unwrap(), NOW_S).is_err());
+        }
+
+        #[test]
+        fn garbage_is_refused_quietly(text in "[A-Za-z0-9_.\\-={}\"]{0,200}", claims in "\\PC{0,80}") {
+            prop_assert!(verifier().verify(&text, NOW_S).is_err());
+            prop_assert!(verifier().verify(&sign(HEADER, &claims), NOW_S).is_err());
+        }
+    }
+}

@@ -5,6 +5,7 @@ pub mod jwks;
 mod jws;
 pub mod jwt;
 mod strict_json;
+pub mod verifiers;
 
 use std::net::IpAddr;
 use std::sync::Arc;

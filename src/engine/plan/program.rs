@@ -135,7 +135,9 @@ impl<'a> Lowering<'a> {
                 self.paths(&lowered, false)?
             }
             Shape::Describe(object) => {
-                let shape = describe::describe_shape(self.catalog, *object, &|field| self.view(*object, field));
+                let shape = describe::describe_shape(self.catalog, *object, &|field| self.view(*object, field), &|field| {
+                    self.decision.read(field).is_some_and(|ruling| !ruling.is_hidden())
+                });
                 self.shape(&shape, None)?
             }
             Shape::DescribeGlobal => {

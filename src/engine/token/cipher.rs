@@ -44,14 +44,14 @@ impl SivKey {
     }
 
     /// Encrypts `buffer[IV_BYTES..]` in place and writes the synthetic IV before it.
-    /// False (which RFC 5297 allows over 126 associated strings only): the buffer must not be used.
+    /// False (which only a buffer without room for the IV brings about): the buffer must not be used.
     #[must_use]
-    pub(super) fn seal(&self, associated: &[&[u8]], buffer: &mut [u8]) -> bool {
+    pub(super) fn seal(&self, associated: &[u8], buffer: &mut [u8]) -> bool {
         let Some((iv, text)) = buffer.split_at_mut_checked(IV_BYTES) else {
             return false;
         };
         match Aes256Siv::new(self.0.expose_secret().into())
-            .encrypt_inout_detached(associated, text.into())
+            .encrypt_inout_detached([associated], text.into())
         {
             Ok(tag) => {
                 iv.copy_from_slice(&tag);
@@ -63,7 +63,7 @@ impl SivKey {
 
     /// Decrypts `buffer[IV_BYTES..]` in place if the synthetic IV before it is right (compared in constant time).
     #[must_use]
-    pub(super) fn open(&self, associated: &[&[u8]], buffer: &mut [u8]) -> bool {
+    pub(super) fn open(&self, associated: &[u8], buffer: &mut [u8]) -> bool {
         let Some((iv, text)) = buffer.split_at_mut_checked(IV_BYTES) else {
             return false;
         };
@@ -71,7 +71,7 @@ impl SivKey {
             return false;
         };
         Aes256Siv::new(self.0.expose_secret().into())
-            .decrypt_inout_detached(associated, text.into(), iv)
+            .decrypt_inout_detached([associated], text.into(), iv)
             .is_ok()
     }
 }
@@ -107,13 +107,13 @@ mod tests {
         let key = SivKey::new(Secret::new(key));
         let mut buffer = [0; IV_BYTES + 14];
         buffer[IV_BYTES..].copy_from_slice(b"hello, privet!");
-        assert!(key.seal(&[b"tk1", b"acme"], &mut buffer));
+        assert!(key.seal(b"acme", &mut buffer));
         assert_eq!(
             data_encoding::HEXLOWER.encode(&buffer),
-            "dae80d07be958b054a45ab36203203abe70c9ae9e8adc658054bb3284c30"
+            "55d52f5b55344580eaa17282475b2904e089050a26780f7f58fd681ec2d0"
         );
-        assert!(!key.open(&[b"tk1", b"acm", b"e"], &mut buffer.clone()));
-        assert!(key.open(&[b"tk1", b"acme"], &mut buffer));
+        assert!(!key.open(b"acm", &mut buffer.clone()));
+        assert!(key.open(b"acme", &mut buffer));
         assert_eq!(&buffer[IV_BYTES..], b"hello, privet!");
     }
 

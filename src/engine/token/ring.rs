@@ -187,16 +187,13 @@ impl KeyRing {
         }
         let info = format!("v1|{tenant}|{scope}|{class}|token");
         let tokenizer = Arc::new(Tokenizer {
-            tenant: tenant.into(),
-            scope: scope.into(),
-            class: class.into(),
             fold_local_part,
             keys: self
                 .keys
                 .iter()
-                .map(|k| TokenKey {
-                    id: k.id.clone(),
-                    key: SivKey::new(derive(k.secret.expose_secret(), &info)),
+                .map(|k| {
+                    let key = SivKey::new(derive(k.secret.expose_secret(), &info));
+                    TokenKey::new(&k.id, key, tenant, class, scope)
                 })
                 .collect(),
         });
@@ -211,7 +208,7 @@ impl KeyRing {
     pub fn sealer(&self, tenant: &str) -> Arc<Sealer> {
         let info = format!("v1|{tenant}|||cursor");
         Arc::new(Sealer {
-            tenant: tenant.into(),
+            associated: format!("cursor1|{tenant}").into(),
             keys: self
                 .keys
                 .iter()

@@ -10,7 +10,8 @@ const SEALED_BYTES_MAX: usize = 8 << 10;
 /// Seals and opens cursors: authenticated encryption of short texts that come back in URLs.
 #[derive(Debug)]
 pub struct Sealer {
-    pub(super) tenant: Box<str>,
+    /// Version and tenant.
+    pub(super) associated: Box<str>,
     /// The active key first; the others only open.
     pub(super) keys: Box<[SivKey]>,
 }
@@ -22,7 +23,7 @@ impl Sealer {
         let mut buffer = vec![0; IV_BYTES + plain.len()];
         buffer[IV_BYTES..].copy_from_slice(plain);
         match self.keys.first() {
-            Some(key) if key.seal(&self.associated(), &mut buffer) => {
+            Some(key) if key.seal(self.associated.as_bytes(), &mut buffer) => {
                 BASE64URL_NOPAD.encode(&buffer)
             }
             _ => String::new(),
@@ -38,12 +39,8 @@ impl Sealer {
         // A key that does not fit leaves the ciphertext as it was.
         self.keys
             .iter()
-            .any(|key| key.open(&self.associated(), &mut buffer))
+            .any(|key| key.open(self.associated.as_bytes(), &mut buffer))
             .then(|| buffer.split_off(IV_BYTES))
-    }
-
-    fn associated(&self) -> [&[u8]; 2] {
-        [b"cursor1", self.tenant.as_bytes()]
     }
 }
 
