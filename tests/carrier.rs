@@ -290,6 +290,13 @@ async fn refusals_have_the_right_status_and_name_the_request() {
             "{head}"
         );
     }
+    // The answer arrives although the body was never read.
+    let mut raw =
+        format!("POST /a HTTP/1.1\r\nHost: crm.test\r\n{auth}Content-Length: 500000\r\n\r\n")
+            .into_bytes();
+    raw.resize(raw.len() + 500_000, b'x');
+    let (head, _) = split(&proxy.exchange(&raw, false).await);
+    assert_eq!(status(&head), "413", "{head}");
     let raw = "GET /a HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n";
     let (head, _) = split(&proxy.exchange(raw.as_bytes(), false).await);
     assert_eq!(status(&head), "421", "{head}");
@@ -366,4 +373,136 @@ async fn a_policy_that_cannot_be_loaded_leaves_the_last_good_one_and_shows() {
     assert_ne!(carrier.live.current().version(), &version);
     assert!(carrier.live.stale_because().is_empty());
     assert!(carrier.metrics.text().contains("privet_policy_stale 0"));
+}
+
+#[tokio::test]
+async fn client_credentials_are_fetched_once_and_again_after_a_401() {
+    let fetched = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let count = std::sync::Arc::clone(&fetched);
+    let origin = Origin::start(move |request| {
+        use std::sync::atomic::Ordering;
+        if request.starts_with("POST /services/oauth2/token ") {
+            assert!(
+                request.ends_with(
+                    "grant_type=client_credentials&client_id=privet&client_secret=s%26%3Dcret"
+                ),
+                "{request}"
+            );
+            let n = count.fetch_add(1, Ordering::SeqCst) + 1;
+            return Reply::json(&format!(
+                r#"{{"access_token":"token-{n}","token_type":"Bearer"}}"#
+            ));
+        }
+        let lower = request.to_ascii_lowercase();
+        // The first token ends after two requests.
+        let revoked = request.contains("third=1") && lower.contains("bearer token-1\r\n");
+        if revoked || !lower.contains("authorization: bearer token-") {
+            return Reply::raw("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+        }
+        Reply::json(ITEMS)
+    })
+    .await;
+    let proxy = Proxy::start_with(origin.address, None, |s| {
+        for api in s.apis.values_mut() {
+            api.credential = privet::config::Credential::ClientCredentials {
+                client_id: "privet".into(),
+                client_secret: privet::engine::secret::Secret::new("s&=cret".to_owned()),
+                token_url: None,
+            };
+        }
+    })
+    .await;
+    // Two at once share one fetch.
+    let (a, b) = tokio::join!(proxy.get("/a"), proxy.get("/a?second=1"));
+    assert_eq!((status(&a.0), status(&b.0)), ("200", "200"));
+    assert_eq!(fetched.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(status(&proxy.get("/a?third=1").await.0), "200");
+    assert_eq!(fetched.load(std::sync::atomic::Ordering::SeqCst), 2);
+    for request in origin.requests() {
+        assert!(!request.contains(KEY), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_file_and_a_hangup_are_reloaded_while_requests_go_on() {
+    let origin = Origin::start(|_| Reply::json(ITEMS)).await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let version = proxy.carrier.live.current().version().clone();
+    let (hangup, asked) = tokio::sync::mpsc::channel(1);
+    let (told, mut reloads) = tokio::sync::mpsc::unbounded_channel();
+    let watching = tokio::spawn(privet::proxy::snapshot::watch(
+        std::sync::Arc::clone(&proxy.carrier.live),
+        std::sync::Arc::clone(&proxy.settings),
+        std::sync::Arc::clone(&proxy.carrier.metrics),
+        asked,
+        move |taken| {
+            let _ = told.send(taken);
+        },
+    ));
+    hangup.send(()).await.expect("it listens");
+    assert_eq!(reloads.recv().await, Some(true));
+    assert_eq!(proxy.carrier.live.current().version(), &version);
+    let file = proxy.settings.policies.join("vocabulary.yaml");
+    let text = std::fs::read_to_string(&file).expect("readable");
+    std::fs::write(&file, text.replace("[support]", "[support, sales]")).expect("writable");
+    assert_eq!(reloads.recv().await, Some(true));
+    assert_ne!(proxy.carrier.live.current().version(), &version);
+    assert_eq!(status(&proxy.get("/a").await.0), "200");
+    drop(hangup);
+    watching.await.expect("it ends with its last sender");
+}
+
+#[tokio::test]
+async fn the_admin_listener_tells_health_and_metrics() {
+    let origin = Origin::start(|_| Reply::json(ITEMS)).await;
+    let mut proxy = Proxy::start(origin.address, None).await;
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let admin = socket.local_addr().expect("its address");
+    tokio::spawn(privet::admin::serve(
+        socket,
+        std::sync::Arc::clone(&proxy.carrier),
+    ));
+    let ask = |path: &'static str| async move {
+        let mut stream = tokio::net::TcpStream::connect(admin)
+            .await
+            .expect("connect");
+        let raw = format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+        stream.write_all(raw.as_bytes()).await.expect("written");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("read");
+        let (head, body) = split(&answer);
+        (head, String::from_utf8(body).expect("text"))
+    };
+    assert_eq!(
+        status(&proxy.get("/a?email=CANARY@leak.test").await.0),
+        "200"
+    );
+    assert_eq!(status(&ask("/livez").await.0), "200");
+    let (head, text) = ask("/readyz?verbose").await;
+    assert!(
+        status(&head) == "200" && text.contains("[+] policy "),
+        "{text}"
+    );
+    let (_, text) = ask("/metrics").await;
+    for name in [
+        "privet_requests_total{api=\"things\",code_class=\"2xx\",decision=\"allow\"",
+        "privet_request_duration_seconds_count{api=\"things\"} 1",
+        "privet_upstream_duration_seconds_count{api=\"things\"} 1",
+        "privet_overhead_seconds_count{api=\"things\"} 1",
+        "privet_ttfb_seconds_count{api=\"things\"} 1",
+        "privet_in_flight 0",
+        "privet_policy_stale 0",
+        "privet_policy_info{version=",
+        "privet_build_info{version=",
+        "process_cpu_seconds_total",
+    ] {
+        assert!(text.contains(name), "{name} in {text}");
+    }
+    assert!(!text.contains("CANARY") && !text.contains("/a"), "{text}");
+    let drained = proxy.drain();
+    assert!(drained.await.expect("joined"));
+    assert_eq!(status(&ask("/readyz").await.0), "503");
+    assert_eq!(status(&ask("/livez").await.0), "200");
 }

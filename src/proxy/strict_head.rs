@@ -125,6 +125,11 @@ impl Framer {
         self.state == State::Head && !self.head.is_empty()
     }
 
+    /// Whether a body has begun and not ended.
+    pub fn in_body(&self) -> bool {
+        !matches!(self.state, State::Head | State::Failed(_))
+    }
+
     /// Takes `input` and appends to `out` what may go on: whole checked heads, bodies, chunked bodies re-framed.
     ///
     /// # Errors
@@ -647,7 +652,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictIo<S> {
             this.shut = true;
         }
         // Closing with bytes unread resets the connection and can take the answer with it (RFC 9112 section 9.6).
-        if this.closed || this.ended.is_some() {
+        let unread = this.framer.as_ref().is_some_and(Framer::in_body);
+        if this.closed || this.ended.is_some() || unread {
             this.linger(cx)
         } else {
             Poll::Ready(Ok(()))
