@@ -42,6 +42,9 @@ pub(super) enum Op {
 pub(super) struct Key {
     /// As the schema spells it.
     pub(super) text: Arc<str>,
+    /// The same between quotes: how it mostly stands in a body. Of no use for a key that needs escapes, which
+    /// cannot match.
+    pub(super) quoted: Box<[u8]>,
     /// What happens to its value.
     node: u32,
     /// What happens if the key is only the same to some consumers.
@@ -54,6 +57,8 @@ pub(super) struct Key {
 #[derive(Debug, Default)]
 pub(super) struct Object {
     pub(super) keys: Vec<Key>,
+    /// Where its part of [`Compiled::follows`] starts.
+    pub(super) base: usize,
     /// Hash of the ASCII-folded key → index, open addressing; `EMPTY` = none. Length is a power of two.
     slots: Vec<u16>,
     /// Canonical key → index. Only read for keys that the narrow comparison does not find.
@@ -65,7 +70,7 @@ pub(super) struct Object {
     pub(super) row: bool,
 }
 
-const EMPTY: u16 = u16::MAX;
+pub(super) const EMPTY: u16 = u16::MAX;
 
 /// What a key means in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +141,9 @@ pub(crate) struct Compiled {
     pub(super) arrays: Vec<Array>,
     pub(super) chooses: Vec<Decider>,
     pub(super) root: u32,
+    /// Which member is taken to follow which: one place for an object's start and one for each member, of all
+    /// objects. Each rewriter learns in a copy.
+    pub(super) follows: Vec<u16>,
     /// A node that drops.
     pub(super) drop: u32,
 }
@@ -163,7 +171,10 @@ impl Compiled {
                 Node::Expect(texts) => Op::Expect(texts.clone()),
                 Node::Link(link) => Op::Link(link.clone()),
                 Node::Object(members) => {
-                    compiled.objects.push(object(members, nodes, drop));
+                    let mut object = object(members, nodes, drop);
+                    object.base = compiled.follows.len();
+                    compiled.follows.extend(0..=object.keys.len() as u16);
+                    compiled.objects.push(object);
                     Op::Object(compiled.objects.len() as u32 - 1)
                 }
                 Node::Array(elements) => {
@@ -262,6 +273,7 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
         };
         object.keys.push(Key {
             text: member.key.clone(),
+            quoted: quoted(&member.key),
             node: member.node.0.min(drop),
             guarded,
             unique: bit,
@@ -285,6 +297,19 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
         object.slots[slot] = index as u16;
     }
     object
+}
+
+/// The key between quotes, if it is plain: what a body may hold without an escape.
+fn quoted(key: &str) -> Box<[u8]> {
+    // White space cannot begin a key's quotes: this one matches nothing.
+    const NOTHING: &[u8] = b" ";
+    if key
+        .chars()
+        .any(|c| c == '"' || c == '\\' || key::is_forbidden(c))
+    {
+        return NOTHING.into();
+    }
+    format!("\"{key}\"").into_bytes().into()
 }
 
 /// A hash that is the same for ASCII upper and lower case (it also joins a few other bytes).

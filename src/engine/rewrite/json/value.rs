@@ -155,6 +155,7 @@ impl JsonRewriter {
             kind,
             index: 0,
             seen: 0,
+            last: compiled::EMPTY,
             emitted: false,
         });
         Ok(())
@@ -212,6 +213,7 @@ impl JsonRewriter {
                             return Err(Fault::Duplicate);
                         }
                         frame.seen |= found.unique;
+                        frame.last = found.index;
                         self.node = found.node;
                     }
                     None => {
