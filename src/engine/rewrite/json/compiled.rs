@@ -50,7 +50,7 @@ pub(super) struct Key {
     /// What happens if the key is only the same to some consumers.
     guarded: u32,
     /// Its bit in the frame's set of deciding members seen, if it is one.
-    unique: u128,
+    unique: u64,
 }
 
 /// Members of an object.
@@ -78,7 +78,7 @@ pub(super) struct Found {
     /// Its place among the members.
     pub(super) index: u16,
     pub(super) node: u32,
-    pub(super) unique: u128,
+    pub(super) unique: u64,
 }
 
 /// Elements of an array: the first ones, then the cycle over and over.
@@ -258,8 +258,8 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
     let mut unique = 0u32;
     for member in members.named.iter().take(usize::from(EMPTY)) {
         let bit = if member.unique {
-            // More than 128 deciding members share the last bit: a false alarm at worst.
-            let bit = 1u128 << unique.min(127);
+            // More than 64 deciding members share the last bit: a false alarm at worst.
+            let bit = 1u64 << unique.min(63);
             unique += 1;
             bit
         } else {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::super::Out;
 use super::compiled::{Compiled, EMPTY, Op};
-use super::lex::{At, Fault, NumberScan, skip_plain, skip_space};
+use super::lex::{At, Fault, NumberScan, skip_plain, skip_space, starts_with};
 use super::{JsonRewriter, State, Subtree, Use};
 
 impl JsonRewriter {
@@ -37,7 +37,7 @@ impl JsonRewriter {
             let guessed = object
                 .keys
                 .get(usize::from(guess))
-                .filter(|key| rest.starts_with(&key.quoted));
+                .filter(|key| starts_with(rest, &key.quoted));
             let (found, behind) = match guessed {
                 Some(key) => (Some(object.member(guess)), quote + key.quoted.len()),
                 None => {

@@ -31,16 +31,13 @@ const fn splat(b: u8) -> u64 {
 /// the lowest mark, which is all that is used.
 #[inline(always)]
 fn special<const KEY: bool>(word: u64) -> u64 {
-    let quote = word ^ splat(b'"');
-    let escape = word ^ splat(b'\\');
-    let mut marks = (quote.wrapping_sub(ONES) & !quote)
-        | (escape.wrapping_sub(ONES) & !escape)
-        // Below 0x20 by the borrow, from 0x80 by its own high bit.
-        | word.wrapping_sub(splat(0x20))
-        | word;
+    // `x ^ 2` is at most 0x20 for a quote and for what is below 0x20. A byte from 0x80 is marked by itself, so it
+    // does not matter what the subtractions make of it.
+    let mut marks = word
+        | (word ^ splat(2)).wrapping_sub(splat(0x21))
+        | (word ^ splat(b'\\')).wrapping_sub(ONES);
     if KEY {
-        let del = word ^ splat(0x7f);
-        marks |= del.wrapping_sub(ONES) & !del;
+        marks |= (word ^ splat(0x7f)).wrapping_sub(ONES);
     }
     marks & HIGHS
 }
@@ -62,6 +59,33 @@ pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
         i += 1;
     }
     i
+}
+
+/// Whether `bytes` starts with `prefix`, for short ones: without a call.
+#[inline(always)]
+pub(super) fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
+    let n = prefix.len();
+    let Some(bytes) = bytes.get(..n) else {
+        return false;
+    };
+    let word = |slice: &[u8], at: usize| {
+        slice
+            .get(at..)
+            .and_then(|s| s.first_chunk::<8>())
+            .map(|w| u64::from_ne_bytes(*w))
+    };
+    if n < 8 {
+        return bytes.iter().eq(prefix);
+    }
+    let mut at = 0;
+    while at + 8 <= n {
+        if word(bytes, at) != word(prefix, at) {
+            return false;
+        }
+        at += 8;
+    }
+    // The last word again, overlapping.
+    word(bytes, n - 8) == word(prefix, n - 8)
 }
 
 /// The first offset from `i` that is not JSON white space, or the end.

@@ -132,7 +132,7 @@ struct Frame {
     /// Index of the current element.
     index: u64,
     /// Deciding members seen.
-    seen: u128,
+    seen: u64,
     /// The last named member, by its place.
     last: u16,
     /// A member or element has left.
