@@ -45,6 +45,22 @@ fn special<const KEY: bool>(word: u64) -> u64 {
 /// The first offset from `i` that is not plain string content, or the end.
 #[inline(always)]
 pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
+    // Two words a turn: most strings end in the first two.
+    while let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<16>()) {
+        let [a, b] = [0, 8].map(|at| {
+            let word = block[at..]
+                .first_chunk::<8>()
+                .map_or(0, |w| u64::from_le_bytes(*w));
+            special::<KEY>(word)
+        });
+        if a != 0 {
+            return i + (a.trailing_zeros() / 8) as usize;
+        }
+        if b != 0 {
+            return i + 8 + (b.trailing_zeros() / 8) as usize;
+        }
+        i += 16;
+    }
     while let Some(word) = bytes.get(i..).and_then(|rest| rest.first_chunk::<8>()) {
         let marks = special::<KEY>(u64::from_le_bytes(*word));
         if marks != 0 {
@@ -53,7 +69,7 @@ pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
         i += 8;
     }
     while let Some(&b) = bytes.get(i) {
-        if b == b'"' || b == b'\\' || b < 0x20 || b >= 0x80 || (KEY && b == 0x7f) {
+        if b == b'"' || b == b'\\' || !(0x20..0x80).contains(&b) || (KEY && b == 0x7f) {
             break;
         }
         i += 1;
@@ -74,8 +90,17 @@ pub(super) fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
             .and_then(|s| s.first_chunk::<8>())
             .map(|w| u64::from_ne_bytes(*w))
     };
-    if n < 8 {
+    let half = |slice: &[u8], at: usize| {
+        slice
+            .get(at..)
+            .and_then(|s| s.first_chunk::<4>())
+            .map(|w| u32::from_ne_bytes(*w))
+    };
+    if n < 4 {
         return bytes.iter().eq(prefix);
+    }
+    if n < 8 {
+        return half(bytes, 0) == half(prefix, 0) && half(bytes, n - 4) == half(prefix, n - 4);
     }
     let mut at = 0;
     while at + 8 <= n {
@@ -472,13 +497,27 @@ mod tests {
             for b in 0..=255u8 {
                 let mut text = [b'a'; 24];
                 text[place] = b;
-                let plain = b >= 0x20 && b < 0x80 && b != b'"' && b != b'\\';
+                let plain = (0x20..0x80).contains(&b) && b != b'"' && b != b'\\';
                 assert_eq!(
                     skip_plain::<false>(&text, 0),
                     if plain { 24 } else { place }
                 );
                 let plain = plain && b != 0x7f;
                 assert_eq!(skip_plain::<true>(&text, 0), if plain { 24 } else { place });
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_of_every_length() {
+        let text: Vec<u8> = (b'a'..=b'z').collect();
+        for n in 0..26 {
+            assert!(starts_with(&text, &text[..n]));
+            assert!(n == 0 || !starts_with(&text[..n - 1], &text[..n]));
+            for wrong in 0..n {
+                let mut other = text.clone();
+                other[wrong] = b'!';
+                assert!(!starts_with(&text, &other[..n]), "{n} {wrong}");
             }
         }
     }

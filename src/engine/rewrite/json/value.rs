@@ -311,7 +311,7 @@ impl JsonRewriter {
                         self.sink.replace(input, end, &self.written, out);
                     }
                     Treated::Number(number) => {
-                        self.sink.replace(input, end, number.as_bytes(), out)
+                        self.sink.replace(input, end, number.as_bytes(), out);
                     }
                 }
             }
