@@ -49,6 +49,8 @@ pub(super) struct Key {
     node: u32,
     /// What happens if the key is only the same to some consumers.
     guarded: u32,
+    /// Another member has the same wide form: only the exact spelling tells them apart.
+    shared: bool,
     /// Its bit in the frame's set of deciding members seen, if it is one.
     unique: u64,
 }
@@ -276,6 +278,7 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
             quoted: quoted(&member.key),
             node: member.node.0.min(drop),
             guarded,
+            shared: false,
             unique: bit,
         });
         let wide = key::canonical(&member.key);
@@ -283,8 +286,10 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
         if let Some(other) = object.wide.insert(wide.into(), index) {
             // Two members that some consumers take for one: neither may pass by the other's rule.
             let (a, b) = (usize::from(other), usize::from(index));
-            object.keys[a].guarded = drop;
-            object.keys[b].guarded = drop;
+            for key in [a, b] {
+                object.keys[key].guarded = drop;
+                object.keys[key].shared = true;
+            }
         }
     }
     let size = (object.keys.len() * 2).next_power_of_two().max(4);
@@ -334,22 +339,23 @@ fn hash(key: &[u8]) -> u64 {
 }
 
 impl Object {
-    /// By the narrow comparison.
+    /// By the narrow comparison; true = exactly.
     #[inline]
-    fn narrow(&self, key: &[u8]) -> Option<u16> {
+    fn narrow(&self, key: &[u8]) -> Option<(u16, bool)> {
         let mask = self.slots.len().checked_sub(1)?;
         let mut slot = hash(key) as usize & mask;
+        let mut folded = None;
         loop {
             let index = self.slots[slot];
             if index == EMPTY {
-                return None;
+                return folded.map(|index| (index, false));
             }
-            if self.keys[usize::from(index)]
-                .text
-                .as_bytes()
-                .eq_ignore_ascii_case(key)
-            {
-                return Some(index);
+            let text = self.keys[usize::from(index)].text.as_bytes();
+            if text == key {
+                return Some((index, true));
+            }
+            if folded.is_none() && text.eq_ignore_ascii_case(key) {
+                folded = Some(index);
             }
             slot = (slot + 1) & mask;
         }
@@ -381,8 +387,13 @@ impl Object {
         } else {
             raw
         };
-        if let Some(index) = self.narrow(decoded) {
-            return Some(self.member(index));
+        if let Some((index, exact)) = self.narrow(decoded) {
+            let key = &self.keys[usize::from(index)];
+            let mut found = self.member(index);
+            if !exact && key.shared {
+                found.node = key.guarded;
+            }
+            return Some(found);
         }
         let padded = decoded.first() == Some(&b' ') || decoded.last() == Some(&b' ');
         if !wide && !padded && !self.ascii_may_be_wide {
