@@ -261,13 +261,13 @@ fn engine(c: &mut Criterion) {
             });
             group.bench_function("privet", |b| b.iter(|| ours(&program, black_box(&body))));
             group.bench_function("privet 100 more fields", |b| {
-                b.iter(|| ours(&wide, black_box(&body)))
+                b.iter(|| ours(&wide, black_box(&body)));
             });
             group.bench_function("serde_json tree", |b| {
-                b.iter(|| serde_tree(black_box(&body)))
+                b.iter(|| serde_tree(black_box(&body)));
             });
             group.bench_function("jsonpath-rust replace", |b| {
-                b.iter(|| jsonpath(black_box(&body)))
+                b.iter(|| jsonpath(black_box(&body)));
             });
             group.finish();
         }

@@ -1,5 +1,7 @@
 //! The JSON engine against JSONTestSuite, the differential corpus and the JSONPath compliance suite.
 
+#![allow(clippy::expect_used, reason = "a test fails by it")]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -121,7 +121,7 @@ pub struct Member {
     pub key: Arc<str>,
     /// What happens to its value.
     pub node: NodeId,
-    /// A second one aborts (it decides treatment).
+    /// A second one aborts (it decides treatment), however it is spelt. The first 64 of an object are told apart.
     pub unique: bool,
 }
 
@@ -152,7 +152,10 @@ pub struct Choose {
 /// What a [`Choose`] looks at.
 #[derive(Debug, Clone)]
 pub enum By {
-    /// A member by its keys from the value, such as `["attributes", "type"]`. A second one of a deciding key aborts.
+    /// A member by its keys from the value, such as `["attributes", "type"]`. Null passes; what is no object becomes
+    /// null. A second one of a deciding key aborts while the value is held; for what comes after the decision, name
+    /// the deciding members in the cases' [`Members`] as [`Member::unique`]. A key that is a deciding one only to
+    /// some consumers (see `engine::key`) decides nothing: `otherwise`.
     Keys(Vec<Arc<str>>),
     /// An RFC 9535 filter on the whole value (an element of a mapped array): the case `true` or `false`.
     /// Holds the whole element; beyond the bound `overflow` applies.

@@ -61,7 +61,8 @@ impl Prepared {
 }
 
 fn mask(treatment: Treatment, text: &str, buf: &mut String) {
-    let long = text.chars().nth(SHOWN_CHARS_MIN - 1).is_some();
+    let long = text.len() >= SHOWN_CHARS_MIN
+        && (text.is_ascii() || text.chars().nth(SHOWN_CHARS_MIN - 1).is_some());
     match treatment {
         Treatment::MaskFirst4 if long => {
             buf.extend(text.chars().take(4));

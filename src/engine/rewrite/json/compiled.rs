@@ -42,18 +42,25 @@ pub(super) enum Op {
 pub(super) struct Key {
     /// As the schema spells it.
     pub(super) text: Arc<str>,
+    /// The same between quotes: how it mostly stands in a body. Of no use for a key that needs escapes, which
+    /// cannot match.
+    pub(super) quoted: Box<[u8]>,
     /// What happens to its value.
     node: u32,
     /// What happens if the key is only the same to some consumers.
     guarded: u32,
+    /// Another member has the same wide form: only the exact spelling tells them apart.
+    shared: bool,
     /// Its bit in the frame's set of deciding members seen, if it is one.
-    unique: u128,
+    unique: u64,
 }
 
 /// Members of an object.
 #[derive(Debug, Default)]
 pub(super) struct Object {
     pub(super) keys: Vec<Key>,
+    /// Where its part of [`Compiled::follows`] starts.
+    pub(super) base: usize,
     /// Hash of the ASCII-folded key → index, open addressing; `EMPTY` = none. Length is a power of two.
     slots: Vec<u16>,
     /// Canonical key → index. Only read for keys that the narrow comparison does not find.
@@ -65,7 +72,7 @@ pub(super) struct Object {
     pub(super) row: bool,
 }
 
-const EMPTY: u16 = u16::MAX;
+pub(super) const EMPTY: u16 = u16::MAX;
 
 /// What a key means in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +80,7 @@ pub(super) struct Found {
     /// Its place among the members.
     pub(super) index: u16,
     pub(super) node: u32,
-    pub(super) unique: u128,
+    pub(super) unique: u64,
 }
 
 /// Elements of an array: the first ones, then the cycle over and over.
@@ -136,6 +143,9 @@ pub(crate) struct Compiled {
     pub(super) arrays: Vec<Array>,
     pub(super) chooses: Vec<Decider>,
     pub(super) root: u32,
+    /// Which member is taken to follow which: one place for an object's start and one for each member, of all
+    /// objects. Each rewriter learns in a copy.
+    pub(super) follows: Vec<u16>,
     /// A node that drops.
     pub(super) drop: u32,
 }
@@ -163,7 +173,10 @@ impl Compiled {
                 Node::Expect(texts) => Op::Expect(texts.clone()),
                 Node::Link(link) => Op::Link(link.clone()),
                 Node::Object(members) => {
-                    compiled.objects.push(object(members, nodes, drop));
+                    let mut object = object(members, nodes, drop);
+                    object.base = compiled.follows.len();
+                    compiled.follows.extend(0..=object.keys.len() as u16);
+                    compiled.objects.push(object);
                     Op::Object(compiled.objects.len() as u32 - 1)
                 }
                 Node::Array(elements) => {
@@ -247,8 +260,8 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
     let mut unique = 0u32;
     for member in members.named.iter().take(usize::from(EMPTY)) {
         let bit = if member.unique {
-            // More than 128 deciding members share the last bit: a false alarm at worst.
-            let bit = 1u128 << unique.min(127);
+            // More than 64 deciding members share the last bit: a false alarm at worst.
+            let bit = 1u64 << unique.min(63);
             unique += 1;
             bit
         } else {
@@ -262,8 +275,10 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
         };
         object.keys.push(Key {
             text: member.key.clone(),
+            quoted: quoted(&member.key),
             node: member.node.0.min(drop),
             guarded,
+            shared: false,
             unique: bit,
         });
         let wide = key::canonical(&member.key);
@@ -271,8 +286,10 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
         if let Some(other) = object.wide.insert(wide.into(), index) {
             // Two members that some consumers take for one: neither may pass by the other's rule.
             let (a, b) = (usize::from(other), usize::from(index));
-            object.keys[a].guarded = drop;
-            object.keys[b].guarded = drop;
+            for key in [a, b] {
+                object.keys[key].guarded = drop;
+                object.keys[key].shared = true;
+            }
         }
     }
     let size = (object.keys.len() * 2).next_power_of_two().max(4);
@@ -285,6 +302,19 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
         object.slots[slot] = index as u16;
     }
     object
+}
+
+/// The key between quotes, if it is plain: what a body may hold without an escape.
+fn quoted(key: &str) -> Box<[u8]> {
+    // White space cannot begin a key's quotes: this one matches nothing.
+    const NOTHING: &[u8] = b" ";
+    if key
+        .chars()
+        .any(|c| c == '"' || c == '\\' || key::is_forbidden(c))
+    {
+        return NOTHING.into();
+    }
+    format!("\"{key}\"").into_bytes().into()
 }
 
 /// A hash that is the same for ASCII upper and lower case (it also joins a few other bytes).
@@ -309,22 +339,23 @@ fn hash(key: &[u8]) -> u64 {
 }
 
 impl Object {
-    /// By the narrow comparison.
+    /// By the narrow comparison; true = exactly.
     #[inline]
-    fn narrow(&self, key: &[u8]) -> Option<u16> {
+    fn narrow(&self, key: &[u8]) -> Option<(u16, bool)> {
         let mask = self.slots.len().checked_sub(1)?;
         let mut slot = hash(key) as usize & mask;
+        let mut folded = None;
         loop {
             let index = self.slots[slot];
             if index == EMPTY {
-                return None;
+                return folded.map(|index| (index, false));
             }
-            if self.keys[usize::from(index)]
-                .text
-                .as_bytes()
-                .eq_ignore_ascii_case(key)
-            {
-                return Some(index);
+            let text = self.keys[usize::from(index)].text.as_bytes();
+            if text == key {
+                return Some((index, true));
+            }
+            if folded.is_none() && text.eq_ignore_ascii_case(key) {
+                folded = Some(index);
             }
             slot = (slot + 1) & mask;
         }
@@ -356,8 +387,13 @@ impl Object {
         } else {
             raw
         };
-        if let Some(index) = self.narrow(decoded) {
-            return Some(self.member(index));
+        if let Some((index, exact)) = self.narrow(decoded) {
+            let key = &self.keys[usize::from(index)];
+            let mut found = self.member(index);
+            if !exact && key.shared {
+                found.node = key.guarded;
+            }
+            return Some(found);
         }
         let padded = decoded.first() == Some(&b' ') || decoded.last() == Some(&b' ');
         if !wide && !padded && !self.ascii_may_be_wide {

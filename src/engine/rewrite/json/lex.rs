@@ -31,16 +31,13 @@ const fn splat(b: u8) -> u64 {
 /// the lowest mark, which is all that is used.
 #[inline(always)]
 fn special<const KEY: bool>(word: u64) -> u64 {
-    let quote = word ^ splat(b'"');
-    let escape = word ^ splat(b'\\');
-    let mut marks = (quote.wrapping_sub(ONES) & !quote)
-        | (escape.wrapping_sub(ONES) & !escape)
-        // Below 0x20 by the borrow, from 0x80 by its own high bit.
-        | word.wrapping_sub(splat(0x20))
-        | word;
+    // `x ^ 2` is at most 0x20 for a quote and for what is below 0x20. A byte from 0x80 is marked by itself, so it
+    // does not matter what the subtractions make of it.
+    let mut marks = word
+        | (word ^ splat(2)).wrapping_sub(splat(0x21))
+        | (word ^ splat(b'\\')).wrapping_sub(ONES);
     if KEY {
-        let del = word ^ splat(0x7f);
-        marks |= del.wrapping_sub(ONES) & !del;
+        marks |= (word ^ splat(0x7f)).wrapping_sub(ONES);
     }
     marks & HIGHS
 }
@@ -48,6 +45,22 @@ fn special<const KEY: bool>(word: u64) -> u64 {
 /// The first offset from `i` that is not plain string content, or the end.
 #[inline(always)]
 pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
+    // Two words a turn: most strings end in the first two.
+    while let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<16>()) {
+        let [a, b] = [0, 8].map(|at| {
+            let word = block[at..]
+                .first_chunk::<8>()
+                .map_or(0, |w| u64::from_le_bytes(*w));
+            special::<KEY>(word)
+        });
+        if a != 0 {
+            return i + (a.trailing_zeros() / 8) as usize;
+        }
+        if b != 0 {
+            return i + 8 + (b.trailing_zeros() / 8) as usize;
+        }
+        i += 16;
+    }
     while let Some(word) = bytes.get(i..).and_then(|rest| rest.first_chunk::<8>()) {
         let marks = special::<KEY>(u64::from_le_bytes(*word));
         if marks != 0 {
@@ -56,12 +69,48 @@ pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
         i += 8;
     }
     while let Some(&b) = bytes.get(i) {
-        if b == b'"' || b == b'\\' || b < 0x20 || b >= 0x80 || (KEY && b == 0x7f) {
+        if b == b'"' || b == b'\\' || !(0x20..0x80).contains(&b) || (KEY && b == 0x7f) {
             break;
         }
         i += 1;
     }
     i
+}
+
+/// Whether `bytes` starts with `prefix`, for short ones: without a call.
+#[inline(always)]
+pub(super) fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
+    let n = prefix.len();
+    let Some(bytes) = bytes.get(..n) else {
+        return false;
+    };
+    let word = |slice: &[u8], at: usize| {
+        slice
+            .get(at..)
+            .and_then(|s| s.first_chunk::<8>())
+            .map(|w| u64::from_ne_bytes(*w))
+    };
+    let half = |slice: &[u8], at: usize| {
+        slice
+            .get(at..)
+            .and_then(|s| s.first_chunk::<4>())
+            .map(|w| u32::from_ne_bytes(*w))
+    };
+    if n < 4 {
+        return bytes.iter().eq(prefix);
+    }
+    if n < 8 {
+        return half(bytes, 0) == half(prefix, 0) && half(bytes, n - 4) == half(prefix, n - 4);
+    }
+    let mut at = 0;
+    while at + 8 <= n {
+        if word(bytes, at) != word(prefix, at) {
+            return false;
+        }
+        at += 8;
+    }
+    // The last word again, overlapping.
+    word(bytes, n - 8) == word(prefix, n - 8)
 }
 
 /// The first offset from `i` that is not JSON white space, or the end.
@@ -448,13 +497,27 @@ mod tests {
             for b in 0..=255u8 {
                 let mut text = [b'a'; 24];
                 text[place] = b;
-                let plain = b >= 0x20 && b < 0x80 && b != b'"' && b != b'\\';
+                let plain = (0x20..0x80).contains(&b) && b != b'"' && b != b'\\';
                 assert_eq!(
                     skip_plain::<false>(&text, 0),
                     if plain { 24 } else { place }
                 );
                 let plain = plain && b != 0x7f;
                 assert_eq!(skip_plain::<true>(&text, 0), if plain { 24 } else { place });
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_of_every_length() {
+        let text: Vec<u8> = (b'a'..=b'z').collect();
+        for n in 0..26 {
+            assert!(starts_with(&text, &text[..n]));
+            assert!(n == 0 || !starts_with(&text[..n - 1], &text[..n]));
+            for wrong in 0..n {
+                let mut other = text.clone();
+                other[wrong] = b'!';
+                assert!(!starts_with(&text, &other[..n]), "{n} {wrong}");
             }
         }
     }

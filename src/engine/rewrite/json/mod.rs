@@ -6,6 +6,7 @@
 //! known, the input goes back to the value's first byte and takes the node of the case.
 
 mod compiled;
+mod fast;
 mod filter;
 mod hold;
 mod lex;
@@ -38,6 +39,8 @@ pub struct JsonRewriter {
     /// Node of the value that is due.
     node: u32,
     stack: Vec<Frame>,
+    /// For each member of each object, which one followed it last time.
+    follows: Vec<u16>,
     subtree: Subtree,
     key: StringScan,
     sink: Sink,
@@ -129,7 +132,9 @@ struct Frame {
     /// Index of the current element.
     index: u64,
     /// Deciding members seen.
-    seen: u128,
+    seen: u64,
+    /// The last named member, by its place.
+    last: u16,
     /// A member or element has left.
     emitted: bool,
 }
@@ -150,6 +155,7 @@ impl JsonRewriter {
             treated: vec![0; program.counters.len()],
             ..Counts::default()
         };
+        let follows = program.json.follows.clone();
         Self {
             node: program.json.root,
             program,
@@ -159,6 +165,7 @@ impl JsonRewriter {
             },
             state: State::Value,
             stack: Vec::with_capacity(16),
+            follows,
             subtree: Subtree::default(),
             key: StringScan::default(),
             sink: Sink::default(),
@@ -358,10 +365,14 @@ impl JsonRewriter {
     }
 
     fn check_lead(&self, length: usize) -> Result<(), Fault> {
-        if length > self.bounds.key_bytes_max.saturating_add(LEAD_BYTES_MAX) {
+        if length > self.lead_max() {
             return Err(Fault::TooLarge("white space"));
         }
         Ok(())
+    }
+
+    fn lead_max(&self) -> usize {
+        self.bounds.key_bytes_max.saturating_add(LEAD_BYTES_MAX)
     }
 
     fn capture(&mut self, part: &[u8]) {
@@ -462,6 +473,20 @@ impl JsonRewriter {
                     }
                 }
                 State::FirstKey | State::Key => {
+                    if let Some(Frame {
+                        kind: Kind::Object(object),
+                        ..
+                    }) = self.stack.last()
+                    {
+                        let due = self.state;
+                        let at = self.members(compiled, *object, input, bytes, i, out)?;
+                        if at != i || self.state != due {
+                            i = at;
+                            if !matches!(self.state, State::FirstKey | State::Key) {
+                                continue;
+                            }
+                        }
+                    }
                     i = skip_space(bytes, i);
                     match bytes.get(i) {
                         None => return Ok((Walk::More, i)),

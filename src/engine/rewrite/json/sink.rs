@@ -27,16 +27,21 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Everything before `to` passes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn commit(&mut self, input: &Bytes, to: usize, out: &mut Out) {
         if !self.lead.is_empty() {
-            self.flush_run(input, out);
-            let lead = std::mem::take(&mut self.lead);
-            self.text(&lead, out);
-            self.lead = lead;
-            self.lead.clear();
+            self.commit_lead(input, out);
         }
         self.run_end = to;
+    }
+
+    #[cold]
+    fn commit_lead(&mut self, input: &Bytes, out: &mut Out) {
+        self.flush_run(input, out);
+        let lead = std::mem::take(&mut self.lead);
+        self.text(&lead, out);
+        self.lead = lead;
+        self.lead.clear();
     }
 
     /// The lead and all that stands before `to` is gone.

@@ -52,11 +52,26 @@ impl Subtree {
     pub(super) fn run(
         &mut self,
         bytes: &[u8],
+        i: usize,
+        limits: Limits,
+    ) -> Result<Option<usize>, At> {
+        // Kept out of memory while it changes with every token.
+        let mut due = self.due;
+        let result = self.go(&mut due, bytes, i, limits);
+        self.due = due;
+        result
+    }
+
+    #[inline(always)]
+    fn go(
+        &mut self,
+        due: &mut Due,
+        bytes: &[u8],
         mut i: usize,
         limits: Limits,
     ) -> Result<Option<usize>, At> {
         loop {
-            match self.due {
+            match *due {
                 Due::Value | Due::FirstElement => {
                     i = skip_space(bytes, i);
                     let Some(&b) = bytes.get(i) else {
@@ -69,11 +84,11 @@ impl Subtree {
                             if bytes.get(end) == Some(&b'"') {
                                 (self.string.escaped, self.string.wide) = (false, false);
                                 i = end + 1;
-                                self.due = Due::After;
+                                *due = Due::After;
                             } else {
                                 self.string = StringScan::default();
                                 i += 1;
-                                self.due = Due::InString;
+                                *due = Due::InString;
                                 continue;
                             }
                         }
@@ -84,7 +99,7 @@ impl Subtree {
                             let object = b == b'{';
                             self.objects = self.objects << 1 | u128::from(object);
                             self.depth += 1;
-                            self.due = if object {
+                            *due = if object {
                                 Due::FirstKey
                             } else {
                                 Due::FirstElement
@@ -92,19 +107,19 @@ impl Subtree {
                             i += 1;
                             continue;
                         }
-                        b']' if self.due == Due::FirstElement => {
-                            self.close();
+                        b']' if *due == Due::FirstElement => {
+                            self.close(due);
                             i += 1;
                         }
                         b'-' | b'0'..=b'9' => {
                             self.number = NumberScan::default();
-                            self.due = Due::InNumber;
+                            *due = Due::InNumber;
                             continue;
                         }
                         _ => {
                             self.literal =
                                 LiteralScan::start(b).ok_or((Fault::Malformed("value"), i))?;
-                            self.due = Due::InLiteral;
+                            *due = Due::InLiteral;
                             continue;
                         }
                     }
@@ -120,17 +135,17 @@ impl Subtree {
                                     return Err((Fault::TooLarge("key"), end));
                                 }
                                 i = end + 1;
-                                self.due = Due::Colon;
+                                *due = Due::Colon;
                             } else {
                                 self.string = StringScan::default();
                                 self.key_length = 0;
                                 i += 1;
-                                self.due = Due::InKey;
+                                *due = Due::InKey;
                             }
                         }
-                        Some(b'}') if self.due == Due::FirstKey => {
+                        Some(b'}') if *due == Due::FirstKey => {
                             i += 1;
-                            self.close();
+                            self.close(due);
                             if self.depth == 0 {
                                 return Ok(Some(i));
                             }
@@ -146,7 +161,7 @@ impl Subtree {
                         Some(b':') => i += 1,
                         Some(_) => return Err((Fault::Malformed("object"), i)),
                     }
-                    self.due = Due::Value;
+                    *due = Due::Value;
                     continue;
                 }
                 Due::After => {
@@ -156,7 +171,7 @@ impl Subtree {
                         None => return Ok(None),
                         Some(b',') => {
                             i += 1;
-                            self.due = if object { Due::Key } else { Due::Value };
+                            *due = if object { Due::Key } else { Due::Value };
                             continue;
                         }
                         Some(b'}') if object => {}
@@ -167,7 +182,7 @@ impl Subtree {
                         }
                     }
                     i += 1;
-                    self.close();
+                    self.close(due);
                 }
                 Due::InKey => {
                     let end = self.string.scan::<true>(bytes, i)?;
@@ -179,7 +194,7 @@ impl Subtree {
                         return Ok(None);
                     };
                     i = end;
-                    self.due = Due::Colon;
+                    *due = Due::Colon;
                     continue;
                 }
                 Due::InString => {
@@ -187,21 +202,21 @@ impl Subtree {
                         return Ok(None);
                     };
                     i = end;
-                    self.due = Due::After;
+                    *due = Due::After;
                 }
                 Due::InNumber => {
                     let Some(end) = self.number.scan(bytes, i, limits.number_bytes)? else {
                         return Ok(None);
                     };
                     i = end;
-                    self.due = Due::After;
+                    *due = Due::After;
                 }
                 Due::InLiteral => {
                     let Some(end) = self.literal.scan(bytes, i)? else {
                         return Ok(None);
                     };
                     i = end;
-                    self.due = Due::After;
+                    *due = Due::After;
                 }
             }
             if self.depth == 0 {
@@ -215,9 +230,10 @@ impl Subtree {
         self.depth == 0 && self.due == Due::InNumber && self.number.is_complete()
     }
 
-    fn close(&mut self) {
+    #[inline(always)]
+    fn close(&mut self, due: &mut Due) {
         self.objects >>= 1;
         self.depth -= 1;
-        self.due = Due::After;
+        *due = Due::After;
     }
 }

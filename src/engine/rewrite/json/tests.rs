@@ -359,6 +359,17 @@ fn keys_pass_narrowly_and_are_protected_widely() {
     }
 }
 
+#[test]
+fn names_that_differ_by_case_alone_are_told_apart_exactly_or_dropped() {
+    let p = program(vec![
+        object(vec![member("mail", 1), member("Mail", 2)], Some(1)),
+        Node::Clear,
+        treat(Treatment::Redact),
+    ]);
+    let (text, _) = run(&p, r#"{"mail":1,"Mail":2,"MAIL":3,"x":4,"Mail":5}"#).expect("JSON");
+    assert_eq!(text, r#"{"mail":1,"Mail":null,"x":4,"Mail":null}"#);
+}
+
 #[derive(Debug)]
 struct Shorten;
 

@@ -155,6 +155,7 @@ impl JsonRewriter {
             kind,
             index: 0,
             seen: 0,
+            last: compiled::EMPTY,
             emitted: false,
         });
         Ok(())
@@ -212,6 +213,7 @@ impl JsonRewriter {
                             return Err(Fault::Duplicate);
                         }
                         frame.seen |= found.unique;
+                        frame.last = found.index;
                         self.node = found.node;
                     }
                     None => {
@@ -309,7 +311,7 @@ impl JsonRewriter {
                         self.sink.replace(input, end, &self.written, out);
                     }
                     Treated::Number(number) => {
-                        self.sink.replace(input, end, number.as_bytes(), out)
+                        self.sink.replace(input, end, number.as_bytes(), out);
                     }
                 }
             }
