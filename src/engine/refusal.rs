@@ -87,17 +87,22 @@ impl Refusal {
         }
     }
 
-    /// The field does not exist, or the caller may not know that it does: the text is the same. `written` is the
-    /// caller's own spelling, `entity` the object that was looked at.
-    pub fn no_such_column(written: &str, entity: &str) -> Self {
+    /// An unknown or hidden field. `written`: the field as the caller spelt it, or a path of which the last name counts;
+    /// `object`: the object's name.
+    pub fn unknown_field(written: &str, object: &str) -> Self {
+        let leaf = written.rsplit('.').next().unwrap_or(written);
         Self::new(
             Reason::UnknownField,
-            format!("No such column '{written}' on entity '{entity}'"),
+            format!(
+                "No such column '{leaf}' on entity '{object}'. If you are attempting to use a custom field, be sure to \
+                 append the '__c' after the custom field name. Please reference your WSDL or the describe call for the \
+                 appropriate names."
+            ),
         )
     }
 
-    /// The object does not exist, or the caller may not know that it does: the text is the same.
-    pub fn unsupported_object(written: &str) -> Self {
+    /// An unknown or hidden object. `written`: as the caller spelt it.
+    pub fn unknown_object(written: &str) -> Self {
         Self::new(
             Reason::UnknownObject,
             format!("sObject type '{written}' is not supported."),

@@ -3,6 +3,11 @@
 //! Nothing is read from files here, so the ways in which Casbin's own readers fail open cannot happen; an error
 //! or a panic of Casbin is a deny.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "Casbin hands its functions owned values"
+)]
+
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;

@@ -1,6 +1,7 @@
 //! Identity × Operation → [`Decision`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::Policies;
@@ -30,21 +31,56 @@ pub fn decide(
         ..
     } = operation;
     decide_uses(
-        policies, catalog, identity, *action, uses, objects, *exports,
+        policies,
+        catalog,
+        identity,
+        &Asking {
+            action: *action,
+            uses,
+            objects,
+            exports: *exports,
+            written: &|_| None,
+        },
     )
 }
 
-/// As [`decide`], for whoever has uses and no operation of a dialect: `action` and `exports` as in
-/// [`Operation`], `objects` those whose read tables are wanted beside the uses' own.
+/// The part of an [`Operation`] that a decision looks at.
+pub struct Asking<'a> {
+    /// As [`Operation::action`].
+    pub action: Action,
+    /// As [`Operation::uses`].
+    pub uses: &'a [Use],
+    /// As [`Operation::objects`].
+    pub objects: &'a [ObjectId],
+    /// As [`Operation::exports`].
+    pub exports: bool,
+    /// How the caller spelt an object: an unknown and a hidden object must answer in the same letters.
+    pub written: &'a dyn Fn(ObjectId) -> Option<Arc<str>>,
+}
+
+impl fmt::Debug for Asking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking")
+            .field("action", &self.action)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// As [`decide`], for whoever has uses and no operation of a dialect.
 pub fn decide_uses(
     policies: &Policies,
     catalog: &Catalog,
     identity: &Identity,
-    action: Action,
-    uses: &[Use],
-    objects: &[ObjectId],
-    exports: bool,
+    asking: &Asking<'_>,
 ) -> Decision {
+    let Asking {
+        action,
+        uses,
+        objects,
+        exports,
+        written,
+    } = *asking;
     let client = identity
         .client
         .as_ref()
@@ -89,6 +125,7 @@ pub fn decide_uses(
         },
         export: exports,
         describe: action == Action::Describe,
+        written,
     };
     for object in objects
         .iter()
@@ -216,6 +253,7 @@ struct Judge<'a> {
     key: Key,
     export: bool,
     describe: bool,
+    written: &'a dyn Fn(ObjectId) -> Option<Arc<str>>,
 }
 
 impl Judge<'_> {
@@ -240,7 +278,7 @@ impl Judge<'_> {
         )
     }
 
-    fn ruling<'t>(table: &'t Table, field: FieldRef) -> Option<&'t FieldRuling> {
+    fn ruling(table: &Table, field: FieldRef) -> Option<&FieldRuling> {
         table.fields.get(field.field as usize)
     }
 
@@ -376,11 +414,15 @@ impl Judge<'_> {
     }
 
     fn unknown_field(&self, one: &Use) -> Refusal {
-        Refusal::no_such_column(&one.written, &self.catalog.get(one.field.object).name)
+        Refusal::unknown_field(&one.written, &self.catalog.get(one.field.object).name)
     }
 
     fn unknown_object(&self, one: &Use) -> Refusal {
-        Refusal::unsupported_object(&self.catalog.get(one.field.object).name)
+        let object = one.field.object;
+        match (self.written)(object) {
+            Some(written) => Refusal::unknown_object(&written),
+            None => Refusal::unknown_object(&self.catalog.get(object).name),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 pub use casbin::MODEL;
 pub use condition::{Fact, Term};
-pub use decide::{decide, decide_uses};
+pub use decide::{Asking, decide, decide_uses};
 pub use decision::{Decision, FieldRuling, Ruling, Table, Verdict};
 pub use load::{Loaded, Sources, load};
 pub use rules::{Effect, Rule, What};
