@@ -373,7 +373,7 @@ fn classes(rows: &[Row], catalog: &mut Catalog, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// One `apis/*.yaml`. Its content is read by the dialect; here it counts for the version only.
+/// One `apis/*.yaml`. Its content is the dialect's to read; here it counts for the version.
 fn api_map(
     file: &Arc<str>,
     text: &str,
