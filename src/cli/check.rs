@@ -171,3 +171,68 @@ fn counts(loaded: &Loaded) -> Counts {
         roles: policies.roles().count(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(rules: &str, verbose: bool, format: Format) -> (u8, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("vocabulary.yaml", "schema: 1\n");
+        write(
+            "schema/crm.json",
+            r#"{"schema":1,"api":"crm","dialect":"map","objects":{"Person":{"fields":{"mail":{"type":"string"}}}}}"#,
+        );
+        // Not part of the set: must not be read.
+        write("tests/broken_test.yaml", "{");
+        write(".schema/broken.json", "{");
+        write("monitors.yaml", "{");
+        let header =
+            "# p, effect, who, action, what, treatment, purpose, region, when, priority, id";
+        write("rules/all.csv", &format!("{header}\n{rules}\n"));
+        let args = CheckArgs {
+            offline: true,
+            online: false,
+            policies: folder.path().to_owned(),
+            verbose,
+            format,
+        };
+        let mut out = Vec::new();
+        let code = run(&args, &mut out).unwrap();
+        (code, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn a_valid_folder_ends_with_its_version() {
+        let row = "p, allow, *, read, Person.mail, mask:all, *, *, -, -, mail";
+        let (code, text) = check(row, true, Format::Text);
+        assert_eq!(code, 0);
+        let (sentence, last) = text.split_once("\n\n").unwrap();
+        assert_eq!(
+            sentence,
+            "mail: allow everyone to read Person.mail as mask:all for any purpose from anywhere"
+        );
+        assert!(
+            last.starts_with("1 rules, 1 fields, 0 roles: valid (policy "),
+            "{last}"
+        );
+    }
+
+    #[test]
+    fn an_invalid_folder_is_78_with_every_place() {
+        let rows = "p, alow, *, read, Person.mail, clear, *, *, -, -, a\np, allow, *, read, Person.mial, clear, *, *, -, -, b";
+        let (code, text) = check(rows, false, Format::Text);
+        assert_eq!(code, 78);
+        assert!(text.contains("--> rules/all.csv:2:4\n"), "{text}");
+        assert!(text.contains("--> rules/all.csv:3:27\n"), "{text}");
+        assert!(text.ends_with("2 errors: invalid\n"), "{text}");
+        let (code, text) = check(rows, false, Format::Json);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((code, json["findings"][0]["line"].as_u64()), (78, Some(2)));
+    }
+}

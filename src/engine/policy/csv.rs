@@ -70,11 +70,7 @@ impl Row {
         let mut e = self.error(cell, code, message);
         if let (Some(c), Some(p)) = (self.cells.get(cell), e.position.as_mut())
             && let Some(i) = c.text.find(word)
-            && !self
-                .source
-                .chars()
-                .nth(c.column as usize - 1)
-                .is_some_and(|ch| ch == '"')
+            && self.source.chars().nth(c.column as usize - 1) != Some('"')
         {
             p.column += c.text[..i].chars().count() as u32;
             e.width = (word.chars().count() as u32).max(1);

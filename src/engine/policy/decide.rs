@@ -1,6 +1,7 @@
 //! Identity × Operation → [`Decision`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::Policies;
@@ -9,7 +10,7 @@ use super::decision::{Decision, FieldRuling, Table, Verdict};
 use super::table::{Key, Question};
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::Identity;
-use crate::engine::protocol::{Action, Comparison, Forward, Operation, Use};
+use crate::engine::protocol::{Action, Comparison, Operation, Use};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::treatment::Treatment;
 
@@ -27,37 +28,59 @@ pub fn decide(
         uses,
         objects,
         exports,
-        forward,
         ..
     } = operation;
-    let asked = Asked {
-        action: *action,
-        uses,
-        objects,
-        exports: *exports,
-        forward: Some(forward),
-    };
-    decide_uses(policies, catalog, identity, &asked)
+    decide_uses(
+        policies,
+        catalog,
+        identity,
+        &Asking {
+            action: *action,
+            uses,
+            objects,
+            exports: *exports,
+            written: &|object| operation.forward.written_object(object).cloned(),
+        },
+    )
 }
 
-/// What is asked, for whoever has uses and no operation of a dialect.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+/// The part of an [`Operation`] that a decision looks at.
+pub struct Asking<'a> {
     /// As [`Operation::action`].
     pub action: Action,
     /// As [`Operation::uses`].
     pub uses: &'a [Use],
-    /// Objects whose read tables are wanted beside the uses' own.
+    /// As [`Operation::objects`].
     pub objects: &'a [ObjectId],
     /// As [`Operation::exports`].
     pub exports: bool,
-    /// Knows how the caller spelt objects.
-    pub forward: Option<&'a Forward>,
+    /// How the caller spelt an object: an unknown and a hidden object must answer in the same letters.
+    pub written: &'a dyn Fn(ObjectId) -> Option<Arc<str>>,
 }
 
-/// As [`decide`].
-pub fn decide_uses(policies: &Policies, catalog: &Catalog, identity: &Identity, asked: &Asked<'_>) -> Decision {
-    let Asked { action, uses, objects, exports, forward } = *asked;
+impl fmt::Debug for Asking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking")
+            .field("action", &self.action)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// As [`decide`], for whoever has uses and no operation of a dialect.
+pub fn decide_uses(
+    policies: &Policies,
+    catalog: &Catalog,
+    identity: &Identity,
+    asking: &Asking<'_>,
+) -> Decision {
+    let Asking {
+        action,
+        uses,
+        objects,
+        exports,
+        written,
+    } = *asking;
     let client = identity
         .client
         .as_ref()
@@ -89,7 +112,6 @@ pub fn decide_uses(policies: &Policies, catalog: &Catalog, identity: &Identity, 
     }
     let judge = Judge {
         policies,
-        forward,
         catalog,
         key: Key {
             principals: closure,
@@ -103,6 +125,7 @@ pub fn decide_uses(policies: &Policies, catalog: &Catalog, identity: &Identity, 
         },
         export: exports,
         describe: action == Action::Describe,
+        written,
     };
     for object in objects
         .iter()
@@ -226,12 +249,11 @@ impl Policies {
 /// One caller in one context.
 struct Judge<'a> {
     policies: &'a Policies,
-    /// How the caller spelt objects.
-    forward: Option<&'a Forward>,
     catalog: &'a Catalog,
     key: Key,
     export: bool,
     describe: bool,
+    written: &'a dyn Fn(ObjectId) -> Option<Arc<str>>,
 }
 
 impl Judge<'_> {
@@ -256,7 +278,7 @@ impl Judge<'_> {
         )
     }
 
-    fn ruling<'t>(table: &'t Table, field: FieldRef) -> Option<&'t FieldRuling> {
+    fn ruling(table: &Table, field: FieldRef) -> Option<&FieldRuling> {
         table.fields.get(field.field as usize)
     }
 
@@ -396,9 +418,11 @@ impl Judge<'_> {
     }
 
     fn unknown_object(&self, one: &Use) -> Refusal {
-        let schema = &self.catalog.get(one.field.object).name;
-        let written = self.forward.and_then(|f| f.written_object(one.field.object)).unwrap_or(schema);
-        Refusal::unknown_object(written)
+        let object = one.field.object;
+        match (self.written)(object) {
+            Some(written) => Refusal::unknown_object(&written),
+            None => Refusal::unknown_object(&self.catalog.get(object).name),
+        }
     }
 }
 

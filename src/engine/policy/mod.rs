@@ -3,6 +3,21 @@
 //! [`load`] reads the texts of a policy folder into a [`Catalog`] and [`Policies`], reporting every mistake with
 //! file, line and column; `casbin` is the only file that names Casbin; `table` caches its answers per principal
 //! set; [`decide`] answers for one operation.
+//!
+//! Beyond what the files say:
+//!
+//! * A record whose flag or region is unknown gets the most protective answer over every declared value and over
+//!   "no value", so that one declared value alone never speaks for the others. Two answers that protect equally
+//!   and differently meet in `mask:all` (masks) or `redact`.
+//! * A deny row on `same` or on a named region also holds where that region is unknown; `cross` always does.
+//! * A derived field takes the most protective of its own and its sources' answers; what its type or class cannot
+//!   hold becomes `redact`. It may be evaluated only where every source may.
+//! * Without a token scope a caller reads `redact` where a row says `tokenize`.
+//! * A row that names a field whose type cannot hold its treatment is an error. A broader row is one only if none
+//!   of its fields can; else it warns, and the values concerned become null.
+//! * `roles.csv` declares roles: one that only rules mention warns, for a misspelt name looks the same.
+//! * A hidden field stays hidden for predicates even where a row allows the use; a write that a row allows does
+//!   not ask whether the field can be read.
 
 mod casbin;
 mod condition;
@@ -27,7 +42,7 @@ use std::sync::Arc;
 
 pub use casbin::MODEL;
 pub use condition::{Fact, Term};
-pub use decide::{Asked, decide, decide_uses};
+pub use decide::{Asking, decide, decide_uses};
 pub use decision::{Decision, FieldRuling, Ruling, Table, Verdict};
 pub use load::{Loaded, Sources, load};
 pub use rules::{Effect, Rule, What};

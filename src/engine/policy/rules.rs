@@ -512,15 +512,8 @@ fn what(row: &Row, catalog: &Catalog) -> Result<(What, Arc<str>), Diagnostic> {
         });
     }
     // A class without its prefix looks like a field.
-    if catalog.object_by_name.get(
-        text.split('.')
-            .next()
-            .unwrap_or("")
-            .to_ascii_lowercase()
-            .as_str(),
-    ) == None
-        && class_of(catalog, text).is_some()
-    {
+    let object = text.split('.').next().unwrap_or("").to_ascii_lowercase();
+    if !catalog.object_by_name.contains_key(object.as_str()) && class_of(catalog, text).is_some() {
         return Err(row
             .error(WHAT, "bad-what", format!("`{text}` is a class"))
             .help(format!("did you mean `class:{text}`?")));

@@ -86,12 +86,15 @@ struct RawField {
     scale: Option<Value>,
 }
 
+/// A field's formula paths and the name of its compound.
+type Later = (Vec<String>, Option<String>);
+
 /// Fields as read, kept until relationships can be resolved: per object, per field its formula paths and
 /// the name of its compound.
 #[derive(Default)]
 pub(super) struct Pending {
     files: Vec<(Arc<str>, String)>,
-    fields: Vec<(usize, Vec<(Vec<String>, Option<String>)>)>,
+    fields: Vec<(usize, Vec<Later>)>,
 }
 
 /// The type that a describe's word means; `None` = a word this version does not know.

@@ -56,11 +56,14 @@ pub(super) struct Slice {
     named: Vec<u32>,
 }
 
+/// The principals' closure, and the object.
+type SliceKey = (Arc<[u16]>, ObjectId);
+
 /// The caches of one policy version.
 #[derive(Default)]
 pub(super) struct Cache {
     tables: RwLock<HashMap<Key, Arc<Table>>>,
-    slices: RwLock<HashMap<(Arc<[u16]>, ObjectId), Arc<Slice>>>,
+    slices: RwLock<HashMap<SliceKey, Arc<Slice>>>,
 }
 
 /// The id that stands for an answer Casbin could not give.

@@ -2,4 +2,5 @@
 
 mod fixture;
 mod mistakes;
+mod property;
 mod semantics;
