@@ -323,7 +323,7 @@ fn is_date_time(word: &str) -> bool {
 }
 
 /// Date literals without a number.
-const DATE_LITERALS: [&str; 28] = [
+const DATE_LITERALS: [&str; 23] = [
     "YESTERDAY",
     "TODAY",
     "TOMORROW",
@@ -347,11 +347,6 @@ const DATE_LITERALS: [&str; 28] = [
     "THIS_FISCAL_YEAR",
     "LAST_FISCAL_YEAR",
     "NEXT_FISCAL_YEAR",
-    "THIS_FISCAL_MONTH",
-    "LAST_FISCAL_MONTH",
-    "NEXT_FISCAL_MONTH",
-    "THIS_FISCAL_WEEK",
-    "LAST_FISCAL_WEEK",
 ];
 
 /// Units of `LAST_N_DAYS:n`, `NEXT_N_…:n`, `N_…_AGO:n`.
