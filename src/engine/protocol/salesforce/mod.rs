@@ -228,7 +228,20 @@ impl Request<'_> {
         let name = &self.catalog.get(object).name;
         let path = format!("/v{version}.0/sobjects/{name}/describe");
         let objects = describe::described_objects(self.catalog, object);
+        // Described is what is read: an object with nothing readable is answered like one that does not exist.
+        let field = self.catalog.get(object).field("Id").unwrap_or(0);
+        let has_fields = !self.catalog.get(object).fields.is_empty();
         let mut operation = self.fixed("describe", path, Shape::Describe(object));
+        if has_fields {
+            operation.uses.push(Use {
+                field: FieldRef { object, field },
+                action: Action::Describe,
+                written: written.clone(),
+                comparison: Comparison::Other,
+                values: Vec::new(),
+                named: false,
+            });
+        }
         operation.objects = objects;
         Ok(operation)
     }
