@@ -81,7 +81,7 @@ fn benches(c: &mut Criterion) {
         let mut group = c.benchmark_group(format!("soql {name}"));
         group.throughput(Throughput::Bytes(text.len() as u64));
         group.bench_function("parse", |b| {
-            b.iter(|| soql::parse(black_box(text)).expect("SOQL"))
+            b.iter(|| soql::parse(black_box(text)).expect("SOQL"));
         });
         group.bench_function("parse and trace", |b| {
             b.iter(|| trace(&catalog, "salesforce", black_box(text)).expect("SOQL"));

@@ -10,8 +10,10 @@ use privet::engine::protocol::{Action, salesforce};
 
 use super::data;
 
-/// Object → its fields, each with the target of its relationship.
-const OBJECTS: &[(&str, &[(&str, FieldType, &str)])] = &[
+/// A field, with the target of its relationship.
+type FieldRow = (&'static str, FieldType, &'static str);
+
+const OBJECTS: &[(&str, &[FieldRow])] = &[
     (
         "Account",
         &[("Id", FieldType::Id, ""), ("Name", FieldType::Text, "")],
@@ -45,7 +47,7 @@ fn catalog() -> Catalog {
     };
     let mut catalog = Catalog::default();
     for (name, fields) in OBJECTS {
-        let object_id = id(name).expect("listed");
+        let object_id = ObjectId(u32::try_from(catalog.objects.len()).unwrap_or(u32::MAX));
         catalog
             .object_by_name
             .insert(name.to_ascii_lowercase().into(), object_id);

@@ -12,7 +12,7 @@ use crate::engine::token::Sealer;
 
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
-use super::resolve::{Binding, Scope, malformed, paths_of};
+use super::resolve::{Binding, Scope, literal, malformed};
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
     Query, Slot, Span, Value,
@@ -250,10 +250,9 @@ impl Printer<'_> {
     fn rewrite(&self, query: &mut Query, top: bool) -> Result<bool, Refusal> {
         let grouped = top
             && (query.group.is_some()
-                || query
-                    .select
-                    .iter()
-                    .any(|i| matches!(&i.kind, ItemKind::Expr(Expr::Call(c)) if is_aggregate(c))));
+                || query.select.iter().any(
+                    |i| matches!(&i.kind, ItemKind::Expr(Expr::Call(c)) if c.aggregate().is_some()),
+                ));
         let mut select = Vec::with_capacity(query.select.len());
         for mut item in std::mem::take(&mut query.select) {
             let keep = match &mut item.kind {
@@ -261,7 +260,7 @@ impl Printer<'_> {
                     !self.is_hidden(path) && !self.is_condition(path)
                 }
                 ItemKind::Expr(Expr::Call(call)) => {
-                    let hidden = paths_of(call).iter().any(|p| self.is_hidden(p));
+                    let hidden = call.paths_mut().iter().any(|p| self.is_hidden(p));
                     if hidden && grouped {
                         item.kind = count_id();
                     }
@@ -400,19 +399,14 @@ impl Printer<'_> {
             replaced = Some(new);
         }
         if let Some(new) = replaced {
-            for (value, literal) in values.iter_mut().zip(new) {
-                if *literal != super::resolve::literal(value) {
-                    *value = typed(literal, binding.kind, compare.operator)?;
+            for (value, resolved) in values.iter_mut().zip(new) {
+                if *resolved != literal(value) {
+                    *value = typed(resolved, binding.kind, compare.operator)?;
                 }
             }
         }
         Ok(())
     }
-}
-
-fn is_aggregate(call: &Call) -> bool {
-    call.function.is_aggregate()
-        || matches!(call.arguments.first(), Some(Argument::Expr(Expr::Call(c))) if is_aggregate(c))
 }
 
 /// `literal` as SOQL spells it for a field of `kind`.

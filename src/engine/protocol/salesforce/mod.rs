@@ -108,7 +108,7 @@ fn understand_with(
         }
         Endpoint::Query { version, all, soql } => {
             let cursor = Cursor::new(&api.name, version, all, &soql, caller);
-            request.query(cursor, &soql)
+            request.query(cursor)
         }
         Endpoint::Page { version, segment } => {
             let cursor = Cursor::open(&segment, open, &api.name, caller)?;
@@ -138,7 +138,7 @@ fn understand_with(
             object,
             id,
             fields,
-        } => request.row(version, &object, id, fields),
+        } => request.row(version, &object, id, fields.as_deref()),
     }
 }
 
@@ -172,8 +172,8 @@ impl Request<'_> {
         read(self.catalog, &self.api.name, soql)
     }
 
-    fn query(mut self, cursor: Cursor, soql: &str) -> Result<Operation, Refusal> {
-        let resolved = self.resolve(soql)?;
+    fn query(mut self, cursor: Cursor) -> Result<Operation, Refusal> {
+        let resolved = self.resolve(&cursor.soql)?;
         let endpoint = if cursor.all { "query-all" } else { "query" };
         self.forward.version = cursor.version;
         self.forward.written = resolved.written;
@@ -228,7 +228,20 @@ impl Request<'_> {
         let name = &self.catalog.get(object).name;
         let path = format!("/v{version}.0/sobjects/{name}/describe");
         let objects = describe::described_objects(self.catalog, object);
+        // Described is what is read: an object with nothing readable is answered like one that does not exist.
+        let field = self.catalog.get(object).field("Id").unwrap_or(0);
+        let has_fields = !self.catalog.get(object).fields.is_empty();
         let mut operation = self.fixed("describe", path, Shape::Describe(object));
+        if has_fields {
+            operation.uses.push(Use {
+                field: FieldRef { object, field },
+                action: Action::Describe,
+                written: written.clone(),
+                comparison: Comparison::Other,
+                values: Vec::new(),
+                named: false,
+            });
+        }
         operation.objects = objects;
         Ok(operation)
     }
@@ -238,7 +251,7 @@ impl Request<'_> {
         version: u16,
         written: &Arc<str>,
         id: String,
-        fields: Option<Vec<Arc<str>>>,
+        fields: Option<&[Arc<str>]>,
     ) -> Result<Operation, Refusal> {
         let object = self.object(written)?;
         let known = self.catalog.get(object);
@@ -268,8 +281,8 @@ impl Request<'_> {
             attributes: true,
             paths: Vec::new(),
         };
-        let mut named = fields.as_ref().map(|_| Vec::new());
-        for written in fields.iter().flatten() {
+        let mut named = fields.map(|_| Vec::new());
+        for written in fields.unwrap_or_default() {
             let field = known
                 .field(written)
                 .map(|field| FieldRef { object, field })

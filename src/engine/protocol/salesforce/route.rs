@@ -180,6 +180,10 @@ fn object_resource(
     object: &str,
     rest: &[&str],
 ) -> Result<Endpoint, Refusal> {
+    // Only what could be a name is ever repeated in a refusal.
+    if !is_name(object) {
+        return Err(unknown_path());
+    }
     let object: Arc<str> = object.into();
     match rest {
         [] => {
@@ -205,7 +209,7 @@ fn object_resource(
             if !is_record_id(id) && !id.contains('.') {
                 return Err(unknown_path());
             }
-            let fields = fields.map(|f| f.split(',').map(|name| Arc::from(name.trim())).collect());
+            let fields = fields.map(field_names).transpose()?;
             Ok(Endpoint::Row {
                 version,
                 object,
@@ -217,6 +221,28 @@ fn object_resource(
             "Blobs, lookups by external id, and relationship paths of a record",
         )),
     }
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=80).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The names of `fields=a,b`.
+fn field_names(list: &str) -> Result<Vec<Arc<str>>, Refusal> {
+    list.split(',')
+        .map(str::trim)
+        .map(|name| {
+            if name.contains('.') {
+                return Err(bad_request(
+                    "fields= takes no relationship paths here, ask with a query",
+                ));
+            }
+            if !is_name(name) {
+                return Err(bad_request("fields= takes names, separated by commas"));
+            }
+            Ok(Arc::from(name))
+        })
+        .collect()
 }
 
 /// `v61.0` → 61.

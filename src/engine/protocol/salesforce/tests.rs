@@ -173,7 +173,7 @@ pub(super) fn caller(subject: &str) -> Identity {
 }
 
 /// Understands `method path?query`, where the query is given as pairs.
-fn ask(method: Method, path: &str, query: &[(&str, &str)]) -> Result<Operation, Refusal> {
+fn ask(method: &Method, path: &str, query: &[(&str, &str)]) -> Result<Operation, Refusal> {
     let segments: Vec<String> = path.split('/').skip(1).map(String::from).collect();
     let query: Vec<(String, String)> = query
         .iter()
@@ -181,7 +181,7 @@ fn ask(method: Method, path: &str, query: &[(&str, &str)]) -> Result<Operation, 
         .collect();
     let headers = HeaderMap::new();
     let head = RequestHead {
-        method: &method,
+        method,
         path,
         segments: &segments,
         query: &query,
@@ -191,7 +191,7 @@ fn ask(method: Method, path: &str, query: &[(&str, &str)]) -> Result<Operation, 
 }
 
 fn query(soql: &str) -> Result<Operation, Refusal> {
-    ask(Method::GET, "/services/data/v61.0/query", &[("q", soql)])
+    ask(&Method::GET, "/services/data/v61.0/query", &[("q", soql)])
 }
 
 /// Uses as `action written`.
@@ -500,7 +500,7 @@ fn a_semi_join_is_evaluated_and_negation_reaches_in() {
 #[test]
 fn rows_look_up_by_id_only() {
     let path = "/services/data/v61.0/sobjects/contact/003000000000001AAA";
-    let operation = ask(Method::GET, path, &[("fields", "Email,name")]).unwrap();
+    let operation = ask(&Method::GET, path, &[("fields", "Email,name")]).unwrap();
     assert_eq!(
         uses(&operation),
         [
@@ -523,7 +523,7 @@ fn rows_look_up_by_id_only() {
     );
     // A token that is not turned back is no record.
     let operation = ask(
-        Method::GET,
+        &Method::GET,
         "/services/data/v61.0/sobjects/Contact/tk1.a.b",
         &[],
     )
@@ -550,7 +550,7 @@ fn rows_look_up_by_id_only() {
 #[test]
 fn paths_are_open_closed_or_unknown() {
     let reason = |method: Method, path: &str, query: &[(&str, &str)]| {
-        ask(method, path, query).map(|_| ()).map_err(|r| r.reason)
+        ask(&method, path, query).map(|_| ()).map_err(|r| r.reason)
     };
     let get = |path: &str| reason(Method::GET, path, &[]);
     for open in [
@@ -598,4 +598,66 @@ fn paths_are_open_closed_or_unknown() {
         reason(Method::GET, query, &[q, ("x", "")]),
         Err(Reason::BadRequest)
     );
+}
+
+#[test]
+fn a_parent_in_from_is_evaluated() {
+    let operation = query("SELECT a.Name, o.Name FROM Contact c, c.Account a, a.Owner o").unwrap();
+    assert_eq!(
+        uses(&operation),
+        [
+            "filter Contact.AccountId",
+            "filter Contact.AccountId",
+            "filter Account.OwnerId",
+            "read Account.Name",
+            "read User.Name"
+        ]
+    );
+    assert!(query("SELECT Id FROM Contact c, c.Secret__r s").is_err());
+}
+
+#[test]
+fn a_page_is_understood_anew() {
+    let cursor = |child| {
+        let soql = "SELECT Id, (SELECT Status FROM Cases) FROM Contact WHERE Email = 'x'";
+        let mut cursor = Cursor::new(&api().name, 61, true, soql, &caller("ana"));
+        cursor.child = child;
+        cursor.locator = "01gD0000002HU6K-2000".to_owned();
+        let request = Request {
+            api: &api(),
+            catalog: &catalog(),
+            forward: Forward {
+                target: Target::Fixed(String::new()),
+                version: 0,
+                headers: HeaderMap::new(),
+                written: Vec::new(),
+                pages: None,
+                upstream_origin: "".into(),
+            },
+        };
+        request.page(cursor)
+    };
+    let operation = cursor(Some(0)).unwrap();
+    assert_eq!(
+        uses(&operation),
+        [
+            "read Contact.Id",
+            "read Case.Status",
+            "filter Contact.Email ="
+        ]
+    );
+    let Shape::Object(members) = &operation.shape else {
+        panic!()
+    };
+    assert!(matches!(members[2].1, Shape::Link(Link::ChildPage(0))));
+    assert_eq!(
+        print(&operation, &[], &[], None).unwrap().path_and_query,
+        "/services/data/v61.0/queryAll/01gD0000002HU6K-2000"
+    );
+    let operation = cursor(None).unwrap();
+    let Shape::Object(members) = &operation.shape else {
+        panic!()
+    };
+    assert!(matches!(members[2].1, Shape::Link(Link::NextPage)));
+    assert_eq!(cursor(Some(1)).unwrap_err(), cursor::invalid());
 }

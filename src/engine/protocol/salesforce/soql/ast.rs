@@ -172,6 +172,34 @@ pub struct Call {
     pub span: Span,
 }
 
+impl Call {
+    /// The paths inside it, nested functions included.
+    pub fn paths_mut(&mut self) -> Vec<&mut Path> {
+        let mut paths = Vec::new();
+        for argument in &mut self.arguments {
+            match argument {
+                Argument::Expr(Expr::Path(p)) => paths.push(p),
+                Argument::Expr(Expr::Call(c)) => paths.extend(c.paths_mut()),
+                Argument::Value(_) | Argument::Geolocation(..) => {}
+            }
+        }
+        paths
+    }
+
+    /// The aggregate function in a chain of calls, and whether it is applied to a path (or to nothing) directly.
+    pub fn aggregate(&self) -> Option<(Function, bool)> {
+        let inner = self.arguments.first();
+        if self.function.is_aggregate() {
+            let direct = matches!(inner, Some(Argument::Expr(Expr::Path(_))) | None);
+            return Some((self.function, direct));
+        }
+        match inner {
+            Some(Argument::Expr(Expr::Call(c))) => c.aggregate(),
+            _ => None,
+        }
+    }
+}
+
 /// One argument of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argument {

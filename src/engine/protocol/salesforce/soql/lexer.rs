@@ -23,6 +23,8 @@ pub(super) enum Token<'q> {
 pub(super) struct Lexer<'q> {
     text: &'q str,
     at: usize,
+    /// The token at `at` and its length, once it has been looked at.
+    next: Option<(Token<'q>, usize)>,
 }
 
 /// Signs, longest first.
@@ -32,7 +34,11 @@ const SIGNS: [&str; 13] = [
 
 impl<'q> Lexer<'q> {
     pub(super) fn new(text: &'q str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            next: None,
+        }
     }
 
     /// Byte offset of the next token.
@@ -65,6 +71,20 @@ impl<'q> Lexer<'q> {
 
     /// The next token, not consumed, and its length in bytes.
     fn look(&mut self) -> Result<(Token<'q>, usize), SyntaxError> {
+        if let Some(next) = self.next {
+            return Ok(next);
+        }
+        let next = self.scan()?;
+        self.next = Some(next);
+        Ok(next)
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.next = None;
+    }
+
+    fn scan(&mut self) -> Result<(Token<'q>, usize), SyntaxError> {
         self.skip_space();
         let rest = self.rest();
         let Some(&first) = rest.as_bytes().first() else {
@@ -102,7 +122,7 @@ impl<'q> Lexer<'q> {
     pub(super) fn word(&mut self) -> Result<&'q str, SyntaxError> {
         match self.look()? {
             (Token::Word(w), len) => {
-                self.at += len;
+                self.advance(len);
                 Ok(w)
             }
             _ => Err(SyntaxError::new(self.at, "a name is expected")),
@@ -113,7 +133,7 @@ impl<'q> Lexer<'q> {
     pub(super) fn sign(&mut self, sign: &str) -> Result<bool, SyntaxError> {
         match self.look()? {
             (Token::Sign(s), len) if s == sign => {
-                self.at += len;
+                self.advance(len);
                 Ok(true)
             }
             _ => Ok(false),
@@ -124,7 +144,7 @@ impl<'q> Lexer<'q> {
     pub(super) fn keyword(&mut self, keyword: &str) -> Result<bool, SyntaxError> {
         match self.look()? {
             (Token::Word(w), len) if w.eq_ignore_ascii_case(keyword) => {
-                self.at += len;
+                self.advance(len);
                 Ok(true)
             }
             _ => Ok(false),
@@ -167,7 +187,7 @@ impl<'q> Lexer<'q> {
         } else {
             return Err(SyntaxError::new(self.at, "a literal is expected"));
         };
-        self.at += len;
+        self.advance(len);
         Ok(value)
     }
 
@@ -180,7 +200,7 @@ impl<'q> Lexer<'q> {
             let at = start + 1 + i;
             match c {
                 '\'' => {
-                    self.at = at + 1;
+                    self.advance(at + 1 - self.at);
                     return Ok(out);
                 }
                 '\\' => {
@@ -323,7 +343,7 @@ fn is_date_time(word: &str) -> bool {
 }
 
 /// Date literals without a number.
-const DATE_LITERALS: [&str; 28] = [
+const DATE_LITERALS: [&str; 23] = [
     "YESTERDAY",
     "TODAY",
     "TOMORROW",
@@ -347,11 +367,6 @@ const DATE_LITERALS: [&str; 28] = [
     "THIS_FISCAL_YEAR",
     "LAST_FISCAL_YEAR",
     "NEXT_FISCAL_YEAR",
-    "THIS_FISCAL_MONTH",
-    "LAST_FISCAL_MONTH",
-    "NEXT_FISCAL_MONTH",
-    "THIS_FISCAL_WEEK",
-    "LAST_FISCAL_WEEK",
 ];
 
 /// Units of `LAST_N_DAYS:n`, `NEXT_N_…:n`, `N_…_AGO:n`.

@@ -1,0 +1,469 @@
+//! SOQL × schema → uses and shape: every path of a query traced to the fields that it reaches.
+//!
+//! This file follows paths; `rows` traces select lists and shapes the answer, `predicate` traces what is evaluated.
+
+mod predicate;
+mod rows;
+
+use std::sync::Arc;
+
+use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
+use crate::engine::protocol::{Action, Comparison, Literal, RecordShape, Shape, Use};
+use crate::engine::refusal::{Reason, Refusal};
+
+use super::soql::ast::{Path, Query, Slot, Source};
+
+pub(super) use predicate::literal;
+
+/// A query, understood.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    /// With the slots of its paths and select lists filled in, and FIELDS() written out.
+    pub(super) query: Query,
+    /// Every use, in the order of the text.
+    pub(super) uses: Vec<Use>,
+    /// Objects of records and of FROM.
+    pub(super) objects: Vec<ObjectId>,
+    /// Objects that the caller named, as written.
+    pub(super) written: Vec<(ObjectId, Arc<str>)>,
+    /// By path slot.
+    pub(super) bindings: Vec<Binding>,
+    /// By record scope.
+    pub(super) scopes: Vec<Scope>,
+    /// Shape of the whole answer.
+    pub(super) shape: Shape,
+    /// Shapes of the child envelopes, by the number in [`Link::ChildPage`].
+    pub(super) children: Vec<Shape>,
+}
+
+/// What one path of the query is bound to.
+#[derive(Debug)]
+pub(super) struct Binding {
+    /// Its outputs, one per possible object.
+    pub(super) outputs: Vec<usize>,
+    /// Its evaluating uses, one per possible object.
+    pub(super) evaluated: Vec<usize>,
+    /// What the field holds.
+    pub(super) kind: FieldType,
+    /// The record scope and field that a plain output stands for.
+    pub(super) home: Option<(usize, FieldRef)>,
+}
+
+/// Where the records of a scope come from.
+#[derive(Debug)]
+pub(super) struct Scope {
+    /// Slot of the select list; `None` for TYPEOF, where no field can be added.
+    pub(super) list: Option<u32>,
+    /// Relationship path from the list's own object.
+    pub(super) prefix: Vec<Arc<str>>,
+    /// The fields of its object that hold flags or the data region.
+    pub(super) conditions: Vec<(FieldRef, Arc<str>)>,
+}
+
+/// What the paths of one FROM start at.
+struct Level {
+    object: ObjectId,
+    /// Names that stand for the object itself.
+    names: Vec<Arc<str>>,
+    /// The declared alias.
+    alias: Option<Arc<str>>,
+    /// Aliases of parent relationships, with their paths.
+    joins: Vec<(Arc<str>, Vec<Arc<str>>)>,
+}
+
+/// A relationship's key in the answer, and the objects that it may lead to.
+type Step = (Arc<str>, Vec<ObjectId>);
+
+/// Where a path leads.
+struct Target {
+    /// Relationship key and possible objects, step by step.
+    steps: Vec<Step>,
+    /// The field in each possible object that has it; never empty.
+    fields: Vec<FieldRef>,
+}
+
+struct Resolver<'c> {
+    catalog: &'c Catalog,
+    api: &'c str,
+    uses: Vec<Use>,
+    objects: Vec<ObjectId>,
+    written: Vec<(ObjectId, Arc<str>)>,
+    bindings: Vec<Binding>,
+    scopes: Vec<Scope>,
+    children: Vec<Shape>,
+    lists: u32,
+    depth: usize,
+}
+
+/// A refusal that names a clause.
+pub(super) fn malformed(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+    Refusal::new(Reason::MalformedQuery, message)
+}
+
+/// Traces `query`.
+///
+/// # Errors
+/// Unknown objects, relationships and fields, and clauses that are refused by name.
+pub(super) fn resolve(catalog: &Catalog, api: &str, mut query: Query) -> Result<Resolved, Refusal> {
+    let mut resolver = Resolver {
+        catalog,
+        api,
+        uses: Vec::new(),
+        objects: Vec::new(),
+        written: Vec::new(),
+        bindings: Vec::new(),
+        scopes: Vec::new(),
+        children: Vec::new(),
+        lists: 0,
+        depth: 0,
+    };
+    refuse_clauses(&query)?;
+    let [name] = &*query.from.path.segments else {
+        return Err(malformed("FROM takes one object"));
+    };
+    let object = catalog
+        .object(api, name)
+        .ok_or_else(|| Refusal::unknown_object(name))?;
+    resolver.name_object(object, name);
+    let names = vec![name.clone()];
+    let level = resolver.level(object, names, &query)?;
+    let shape = resolver.top(&mut query, &level)?;
+    Ok(Resolved {
+        query,
+        uses: resolver.uses,
+        objects: resolver.objects,
+        written: resolver.written,
+        bindings: resolver.bindings,
+        scopes: resolver.scopes,
+        shape,
+        children: resolver.children,
+    })
+}
+
+/// Clauses that no query may have yet.
+fn refuse_clauses(query: &Query) -> Result<(), Refusal> {
+    if query.using_scope.is_some() {
+        return Err(malformed("USING SCOPE is not supported"));
+    }
+    if query.with.is_some() {
+        return Err(malformed("WITH is not supported"));
+    }
+    if !query.locks.is_empty() {
+        return Err(malformed(
+            "FOR VIEW, FOR REFERENCE and FOR UPDATE are not supported",
+        ));
+    }
+    if !query.updates.is_empty() {
+        return Err(malformed(
+            "UPDATE TRACKING and UPDATE VIEWSTAT are not supported",
+        ));
+    }
+    if query.all_rows {
+        return Err(malformed("ALL ROWS is not supported, use queryAll"));
+    }
+    Ok(())
+}
+
+impl Resolver<'_> {
+    fn name_object(&mut self, object: ObjectId, written: &Arc<str>) {
+        if !self.written.iter().any(|(o, _)| *o == object) {
+            self.written.push((object, written.clone()));
+        }
+        self.touch(object);
+    }
+
+    fn touch(&mut self, object: ObjectId) {
+        if !self.objects.contains(&object) {
+            self.objects.push(object);
+        }
+    }
+
+    fn level(
+        &mut self,
+        object: ObjectId,
+        mut names: Vec<Arc<str>>,
+        query: &Query,
+    ) -> Result<Level, Refusal> {
+        let known = self.catalog.get(object);
+        names.push(known.name.clone());
+        let mut level = Level {
+            object,
+            names,
+            alias: None,
+            joins: Vec::new(),
+        };
+        if let Some(alias) = &query.from.alias {
+            if known.relationship(alias).is_some() {
+                return Err(malformed(format!("the alias {alias} is ambiguous")));
+            }
+            level.alias = Some(alias.clone());
+        }
+        for Source { path, alias } in &query.joins {
+            let alias = alias.as_ref().unwrap_or_else(|| path.leaf());
+            let first = &path.segments[0];
+            let segments = expand(&level, &path.segments, known.relationship(first).is_some())?;
+            let is_alias = |a: &Arc<str>| a.eq_ignore_ascii_case(alias);
+            let taken = level.alias.as_ref().is_some_and(is_alias)
+                || level.joins.iter().any(|(a, _)| is_alias(a))
+                || known.relationship(alias).is_some() && !is_alias(path.leaf());
+            if taken || segments.is_empty() {
+                return Err(malformed(format!("the alias {alias} is ambiguous")));
+            }
+            self.join(&level, &segments, &path.text())?;
+            level.joins.push((alias.clone(), segments));
+        }
+        Ok(level)
+    }
+
+    /// A parent in FROM asks which rows have one: its reference fields are evaluated.
+    fn join(&mut self, level: &Level, segments: &[Arc<str>], written: &str) -> Result<(), Refusal> {
+        let steps = self.follow(level, segments)?;
+        let mut at = vec![level.object];
+        for (key, objects) in steps {
+            let fields: Vec<FieldRef> = at
+                .iter()
+                .filter_map(|&object| {
+                    let field = self.catalog.get(object).relationship(&key)?;
+                    Some(FieldRef { object, field })
+                })
+                .collect();
+            let template = Use {
+                field: fields[0],
+                action: Action::Filter,
+                written: written.into(),
+                comparison: Comparison::Other,
+                values: Vec::new(),
+                named: true,
+            };
+            self.push_uses(&fields, &template);
+            at = objects;
+        }
+        Ok(())
+    }
+
+    /// Follows relationships from `level`.
+    fn follow(&self, level: &Level, segments: &[Arc<str>]) -> Result<Vec<Step>, Refusal> {
+        let mut at = vec![level.object];
+        let mut steps = Vec::new();
+        for segment in segments {
+            let mut key = None;
+            let mut targets: Vec<ObjectId> = Vec::new();
+            for object in &at {
+                let object = self.catalog.get(*object);
+                let Some(field) = object.relationship(segment) else {
+                    continue;
+                };
+                let field = &object.fields[field as usize];
+                key = key.or_else(|| field.relationship_name.clone());
+                for target in field.reference_to.iter().filter_map(|(_, id)| *id) {
+                    if !targets.contains(&target) {
+                        targets.push(target);
+                    }
+                }
+            }
+            let (Some(key), false) = (key, targets.is_empty()) else {
+                let name = &self.catalog.get(at[0]).name;
+                return Err(Refusal::unknown_field(segment, name));
+            };
+            at.clone_from(&targets);
+            steps.push((key, targets));
+        }
+        Ok(steps)
+    }
+
+    fn target(&self, level: &Level, path: &Path) -> Result<Target, Refusal> {
+        let first = &path.segments[0];
+        let related = self.catalog.get(level.object).relationship(first).is_some();
+        let segments = expand(level, &path.segments, related)?;
+        let Some((leaf, parents)) = segments.split_last() else {
+            return Err(Refusal::unknown_field(
+                first,
+                &self.catalog.get(level.object).name,
+            ));
+        };
+        let steps = self.follow(level, parents)?;
+        let own = [level.object];
+        let objects = steps.last().map_or(&own[..], |(_, objects)| &objects[..]);
+        let fields = self.fields(objects, leaf)?;
+        Ok(Target { steps, fields })
+    }
+
+    /// The field `leaf` in every object of `objects` that has it.
+    fn fields(&self, objects: &[ObjectId], leaf: &str) -> Result<Vec<FieldRef>, Refusal> {
+        let fields: Vec<_> = objects
+            .iter()
+            .filter_map(|&object| {
+                let field = self.catalog.get(object).field(leaf)?;
+                Some(FieldRef { object, field })
+            })
+            .collect();
+        if fields.is_empty() {
+            let name = &self.catalog.get(objects[0]).name;
+            return Err(Refusal::unknown_field(leaf, name));
+        }
+        Ok(fields)
+    }
+
+    /// Adds one use per field; gives their indices.
+    fn push_uses(&mut self, fields: &[FieldRef], template: &Use) -> Vec<usize> {
+        fields
+            .iter()
+            .map(|&field| {
+                self.uses.push(Use {
+                    field,
+                    ..template.clone()
+                });
+                self.uses.len() - 1
+            })
+            .collect()
+    }
+
+    /// Gives `path` a slot with these uses.
+    fn bind(&mut self, path: &mut Path, binding: Binding) {
+        path.slot = Slot(u32::try_from(self.bindings.len()).unwrap_or(u32::MAX));
+        self.bindings.push(binding);
+    }
+
+    /// A path that is evaluated, in every way of `actions`.
+    fn evaluate(
+        &mut self,
+        level: &Level,
+        path: &mut Path,
+        actions: &[(Action, Comparison)],
+        values: &[Literal],
+    ) -> Result<(), Refusal> {
+        self.read_and_evaluate(level, path, actions, values, false)
+            .map(drop)
+    }
+
+    /// A path that is evaluated, or put out, or both. Gives its target and its outputs.
+    fn read_and_evaluate(
+        &mut self,
+        level: &Level,
+        path: &mut Path,
+        actions: &[(Action, Comparison)],
+        values: &[Literal],
+        output: bool,
+    ) -> Result<(Target, Vec<usize>), Refusal> {
+        let target = self.target(level, path)?;
+        let written: Arc<str> = path.text().into();
+        let mut evaluated = Vec::new();
+        for &(action, comparison) in actions {
+            let template = Use {
+                field: target.fields[0],
+                action,
+                written: written.clone(),
+                comparison,
+                values: values.to_vec(),
+                named: true,
+            };
+            evaluated.extend(self.push_uses(&target.fields, &template));
+        }
+        let outputs = if output {
+            self.push_outputs(&target.fields, written, true)
+        } else {
+            Vec::new()
+        };
+        let kind = self.catalog.field(target.fields[0]).kind;
+        self.bind(
+            path,
+            Binding {
+                outputs: outputs.clone(),
+                evaluated,
+                kind,
+                home: None,
+            },
+        );
+        Ok((target, outputs))
+    }
+
+    fn push_outputs(&mut self, fields: &[FieldRef], written: Arc<str>, named: bool) -> Vec<usize> {
+        let template = Use {
+            field: fields[0],
+            action: Action::Read,
+            written,
+            comparison: Comparison::Other,
+            values: Vec::new(),
+            named,
+        };
+        self.push_uses(fields, &template)
+    }
+
+    fn record(
+        &mut self,
+        objects: &[ObjectId],
+        list: Option<u32>,
+        prefix: Vec<Arc<str>>,
+    ) -> RecordShape {
+        for object in objects {
+            self.touch(*object);
+        }
+        // A field can only be added where every possible object has it.
+        let list = list.filter(|_| objects.len() == 1);
+        let conditions = match objects {
+            [object] => condition_fields(self.catalog, *object),
+            _ => Vec::new(),
+        };
+        self.scopes.push(Scope {
+            list,
+            prefix,
+            conditions,
+        });
+        RecordShape {
+            objects: objects.to_vec(),
+            scope: self.scopes.len() - 1,
+            members: Vec::new(),
+            all_fields: false,
+            attributes: true,
+            paths: Vec::new(),
+        }
+    }
+
+    fn new_list(&mut self, query: &mut Query) -> u32 {
+        let list = self.lists;
+        query.slot = Slot(list);
+        self.lists += 1;
+        list
+    }
+}
+
+/// The fields of `object` that hold flags or the data region.
+pub(super) fn condition_fields(catalog: &Catalog, object: ObjectId) -> Vec<(FieldRef, Arc<str>)> {
+    let known = catalog.get(object);
+    known
+        .conditions
+        .iter()
+        .map(|c| {
+            let field = FieldRef {
+                object,
+                field: c.field,
+            };
+            (field, catalog.field(field).name.clone())
+        })
+        .collect()
+}
+
+/// The relationship path and field behind `segments`: aliases and the object's own name taken away.
+fn expand(level: &Level, segments: &[Arc<str>], related: bool) -> Result<Vec<Arc<str>>, Refusal> {
+    let Some((first, rest)) = segments.split_first() else {
+        return Ok(Vec::new());
+    };
+    let is = |name: &Arc<str>| name.eq_ignore_ascii_case(first);
+    if level.alias.as_ref().is_some_and(is) && !rest.is_empty() {
+        return Ok(rest.to_vec());
+    }
+    if let Some((_, path)) = level.joins.iter().find(|(alias, _)| is(alias)) {
+        let mut whole = path.clone();
+        whole.extend_from_slice(rest);
+        return Ok(whole);
+    }
+    if level.names.iter().any(is) && !rest.is_empty() {
+        if related {
+            return Err(malformed(format!(
+                "{first} is both the object and a relationship of it"
+            )));
+        }
+        return Ok(rest.to_vec());
+    }
+    Ok(segments.to_vec())
+}
