@@ -58,7 +58,9 @@ impl<Keys, Start> std::fmt::Debug for Parts<Keys, Start> {
 /// # Errors
 /// A port is taken, the policies do not load.
 pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let stop = async {
         let _ = tokio::signal::ctrl_c().await;
     };
@@ -67,13 +69,17 @@ pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> 
 }
 
 /// The demo on privet itself, in this process.
-pub fn parts() -> Parts<impl FnOnce(&Path) -> anyhow::Result<Vec<Credential>>, impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>>
-{
+pub fn parts() -> Parts<
+    impl FnOnce(&Path) -> anyhow::Result<Vec<Credential>>,
+    impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>,
+> {
     let token = Some(SERVICE_TOKEN.to_owned());
     let people = People::seeded(token.clone());
     let analytics = Analytics::seeded(token);
     Parts {
-        people: service(move |method, path, query, headers, body| people.handle(method, path, query, headers, body)),
+        people: service(move |method, path, query, headers, body| {
+            people.handle(method, path, query, headers, body)
+        }),
         analytics: service(move |method, path, query, headers, body| {
             analytics.handle(method, path, query, headers, body)
         }),
@@ -93,7 +99,10 @@ pub fn parts() -> Parts<impl FnOnce(&Path) -> anyhow::Result<Vec<Credential>>, i
 
 /// The key ring and an API key for each caller, as `privet keys` makes them.
 fn make_keys(config: &Path) -> anyhow::Result<Vec<Credential>> {
-    let ring = || keys::Ring { config: config.to_owned(), keys: None };
+    let ring = || keys::Ring {
+        config: config.to_owned(),
+        keys: None,
+    };
     let ask = |command: &KeysCommand| -> anyhow::Result<String> {
         let (mut out, mut notes) = (Vec::new(), Vec::new());
         let code = keys::run(command, &mut out, &mut notes)?;
@@ -109,9 +118,15 @@ fn make_keys(config: &Path) -> anyhow::Result<Vec<Credential>> {
                 roles: vec![caller.role.to_owned()],
                 region: Some(caller.region.to_owned()),
                 expires: "1d".to_owned(),
-                places: keys::Places { ring: ring(), file: None },
+                places: keys::Places {
+                    ring: ring(),
+                    file: None,
+                },
             };
-            Ok(Credential { caller, bearer: ask(&KeysCommand::Issue(issue))? })
+            Ok(Credential {
+                caller,
+                bearer: ask(&KeysCommand::Issue(issue))?,
+            })
         })
         .collect()
 }

@@ -91,7 +91,10 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
 }
 
 /// Prints what is wrong, one diagnostic after the other.
-fn complain(notes: &mut dyn Write, diagnostics: &[crate::diagnostic::Diagnostic]) -> std::io::Result<()> {
+fn complain(
+    notes: &mut dyn Write,
+    diagnostics: &[crate::diagnostic::Diagnostic],
+) -> std::io::Result<()> {
     for diagnostic in diagnostics {
         writeln!(notes, "{diagnostic}\n")?;
     }

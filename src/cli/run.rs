@@ -16,8 +16,8 @@ use crate::diagnostic::Diagnostic;
 use crate::observe::audit::{self, Log};
 use crate::observe::metrics::Metrics;
 use crate::proxy::carrier::Carrier;
-use crate::proxy::snapshot::{self, Live, Snapshot};
 use crate::proxy::listener;
+use crate::proxy::snapshot::{self, Live, Snapshot};
 
 use super::{ConfigFile, exit};
 
@@ -98,7 +98,12 @@ impl Serving {
             log,
             Arc::clone(&metrics),
         )?);
-        let tls = settings.listen.tls.as_ref().map(listener::tls).transpose()?;
+        let tls = settings
+            .listen
+            .tls
+            .as_ref()
+            .map(listener::tls)
+            .transpose()?;
         anyhow::ensure!(
             tls.is_some() || settings.listen.address.ip().is_loopback(),
             "plain HTTP is served on loopback addresses only: {} needs listen.tls",
@@ -115,7 +120,13 @@ impl Serving {
         tracing::info!(%address, admin = %admin_address, policy = %live.current().version(), "serving");
 
         let (reload, reloads) = mpsc::channel(1);
-        let reloader = tokio::spawn(snapshot::watch(Arc::clone(&live), settings, metrics, reloads, |_| {}));
+        let reloader = tokio::spawn(snapshot::watch(
+            Arc::clone(&live),
+            settings,
+            metrics,
+            reloads,
+            |_| {},
+        ));
         let admin = tokio::spawn(crate::admin::serve(admin, Arc::clone(&carrier)));
         let (stops, mut first) = watch::channel(0_u32);
         let mut second = first.clone();
@@ -125,8 +136,22 @@ impl Serving {
         let now = async move {
             let _ = second.wait_for(|n| *n >= 2).await;
         };
-        let clients = tokio::spawn(listener::serve(clients, tls, Arc::clone(&carrier), stop, now));
-        Ok(Self { carrier, clients, others: vec![reloader, admin], stops, reload, address, admin: admin_address })
+        let clients = tokio::spawn(listener::serve(
+            clients,
+            tls,
+            Arc::clone(&carrier),
+            stop,
+            now,
+        ));
+        Ok(Self {
+            carrier,
+            clients,
+            others: vec![reloader, admin],
+            stops,
+            reload,
+            address,
+            admin: admin_address,
+        })
     }
 
     /// What all requests share.
@@ -157,7 +182,10 @@ impl Serving {
 
 async fn serve(settings: Arc<Settings>, live: Live) -> anyhow::Result<()> {
     let serving = Serving::start(settings, live).await?;
-    let hangups = tokio::spawn(forward_hangups(signal(SignalKind::hangup())?, serving.reload.clone()));
+    let hangups = tokio::spawn(forward_hangups(
+        signal(SignalKind::hangup())?,
+        serving.reload.clone(),
+    ));
     // The first signal drains, the second one ends the drain.
     let stops = tokio::spawn(count_stops(
         signal(SignalKind::terminate())?,
@@ -191,7 +219,9 @@ async fn count_stops(mut terminate: Signal, mut interrupt: Signal, count: watch:
 /// Log lines go to `output`, without personal data: no line ever holds a target, a header or a body.
 pub(super) fn log_to<W: Write + 'static>(log: &LogSettings, output: fn() -> W) {
     let filter = EnvFilter::try_new(&*log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(output);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(output);
     // A subscriber that is set already (a test's) stays.
     let _ = if log.json {
         builder.json().flatten_event(true).try_init()

@@ -79,7 +79,11 @@ impl SchemaPullError {
 ///
 /// # Errors
 /// The runtime cannot be started, or nothing can be written.
-pub fn execute(args: &SchemaPullArgs, out: &mut (impl Write + Send), notes: &mut dyn Write) -> anyhow::Result<u8> {
+pub fn execute(
+    args: &SchemaPullArgs,
+    out: &mut (impl Write + Send),
+    notes: &mut dyn Write,
+) -> anyhow::Result<u8> {
     let settings = match crate::config::load(&args.config, &Machine) {
         Ok(settings) => settings,
         Err(problems) => {
@@ -87,7 +91,9 @@ pub fn execute(args: &SchemaPullArgs, out: &mut (impl Write + Send), notes: &mut
             return Ok(super::exit::CONFIG);
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let pulled = runtime.block_on(async {
         let (_, served) = api(args, &settings)?;
         let upstream = Upstream::new(served, &settings.limits, ErrorShape::Salesforce)

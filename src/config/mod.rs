@@ -1,8 +1,8 @@
 //! What the operator wrote (`privet.yaml`, `PRIVET_SECTION__KEY`) → [`Settings`]: checked, immutable, every
 //! problem reported at once.
 
-pub mod folder;
 mod apis;
+pub mod folder;
 mod identity;
 mod overrides;
 mod reader;

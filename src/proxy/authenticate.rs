@@ -7,10 +7,9 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use crate::config::IdentitySettings;
-use crate::engine::identity::{Identity, Proof, is_well_formed_name};
 use crate::engine::identity::verifiers::Verifiers;
+use crate::engine::identity::{Identity, Proof, is_well_formed_name};
 use crate::engine::refusal::{Reason, Refusal};
-
 
 /// How every bad credential is answered: the text never tells why.
 fn unauthenticated() -> Refusal {

@@ -22,7 +22,6 @@ use crate::observe::metrics::abort_word;
 use super::coding::{Coding, Decoder};
 use super::journal::{End, Journal};
 
-
 /// Rewritten bytes that may wait before the upstream is read further.
 const READY_BYTES: usize = 64 << 10;
 /// Slices shorter than this are copied together, so that a treated value does not cost a frame of its own.

@@ -11,8 +11,6 @@ use crate::engine::rewrite::{Counts, Program};
 use crate::observe::audit::{CannotRecord, Log, Ticket};
 use crate::observe::metrics::{Finished, Metrics};
 
-
-
 /// One request's entries. Dropped before its end, it counts as a client that went away (the ticket records that).
 #[derive(Debug)]
 pub struct Journal {

@@ -14,4 +14,3 @@ pub mod refuse;
 pub mod snapshot;
 pub mod strict_head;
 pub mod upstream;
-

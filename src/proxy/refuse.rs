@@ -223,7 +223,10 @@ fn body(shape: &ErrorShape, code: &str, message: &str) -> (HeaderValue, Bytes) {
         ),
         ErrorShape::Map(map) => {
             let (content_type, body) = map.error_body(code, message);
-            (HeaderValue::from_str(&content_type).unwrap_or(json), body.into())
+            (
+                HeaderValue::from_str(&content_type).unwrap_or(json),
+                body.into(),
+            )
         }
     }
 }

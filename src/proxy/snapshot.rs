@@ -21,7 +21,6 @@ use crate::engine::policy::{self, Loaded, Policies};
 use crate::engine::token::KeyRing;
 use crate::observe::metrics::Metrics;
 
-
 /// What one request is judged by.
 #[derive(Debug)]
 pub struct Live {
@@ -51,11 +50,24 @@ impl Live {
             .map_err(|e| vec![Diagnostic::error("unreadable", None, e.to_string())])
             .and_then(|sources| policy::load(&sources));
         match (ring, verifiers, loaded) {
-            (Ok(keys), Ok(verifiers), Ok(Loaded { catalog, policies, warnings })) => {
+            (
+                Ok(keys),
+                Ok(verifiers),
+                Ok(Loaded {
+                    catalog,
+                    policies,
+                    warnings,
+                }),
+            ) => {
                 for warning in &warnings {
                     tracing::warn!(diagnostic = %warning, "policy");
                 }
-                Ok(Self { catalog, policies, keys, verifiers })
+                Ok(Self {
+                    catalog,
+                    policies,
+                    keys,
+                    verifiers,
+                })
             }
             (ring, verifiers, loaded) => Err([ring.err(), verifiers.err(), loaded.err()]
                 .into_iter()

@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 
 use crate::config::{ApiSettings, Credential, Limits, Trust, millis};
 use crate::engine::plan::Plan;
+use crate::engine::protocol::UpstreamRequest;
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::secret::Secret;
 
@@ -194,7 +195,7 @@ impl Upstream {
     ) -> Result<Answered, Refusal> {
         let started = Instant::now();
         let mut authorization = self.authorization(client_authorization, None).await?;
-        let mut response = self.once(plan, &authorization, ids).await?;
+        let mut response = self.once(plan.request(), &authorization, ids).await?;
         if response.0.status() == StatusCode::UNAUTHORIZED
             && matches!(self.credential, Credential::ClientCredentials { .. })
         {
@@ -202,7 +203,7 @@ impl Upstream {
             authorization = self
                 .authorization(client_authorization, Some(&authorization))
                 .await?;
-            response = self.once(plan, &authorization, ids).await?;
+            response = self.once(plan.request(), &authorization, ids).await?;
         }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
@@ -213,13 +214,70 @@ impl Upstream {
         checked
     }
 
+    /// The body of a describe, for `privet schema pull`: the operator's own request, so it carries no caller's data and
+    /// needs no plan. `path` is path-absolute.
+    ///
+    /// # Errors
+    /// A text for the operator.
+    pub async fn pull_schema(&self, path: &str) -> Result<Bytes, String> {
+        let told = |refusal: Refusal| match refusal.detail {
+            Some(detail) => format!("{}: {detail}", refusal.message),
+            None => refusal.message.into_owned(),
+        };
+        let authorization = self.authorization(None, None).await.map_err(told)?;
+        let request = UpstreamRequest {
+            method: Method::GET,
+            path_and_query: path.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        };
+        let ids = Ids {
+            request_id: "schema-pull",
+            traceparent: "",
+        };
+        let (response, _) = self
+            .once(&request, &authorization, &ids)
+            .await
+            .map_err(told)?;
+        match self.check(response, 0).await.map_err(told)?.content {
+            Content::Json(body, coding) => self
+                .read_whole(body, coding, self.inflated_bytes_max)
+                .await
+                .ok_or_else(|| "its body cannot be read".to_owned()),
+            Content::Empty => Err("it is empty".to_owned()),
+            Content::Error(code) => Err(format!("the upstream answers {code}")),
+        }
+    }
+
+    /// A whole body of at most `bytes_max`, decoded.
+    async fn read_whole(&self, body: Incoming, coding: Coding, bytes_max: u64) -> Option<Bytes> {
+        let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
+        let bytes = tokio::time::timeout(self.body_idle, Limited::new(body, limit).collect())
+            .await
+            .ok()?
+            .ok()?
+            .to_bytes();
+        let mut decoder = Decoder::new(
+            coding,
+            self.inflated_bytes_max.min(bytes_max),
+            self.inflation_ratio_max,
+        );
+        let mut text = Vec::new();
+        let mut take = |piece: Bytes| {
+            text.extend_from_slice(&piece);
+            Ok(())
+        };
+        decoder.push(bytes, &mut take).ok()?;
+        decoder.finish(&mut take).ok()?;
+        Some(text.into())
+    }
+
     async fn once(
         &self,
-        plan: &Plan,
+        planned: &UpstreamRequest,
         authorization: &HeaderValue,
         ids: &Ids<'_>,
     ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
-        let planned = plan.request();
         let uri: Uri = format!("{}{}", self.origin, planned.path_and_query)
             .parse()
             .map_err(|_| Refusal::new(Reason::Internal, "the upstream request is no request"))?;
@@ -329,24 +387,9 @@ impl Upstream {
 
     /// The code of an error body that may pass. Whatever is unread closes the connection.
     async fn error_code(&self, body: Incoming, coding: Option<Coding>) -> Option<&'static str> {
-        let bytes =
-            tokio::time::timeout(self.body_idle, Limited::new(body, SMALL_BODY_MAX).collect())
-                .await
-                .ok()?
-                .ok()?
-                .to_bytes();
-        let mut decoder = Decoder::new(
-            coding?,
-            self.inflated_bytes_max.min(SMALL_BODY_MAX as u64),
-            self.inflation_ratio_max,
-        );
-        let mut text = Vec::new();
-        let mut take = |piece: Bytes| {
-            text.extend_from_slice(&piece);
-            Ok(())
-        };
-        decoder.push(bytes, &mut take).ok()?;
-        decoder.finish(&mut take).ok()?;
+        let text = self
+            .read_whole(body, coding?, SMALL_BODY_MAX as u64)
+            .await?;
         refuse::passing_code(&self.error_shape, &text)
     }
 

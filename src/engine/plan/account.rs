@@ -14,13 +14,20 @@ const TREATED_NAMES_MAX: usize = 20;
 
 /// The audit's account of an operation and its decision.
 pub(super) fn what(operation: &Operation, decision: &Decision, catalog: &Catalog) -> What {
-    let mut objects: BTreeSet<Arc<str>> = operation.objects.iter().map(|o| catalog.get(*o).name.clone()).collect();
+    let mut objects: BTreeSet<Arc<str>> = operation
+        .objects
+        .iter()
+        .map(|o| catalog.get(*o).name.clone())
+        .collect();
     let mut uses: BTreeSet<String> = BTreeSet::new();
     let mut fields: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
     let mut rules: BTreeSet<Arc<str>> = BTreeSet::new();
     let mut output = |name: String, ruling: &FieldRuling| {
         for variant in ruling.by_variant.iter() {
-            fields.entry(variant.treatment.word()).or_default().insert(name.clone());
+            fields
+                .entry(variant.treatment.word())
+                .or_default()
+                .insert(name.clone());
             rules.extend(variant.rules.iter().cloned());
         }
     };
@@ -59,18 +66,33 @@ pub(super) fn what(operation: &Operation, decision: &Decision, catalog: &Catalog
         policy: decision.policy_version.clone(),
         objects: objects.into_iter().collect(),
         uses: uses.into_iter().collect(),
-        fields: fields.into_iter().map(|(word, names)| (word, names.into_iter().collect())).collect(),
+        fields: fields
+            .into_iter()
+            .map(|(word, names)| (word, names.into_iter().collect()))
+            .collect(),
         rules: rules.into_iter().collect(),
     }
 }
 
 /// `Email=mask, Phone=redact`: what the caller sees treated. Hidden fields are not named.
-pub(super) fn treated_header(operation: &Operation, decision: &Decision, catalog: &Catalog) -> Option<String> {
+pub(super) fn treated_header(
+    operation: &Operation,
+    decision: &Decision,
+    catalog: &Catalog,
+) -> Option<String> {
     let mut names: Vec<String> = Vec::new();
     let mut add = |name: &str, ruling: &FieldRuling| {
-        let strictest = ruling.by_variant.iter().filter(|r| !r.treatment.is_hidden()).max_by_key(|r| r.treatment.rank());
+        let strictest = ruling
+            .by_variant
+            .iter()
+            .filter(|r| !r.treatment.is_hidden())
+            .max_by_key(|r| r.treatment.rank());
         let Some(shown) = strictest else { return };
-        if shown.treatment != Treatment::Clear && name.bytes().all(|b| b.is_ascii_graphic() && b != b',' && b != b'=') {
+        if shown.treatment != Treatment::Clear
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b',' && b != b'=')
+        {
             let word = shown.treatment.word().split(':').next().unwrap_or_default();
             let entry = format!("{name}={word}");
             if names.len() < TREATED_NAMES_MAX && !names.contains(&entry) {
@@ -98,7 +120,11 @@ pub(super) fn treated_header(operation: &Operation, decision: &Decision, catalog
 fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
     match shape {
         Shape::Record(record) => {
-            let mut found = if record.all_fields { record.objects.clone() } else { Vec::new() };
+            let mut found = if record.all_fields {
+                record.objects.clone()
+            } else {
+                Vec::new()
+            };
             found.extend(record.members.iter().flat_map(|(_, s)| whole_records(s)));
             found
         }

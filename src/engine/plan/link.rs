@@ -23,8 +23,11 @@ impl LinkRewriter for OriginLink {
             return Some(upstream.to_owned());
         }
         let rest = upstream.get(self.upstream.len()..)?;
-        let same = upstream.get(..self.upstream.len())?.eq_ignore_ascii_case(&self.upstream);
-        (same && (rest.is_empty() || rest.starts_with(['/', '?', '#']))).then(|| format!("{}{rest}", self.public))
+        let same = upstream
+            .get(..self.upstream.len())?
+            .eq_ignore_ascii_case(&self.upstream);
+        (same && (rest.is_empty() || rest.starts_with(['/', '?', '#'])))
+            .then(|| format!("{}{rest}", self.public))
     }
 }
 
@@ -49,7 +52,10 @@ pub(super) struct RecordUrl {
 impl LinkRewriter for RecordUrl {
     fn rewrite(&self, upstream: &str) -> Option<String> {
         let (path, id) = upstream.rsplit_once('/')?;
-        if !(id.len() == 15 || id.len() == 18) || !id.bytes().all(|b| b.is_ascii_alphanumeric()) || !path.starts_with("/services/") {
+        if !(id.len() == 15 || id.len() == 18)
+            || !id.bytes().all(|b| b.is_ascii_alphanumeric())
+            || !path.starts_with("/services/")
+        {
             return None;
         }
         let mut url = format!("{path}/");
@@ -64,9 +70,15 @@ mod tests {
 
     #[test]
     fn only_the_upstreams_own_origin_is_followed() {
-        let link = OriginLink { upstream: "https://acme.my.example".into(), public: "https://crm.acme.example".into() };
+        let link = OriginLink {
+            upstream: "https://acme.my.example".into(),
+            public: "https://crm.acme.example".into(),
+        };
         for (given, expected) in [
-            ("https://acme.my.example/a?b", Some("https://crm.acme.example/a?b")),
+            (
+                "https://acme.my.example/a?b",
+                Some("https://crm.acme.example/a?b"),
+            ),
             ("HTTPS://ACME.my.example", Some("https://crm.acme.example")),
             ("/services/data/v61.0", Some("/services/data/v61.0")),
             ("https://acme.my.example.evil.test/a", None),

@@ -20,18 +20,32 @@ pub(super) fn resolve(
     }
     let field = catalog.field(used.field);
     let open = |literal: &Literal| -> Option<Literal> {
-        let (Literal::Text(text), Some(scope)) = (literal, &decision.scope) else { return None };
-        let fold = catalog.vocabulary.classes.get(&field.class).is_some_and(|c| c.fold_local_part);
-        keys.tokenizer(tenant, scope, &field.class, fold).open(text).map(Literal::Text)
+        let (Literal::Text(text), Some(scope)) = (literal, &decision.scope) else {
+            return None;
+        };
+        let fold = catalog
+            .vocabulary
+            .classes
+            .get(&field.class)
+            .is_some_and(|c| c.fold_local_part);
+        keys.tokenizer(tenant, scope, &field.class, fold)
+            .open(text)
+            .map(Literal::Text)
     };
     let reads_clear = decision.read(used.field).is_some_and(|r| r.is_clear());
     match verdict {
         // Only equality carries values and, where the field reads as a token, only tokens answer it.
         Verdict::PermitTokens(_) => {
-            if used.values.is_empty() && used.comparison != crate::engine::protocol::Comparison::Identity {
+            if used.values.is_empty()
+                && used.comparison != crate::engine::protocol::Comparison::Identity
+            {
                 return Err(evaluated(used));
             }
-            used.values.iter().map(|v| open(v).ok_or_else(|| evaluated(used))).collect::<Result<Vec<_>, _>>().map(Some)
+            used.values
+                .iter()
+                .map(|v| open(v).ok_or_else(|| evaluated(used)))
+                .collect::<Result<Vec<_>, _>>()
+                .map(Some)
         }
         Verdict::PermitNullOrTokens(rules) => used
             .values
@@ -42,7 +56,10 @@ pub(super) fn resolve(
                     if is_treated(other) {
                         integrity(used)
                     } else {
-                        let refusal = Refusal::new(Reason::Denied, format!("insufficient access to write field '{}'", used.written));
+                        let refusal = Refusal::new(
+                            Reason::Denied,
+                            format!("insufficient access to write field '{}'", used.written),
+                        );
                         match rules.first() {
                             Some(rule) => refusal.by_rule(rule.clone()),
                             None => refusal,
@@ -72,7 +89,11 @@ pub(super) fn resolve(
             if ruling.is_clear() {
                 Ok(None)
             } else if ruling.is_uniform() && ruling.under(0).treatment.is_token() {
-                used.values.iter().map(|v| open(v).ok_or_else(not_found)).collect::<Result<Vec<_>, _>>().map(Some)
+                used.values
+                    .iter()
+                    .map(|v| open(v).ok_or_else(not_found))
+                    .collect::<Result<Vec<_>, _>>()
+                    .map(Some)
             } else {
                 Err(not_found())
             }
@@ -96,7 +117,10 @@ fn not_found() -> Refusal {
 fn integrity(used: &Use) -> Refusal {
     Refusal::new(
         Reason::IntegrityException,
-        format!("the value for field '{}' is a mask or a foreign token and can not be written back", used.written),
+        format!(
+            "the value for field '{}' is a mask or a foreign token and can not be written back",
+            used.written
+        ),
     )
 }
 
@@ -109,5 +133,8 @@ fn evaluated(used: &Use) -> Refusal {
         Action::Key => "used as a key",
         _ => "filtered",
     };
-    Refusal::new(Reason::TreatedFieldEvaluated, format!("field '{}' can not be {what} in a query call", used.written))
+    Refusal::new(
+        Reason::TreatedFieldEvaluated,
+        format!("field '{}' can not be {what} in a query call", used.written),
+    )
 }

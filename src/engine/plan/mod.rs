@@ -15,7 +15,9 @@ use crate::engine::catalog::Catalog;
 use crate::engine::event::What;
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, Verdict};
-use crate::engine::protocol::{Action, Api, Forward, Literal, Operation, Resolved, UpstreamRequest};
+use crate::engine::protocol::{
+    Action, Api, Forward, Literal, Operation, Resolved, UpstreamRequest,
+};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::Program;
 use crate::engine::token::KeyRing;
@@ -91,7 +93,14 @@ pub fn plan(
 
     let mut values: Vec<Option<Vec<Literal>>> = Vec::with_capacity(operation.uses.len());
     for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
-        values.push(literal::resolve(used, verdict, decision, catalog, keys, &caller.tenant)?);
+        values.push(literal::resolve(
+            used,
+            verdict,
+            decision,
+            catalog,
+            keys,
+            &caller.tenant,
+        )?);
     }
     let kept: Vec<bool> = decision
         .verdicts
@@ -104,7 +113,11 @@ pub fn plan(
         .collect();
 
     let lowered = program::lower(&operation, decision, catalog, keys, caller)?;
-    let resolved = Resolved { kept: &kept, values: &values, conditions: &lowered.conditions };
+    let resolved = Resolved {
+        kept: &kept,
+        values: &values,
+        conditions: &lowered.conditions,
+    };
     let request = match &operation.forward {
         Forward::Salesforce(forward) => forward.print(&resolved)?,
         Forward::Map(forward) => forward.print(&resolved)?,
@@ -119,5 +132,9 @@ pub fn plan(
 }
 
 fn internal(detail: &'static str) -> Refusal {
-    Refusal::new(crate::engine::refusal::Reason::Internal, "The request could not be planned").detail(detail)
+    Refusal::new(
+        crate::engine::refusal::Reason::Internal,
+        "The request could not be planned",
+    )
+    .detail(detail)
 }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use crate::engine::catalog::{Catalog, ConditionValue, FieldRef, FieldType, Object, ObjectId};
 use crate::engine::identity::Identity;
+use crate::engine::path::Path;
 use crate::engine::policy::{Decision, FieldRuling, Verdict};
 use crate::engine::protocol::salesforce::describe::{self, FieldView};
 use crate::engine::protocol::{Forward, Link, Operation, RecordShape, Shape};
-use crate::engine::path::Path;
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::from_paths::{self, FromPaths};
-use crate::engine::rewrite::{By, Choose, Counter, Elements, Member, Members, Node, NodeId, Program};
+use crate::engine::rewrite::{
+    By, Choose, Counter, Elements, Member, Members, Node, NodeId, Program,
+};
 use crate::engine::token::KeyRing;
 use crate::engine::treatment::{Prepared, Treatment};
 
@@ -42,15 +44,27 @@ pub(super) fn lower(
             Node::Clear,
             Node::Refuse,
             Node::Constant("null".into()),
-            Node::Either { object: NodeId(3), array: NodeId(3), scalar: CLEAR },
+            Node::Either {
+                object: NodeId(3),
+                array: NodeId(3),
+                scalar: CLEAR,
+            },
         ],
         counters: Vec::new(),
         treats: HashMap::new(),
         conditions: Vec::new(),
     };
     let root = lowering.shape(&operation.shape, None)?;
-    let Lowering { nodes, counters, conditions, .. } = lowering;
-    Ok(Lowered { program: Program::new(nodes, root, counters), conditions })
+    let Lowering {
+        nodes,
+        counters,
+        conditions,
+        ..
+    } = lowering;
+    Ok(Lowered {
+        program: Program::new(nodes, root, counters),
+        conditions,
+    })
 }
 
 const DROP: NodeId = NodeId(0);
@@ -87,7 +101,11 @@ impl<'a> Lowering<'a> {
     }
 
     fn object(&mut self, named: Vec<Member>, row: bool) -> NodeId {
-        self.add(Node::Object(Members { named, other: None, row }))
+        self.add(Node::Object(Members {
+            named,
+            other: None,
+            row,
+        }))
     }
 
     fn shape(&mut self, shape: &Shape, record: Option<Record>) -> Result<NodeId, Refusal> {
@@ -104,12 +122,18 @@ impl<'a> Lowering<'a> {
                     Shape::Object(members) => self.envelope(members, record, *rows)?,
                     other => self.shape(other, record)?,
                 };
-                self.add(Node::Array(Elements { head: Vec::new(), rest }))
+                self.add(Node::Array(Elements {
+                    head: Vec::new(),
+                    rest,
+                }))
             }
             Shape::ByName { member, cases } => {
                 let mut lowered = Vec::with_capacity(cases.len());
                 for (text, case) in cases {
-                    lowered.push((ConditionValue::Text((&**text).into()), self.shape(case, record)?));
+                    lowered.push((
+                        ConditionValue::Text((&**text).into()),
+                        self.shape(case, record)?,
+                    ));
                 }
                 self.add(Node::Choose(Choose {
                     by: By::Keys(vec![member.clone()]),
@@ -135,32 +159,53 @@ impl<'a> Lowering<'a> {
                 self.paths(&lowered, false)?
             }
             Shape::Describe(object) => {
-                let shape = describe::describe_shape(self.catalog, *object, &|field| self.view(*object, field), &|field| {
-                    self.decision.read(field).is_some_and(|ruling| !ruling.is_hidden())
-                });
+                let shape = describe::describe_shape(
+                    self.catalog,
+                    *object,
+                    &|field| self.view(*object, field),
+                    &|field| {
+                        self.decision
+                            .read(field)
+                            .is_some_and(|ruling| !ruling.is_hidden())
+                    },
+                );
                 self.shape(&shape, None)?
             }
             Shape::DescribeGlobal => {
                 let api = self.operation.api.name.clone();
-                let shape = describe::describe_global_shape(self.catalog, &api, &|object| self.is_readable(object));
+                let shape = describe::describe_global_shape(self.catalog, &api, &|object| {
+                    self.is_readable(object)
+                });
                 self.shape(&shape, None)?
             }
         })
     }
 
-    fn envelope(&mut self, members: &[(Arc<str>, Shape)], record: Option<Record>, row: bool) -> Result<NodeId, Refusal> {
+    fn envelope(
+        &mut self,
+        members: &[(Arc<str>, Shape)],
+        record: Option<Record>,
+        row: bool,
+    ) -> Result<NodeId, Refusal> {
         let mut named = Vec::with_capacity(members.len());
         for (key, shape) in members {
             // An envelope member that holds records decides what is treated below it: a second one aborts.
             let unique = matches!(shape, Shape::Array { .. } | Shape::Record(_));
-            named.push(Member { key: key.clone(), node: self.shape(shape, record)?, unique });
+            named.push(Member {
+                key: key.clone(),
+                node: self.shape(shape, record)?,
+                unique,
+            });
         }
         Ok(self.object(named, row))
     }
 
     fn origin_link(&mut self) -> NodeId {
         let api = &self.operation.api;
-        let link = OriginLink { upstream: api.upstream_origin.clone(), public: api.public_origin.clone() };
+        let link = OriginLink {
+            upstream: api.upstream_origin.clone(),
+            public: api.public_origin.clone(),
+        };
         self.add(Node::Link(Arc::new(link)))
     }
 
@@ -181,7 +226,10 @@ impl<'a> Lowering<'a> {
 
     fn paths(&mut self, paths: &[(Path, NodeId)], row: bool) -> Result<NodeId, Refusal> {
         // Where two paths reach one value, the more protective node holds.
-        let protection: HashMap<NodeId, u8> = paths.iter().map(|(_, node)| (*node, self.protection(*node))).collect();
+        let protection: HashMap<NodeId, u8> = paths
+            .iter()
+            .map(|(_, node)| (*node, self.protection(*node)))
+            .collect();
         let of = |node: &NodeId| protection.get(node).copied().unwrap_or(u8::MAX);
         let paths: Vec<(&Path, NodeId)> = paths.iter().map(|(path, node)| (path, *node)).collect();
         let what = FromPaths {
@@ -190,14 +238,21 @@ impl<'a> Lowering<'a> {
             row,
             protect: &|a, b| if of(&a) >= of(&b) { a } else { b },
         };
-        from_paths::compile(&what, &mut self.nodes).map_err(|_| super::internal("the map's paths tell too many places apart"))
+        from_paths::compile(&what, &mut self.nodes)
+            .map_err(|_| super::internal("the map's paths tell too many places apart"))
     }
 
     /// How much a node protects, for values that two paths of a map reach.
     fn protection(&self, node: NodeId) -> u8 {
         match self.nodes.get(node.0 as usize) {
             Some(Node::Clear) => 0,
-            Some(Node::Object(_) | Node::Array(_) | Node::Repeat { .. } | Node::Either { .. } | Node::Choose(_)) => 1,
+            Some(
+                Node::Object(_)
+                | Node::Array(_)
+                | Node::Repeat { .. }
+                | Node::Either { .. }
+                | Node::Choose(_),
+            ) => 1,
             Some(Node::Link(_) | Node::Expect(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
@@ -214,14 +269,21 @@ impl<'a> Lowering<'a> {
             Some(ruling) if ruling.is_hidden() => FieldView::Hidden,
             Some(ruling) if ruling.is_clear() => FieldView::Clear,
             Some(ruling) => {
-                let shown = ruling.by_variant.iter().filter(|r| !r.treatment.is_hidden()).max_by_key(|r| r.treatment.rank());
+                let shown = ruling
+                    .by_variant
+                    .iter()
+                    .filter(|r| !r.treatment.is_hidden())
+                    .max_by_key(|r| r.treatment.rank());
                 FieldView::Treated(shown.map_or(Treatment::Redact, |r| r.treatment))
             }
         }
     }
 
     fn is_readable(&self, object: ObjectId) -> bool {
-        self.decision.tables.get(&object).is_some_and(|t| !t.nothing_readable())
+        self.decision
+            .tables
+            .get(&object)
+            .is_some_and(|t| !t.nothing_readable())
     }
 
     /// A value computed from outputs: the most protective of its sources.
@@ -232,12 +294,18 @@ impl<'a> Lowering<'a> {
         let uses = &self.operation.uses;
         // In a record of one of several objects the output stands for that object's own field.
         let own: Vec<usize> = record.map_or_else(Vec::new, |r| {
-            sources.iter().copied().filter(|s| uses.get(*s).is_some_and(|u| u.field.object == r.object)).collect()
+            sources
+                .iter()
+                .copied()
+                .filter(|s| uses.get(*s).is_some_and(|u| u.field.object == r.object))
+                .collect()
         });
         let sources: &[usize] = if own.is_empty() { sources } else { &own };
         let mut found: Option<(FieldRef, Treatment)> = None;
         for source in sources {
-            let (Some(used), Some(Verdict::Output(ruling))) = (uses.get(*source), self.decision.verdicts.get(*source)) else {
+            let (Some(used), Some(Verdict::Output(ruling))) =
+                (uses.get(*source), self.decision.verdicts.get(*source))
+            else {
                 return DROP;
             };
             let treatment = match record {
@@ -259,7 +327,11 @@ impl<'a> Lowering<'a> {
             Greater => a,
             Less => b,
             Equal if a.1 == b.1 && !a.1.is_token() => a,
-            Equal if a.1 == b.1 && self.catalog.field(a.0).class == self.catalog.field(b.0).class => a,
+            Equal
+                if a.1 == b.1 && self.catalog.field(a.0).class == self.catalog.field(b.0).class =>
+            {
+                a
+            }
             Equal if a.1.rank() == Treatment::MaskEmail.rank() => (a.0, Treatment::MaskAll),
             Equal => (a.0, Treatment::Redact),
         }
@@ -284,9 +356,22 @@ impl<'a> Lowering<'a> {
             // A caller without a scope may not receive tokens.
             (true, None) => (Prepared::Keyless(Treatment::Redact), Treatment::Redact),
             (true, Some(scope)) => {
-                let fold = self.catalog.vocabulary.classes.get(&schema.class).is_some_and(|c| c.fold_local_part);
-                let tokenizer = self.keys.tokenizer(&self.caller.tenant, scope, &schema.class, fold);
-                (Prepared::Token { tokenizer, email: treatment == Treatment::TokenizeEmail }, treatment)
+                let fold = self
+                    .catalog
+                    .vocabulary
+                    .classes
+                    .get(&schema.class)
+                    .is_some_and(|c| c.fold_local_part);
+                let tokenizer =
+                    self.keys
+                        .tokenizer(&self.caller.tenant, scope, &schema.class, fold);
+                (
+                    Prepared::Token {
+                        tokenizer,
+                        email: treatment == Treatment::TokenizeEmail,
+                    },
+                    treatment,
+                )
             }
         };
         let counter = u32::try_from(self.counters.len()).unwrap_or(u32::MAX);
@@ -295,7 +380,10 @@ impl<'a> Lowering<'a> {
             field: schema.name.clone(),
             treatment,
         });
-        let node = self.add(Node::Treat { treatment: prepared, counter });
+        let node = self.add(Node::Treat {
+            treatment: prepared,
+            counter,
+        });
         self.treats.insert((field, treatment), node);
         node
     }
@@ -322,14 +410,26 @@ impl<'a> Lowering<'a> {
     }
 
     /// The record as `object`, its variants told apart by the object's conditions where they matter.
-    fn record_of(&mut self, shape: &RecordShape, object: ObjectId, row: bool) -> Result<NodeId, Refusal> {
+    fn record_of(
+        &mut self,
+        shape: &RecordShape,
+        object: ObjectId,
+        row: bool,
+    ) -> Result<NodeId, Refusal> {
         let schema = self.catalog.get(object);
-        let varies = !schema.conditions.is_empty() && self.rulings(shape, object).iter().any(|r| !r.is_uniform());
+        let varies = !schema.conditions.is_empty()
+            && self.rulings(shape, object).iter().any(|r| !r.is_uniform());
         if !varies {
             return self.members(shape, object, 0, row, false);
         }
         for condition in &schema.conditions {
-            let needed = (shape.scope, FieldRef { object, field: condition.field });
+            let needed = (
+                shape.scope,
+                FieldRef {
+                    object,
+                    field: condition.field,
+                },
+            );
             if !self.conditions.contains(&needed) {
                 self.conditions.push(needed);
             }
@@ -339,7 +439,10 @@ impl<'a> Lowering<'a> {
     }
 
     /// Nested choices, one condition after the other; the first condition is the slowest digit of the variant.
-    #[allow(clippy::too_many_arguments, reason = "one recursion over the conditions")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one recursion over the conditions"
+    )]
     fn variants(
         &mut self,
         shape: &RecordShape,
@@ -352,8 +455,11 @@ impl<'a> Lowering<'a> {
     ) -> Result<NodeId, Refusal> {
         let Some(condition) = schema.conditions.get(depth) else {
             // Variants with the same treatments share their nodes.
-            let signature: Vec<Treatment> =
-                self.rulings(shape, object).iter().map(|r| r.under(variant).treatment).collect();
+            let signature: Vec<Treatment> = self
+                .rulings(shape, object)
+                .iter()
+                .map(|r| r.under(variant).treatment)
+                .collect();
             if let Some(node) = made.get(&signature) {
                 return Ok(*node);
             }
@@ -363,7 +469,15 @@ impl<'a> Lowering<'a> {
         };
         let unknown_code = condition.values.len();
         let base = variant * (unknown_code + 1);
-        let unknown = self.variants(shape, schema, object, depth + 1, base + unknown_code, row, made)?;
+        let unknown = self.variants(
+            shape,
+            schema,
+            object,
+            depth + 1,
+            base + unknown_code,
+            row,
+            made,
+        )?;
         let mut cases: Vec<(ConditionValue, NodeId)> = Vec::new();
         for (code, (_, values)) in condition.values.iter().enumerate() {
             let node = self.variants(shape, schema, object, depth + 1, base + code, row, made)?;
@@ -372,7 +486,9 @@ impl<'a> Lowering<'a> {
         if cases.iter().all(|(_, node)| *node == unknown) {
             return Ok(unknown);
         }
-        let Some(keys) = self.condition_keys(shape, object, condition.field) else { return Ok(unknown) };
+        let Some(keys) = self.condition_keys(shape, object, condition.field) else {
+            return Ok(unknown);
+        };
         Ok(self.add(Node::Choose(Choose {
             by: By::Keys(keys),
             cases,
@@ -383,11 +499,21 @@ impl<'a> Lowering<'a> {
     }
 
     /// Where a condition field stands in the record: its name, or the map's path if that is plain names.
-    fn condition_keys(&self, shape: &RecordShape, object: ObjectId, field: u32) -> Option<Vec<Arc<str>>> {
+    fn condition_keys(
+        &self,
+        shape: &RecordShape,
+        object: ObjectId,
+        field: u32,
+    ) -> Option<Vec<Arc<str>>> {
         if shape.paths.is_empty() {
-            return Some(vec![self.catalog.get(object).fields[field as usize].name.clone()]);
+            return Some(vec![
+                self.catalog.get(object).fields[field as usize].name.clone(),
+            ]);
         }
-        let (path, _) = shape.paths.iter().find(|(_, f)| f.object == object && f.field == field)?;
+        let (path, _) = shape
+            .paths
+            .iter()
+            .find(|(_, f)| f.object == object && f.field == field)?;
         path.steps
             .iter()
             .map(|step| match (step.descendant, step.selectors.as_slice()) {
@@ -403,7 +529,11 @@ impl<'a> Lowering<'a> {
         for (_, member) in &shape.members {
             if let Shape::Value(sources) = member {
                 for source in sources {
-                    if self.operation.uses.get(*source).is_some_and(|u| u.field.object == object)
+                    if self
+                        .operation
+                        .uses
+                        .get(*source)
+                        .is_some_and(|u| u.field.object == object)
                         && let Some(Verdict::Output(ruling)) = self.decision.verdicts.get(*source)
                     {
                         found.push(ruling);
@@ -416,7 +546,12 @@ impl<'a> Lowering<'a> {
         {
             found.extend(table.fields.iter());
         }
-        found.extend(shape.paths.iter().filter_map(|(_, field)| self.decision.read(*field)));
+        found.extend(
+            shape
+                .paths
+                .iter()
+                .filter_map(|(_, field)| self.decision.read(*field)),
+        );
         found
     }
 
@@ -435,21 +570,41 @@ impl<'a> Lowering<'a> {
         }
         let mut named: Vec<Member> = Vec::new();
         if shape.attributes {
-            named.push(Member { key: "attributes".into(), node: self.attributes(object, variant), unique: true });
+            named.push(Member {
+                key: "attributes".into(),
+                node: self.attributes(object, variant),
+                unique: true,
+            });
         }
         for (key, member) in &shape.members {
-            named.push(Member { key: key.clone(), node: self.shape(member, Some(record))?, unique: false });
+            named.push(Member {
+                key: key.clone(),
+                node: self.shape(member, Some(record))?,
+                unique: false,
+            });
         }
         if shape.all_fields {
             for (index, field) in schema.fields.iter().enumerate() {
-                if named.iter().any(|m| m.key.eq_ignore_ascii_case(&field.name)) {
+                if named
+                    .iter()
+                    .any(|m| m.key.eq_ignore_ascii_case(&field.name))
+                {
                     continue;
                 }
-                let at = FieldRef { object, field: u32::try_from(index).unwrap_or(u32::MAX) };
-                let treatment =
-                    self.decision.read(at).map_or(Treatment::Drop, |ruling| ruling.under(variant).treatment);
+                let at = FieldRef {
+                    object,
+                    field: u32::try_from(index).unwrap_or(u32::MAX),
+                };
+                let treatment = self
+                    .decision
+                    .read(at)
+                    .map_or(Treatment::Drop, |ruling| ruling.under(variant).treatment);
                 let node = self.treat(at, treatment);
-                named.push(Member { key: field.name.clone(), node, unique: false });
+                named.push(Member {
+                    key: field.name.clone(),
+                    node,
+                    unique: false,
+                });
             }
         }
         if conditional {
@@ -457,7 +612,11 @@ impl<'a> Lowering<'a> {
                 let name = &schema.fields[condition.field as usize].name;
                 match named.iter_mut().find(|m| m.key.eq_ignore_ascii_case(name)) {
                     Some(member) => member.unique = true,
-                    None => named.push(Member { key: name.clone(), node: DROP, unique: true }),
+                    None => named.push(Member {
+                        key: name.clone(),
+                        node: DROP,
+                        unique: true,
+                    }),
                 }
             }
         }
@@ -474,7 +633,9 @@ impl<'a> Lowering<'a> {
         let mut lowered = Vec::with_capacity(shape.paths.len());
         for (path, field) in &shape.paths {
             let treatment = match self.decision.read(*field) {
-                Some(ruling) if field.object == record.object => ruling.under(record.variant).treatment,
+                Some(ruling) if field.object == record.object => {
+                    ruling.under(record.variant).treatment
+                }
                 Some(ruling) => ruling.strictest().treatment,
                 None => Treatment::Drop,
             };
@@ -498,8 +659,12 @@ impl<'a> Lowering<'a> {
             if let Some(Node::Either { object, .. }) = self.nodes.get(node.0 as usize) {
                 node = *object;
             }
-            let Some(Node::Object(members)) = self.nodes.get_mut(node.0 as usize) else { return };
-            let Some(member) = members.named.iter_mut().find(|m| m.key == *key) else { return };
+            let Some(Node::Object(members)) = self.nodes.get_mut(node.0 as usize) else {
+                return;
+            };
+            let Some(member) = members.named.iter_mut().find(|m| m.key == *key) else {
+                return;
+            };
             member.unique = true;
             node = member.node;
         }
@@ -511,14 +676,18 @@ impl<'a> Lowering<'a> {
         let kind = self.add(Node::Expect(vec![schema.name.clone()]));
         let id = schema.field("Id").and_then(|field| {
             let at = FieldRef { object, field };
-            self.decision.read(at).map(|ruling| (at, ruling.under(variant).treatment))
+            self.decision
+                .read(at)
+                .map(|ruling| (at, ruling.under(variant).treatment))
         });
         let url = match id {
             Some((_, Treatment::Clear)) => self.origin_link(),
             Some((at, treatment)) if treatment.is_token() => match &self.decision.scope {
                 Some(scope) => {
                     let class = &self.catalog.field(at).class;
-                    let tokenizer = self.keys.tokenizer(&self.caller.tenant, scope, class, false);
+                    let tokenizer = self
+                        .keys
+                        .tokenizer(&self.caller.tenant, scope, class, false);
                     self.add(Node::Link(Arc::new(RecordUrl { tokenizer })))
                 }
                 None => DROP,
@@ -526,8 +695,16 @@ impl<'a> Lowering<'a> {
             _ => DROP,
         };
         let named = vec![
-            Member { key: "type".into(), node: kind, unique: true },
-            Member { key: "url".into(), node: url, unique: false },
+            Member {
+                key: "type".into(),
+                node: kind,
+                unique: true,
+            },
+            Member {
+                key: "url".into(),
+                node: url,
+                unique: false,
+            },
         ];
         self.object(named, false)
     }

@@ -387,7 +387,10 @@ fn api_map(
         let mut canonical = String::new();
         super::yaml::canonical(&root, &mut canonical);
         version.push(format!("api {file} {canonical}"));
-        let api: Arc<str> = file.trim_start_matches("apis/").trim_end_matches(".yaml").into();
+        let api: Arc<str> = file
+            .trim_start_matches("apis/")
+            .trim_end_matches(".yaml")
+            .into();
         let bound = map::parse(&api, file, text).and_then(|raw| map::bind(raw, catalog));
         match bound {
             Ok(bound) => {
