@@ -536,7 +536,7 @@ impl Evaluator<'_> {
             columns.push((name, path));
         }
         let rows = self.rows(scope, Some(&[]))?;
-        let mut groups: Vec<(Vec<Value>, Vec<usize>)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut seen: HashMap<String, usize> = HashMap::new();
         for row in rows {
             let key: Vec<Value> = keys
@@ -581,7 +581,7 @@ impl Evaluator<'_> {
                 }
                 self.column(scope, &o.path, &keys)?;
             }
-            let mut keyed: Vec<(Vec<Value>, (Vec<Value>, Vec<usize>))> = groups
+            let mut keyed: Vec<(Vec<Value>, Group)> = groups
                 .into_iter()
                 .map(|g| {
                     (
@@ -773,6 +773,9 @@ impl Evaluator<'_> {
         Json::Object(map)
     }
 }
+
+/// Key and rows.
+type Group = (Vec<Value>, Vec<usize>);
 
 struct Scope<'q> {
     object: usize,

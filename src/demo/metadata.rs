@@ -105,7 +105,7 @@ impl Field {
     pub fn is_writable(&self) -> bool {
         self.formula.is_empty()
             && !matches!(self.kind, "id" | "address")
-            && !(self.name == "Name" && self.length == 121)
+            && (self.name != "Name" || self.length != 121)
             && !matches!(
                 self.name,
                 "CreatedDate"

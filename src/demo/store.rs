@@ -129,11 +129,7 @@ impl Store {
         let f = &meta.fields[field];
         if f.name == "Name" && f.length == 121 {
             let part = |name| self.part(object, row, name);
-            return Value::text(
-                &format!("{} {}", part("FirstName"), part("LastName"))
-                    .trim()
-                    .to_owned(),
-            );
+            return Value::text(format!("{} {}", part("FirstName"), part("LastName")).trim());
         }
         if !f.formula.is_empty() {
             let account = meta

@@ -3,6 +3,13 @@
 //! They need `tests/e2e/install-clients.sh` once. First they meet the demo CRM itself, so that a failure through
 //! privet cannot be the demo's.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and says what it skips"
+)]
+
 mod authority;
 mod clients;
 

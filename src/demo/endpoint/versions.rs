@@ -8,13 +8,12 @@ const VERSIONS: std::ops::RangeInclusive<u16> = 31..=66;
 
 /// Whether `61.0` is a version of this CRM.
 pub fn is_known(version: &str) -> bool {
-    VERSIONS.into_iter().any(|v| format!("{v}.0") == version)
+    { VERSIONS }.any(|v| format!("{v}.0") == version)
 }
 
 /// The answer.
 pub fn answer() -> Reply {
     let list: Vec<Value> = VERSIONS
-        .into_iter()
         .map(|v| {
             let season = ["Spring", "Summer", "Winter"][usize::from((v + 1) % 3)];
             let year = 14 + (v - 30) / 3 + u16::from(season == "Winter");
