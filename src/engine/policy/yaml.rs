@@ -101,7 +101,9 @@ impl<'a> Reader<'a> {
 
     /// Parses the file; a syntax error is its only finding then.
     pub(super) fn parse(&mut self) -> Option<Node> {
-        match serde_saphyr::from_str::<Node>(self.text) {
+        // YAML 1.1 would read the country NO and the word `on` as booleans.
+        let options = serde_saphyr::options! { strict_booleans: true };
+        match serde_saphyr::from_str_with_options::<Node>(self.text, options) {
             Ok(node) => Some(node),
             Err(e) => {
                 let at = e.location().unwrap_or(Location::UNKNOWN);
@@ -275,5 +277,26 @@ pub(super) fn canonical(node: &Node, out: &mut String) {
             }
             out.push('}');
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Norway is a country and `on` a word.
+    #[test]
+    fn only_true_and_false_are_booleans() {
+        let mut reader = Reader::new(
+            "a.yaml",
+            "[NO, no, on, yes, y, true, False, \"true\", 12, 1.50, ~]",
+        );
+        let root = reader.parse().unwrap();
+        let mut text = String::new();
+        canonical(&root, &mut text);
+        assert_eq!(
+            text,
+            "[\"NO\",\"no\",\"on\",\"yes\",\"y\",true,false,\"true\",12,1.5,~,]"
+        );
     }
 }

@@ -646,3 +646,16 @@ fn rules_read_as_sentences() {
         "auditor-no-new: forbid role:auditor to do anything with class:unclassified for any purpose from anywhere"
     );
 }
+
+#[test]
+fn packs_are_further_rule_files() {
+    let pack = format!(
+        "{HEADER}p, allow, role:bi, read, Contact.Phone, mask:all, *, *, -, 1, gdpr-phone\n"
+    );
+    let vocabulary = VOCABULARY.replace("packs: []", "packs: [gdpr]");
+    let path = "packs/gdpr/rules/people.csv";
+    let on = loaded(&sources(&[("vocabulary.yaml", &vocabulary), (path, &pack)]));
+    assert_eq!(read(&on, &bi(), "Contact.Phone").1, ["gdpr-phone"]);
+    let off = loaded(&sources(&[(path, &pack)]));
+    assert_eq!(read(&off, &bi(), "Contact.Phone").1, ["bi-pii-fallback"]);
+}
