@@ -262,7 +262,7 @@ async fn refusals_have_the_right_status_and_name_the_request() {
     .await;
     let auth = format!("Authorization: Bearer {KEY}\r\n");
     let long = "a".repeat(600);
-    let large = "X: ".to_owned() + &"a".repeat(5000) + "\r\n";
+    let large = format!("X: {}\r\n", "a".repeat(5000));
     for (line, headers, expected) in [
         ("GET /a", "", "401"),
         ("GET /nowhere", "", "401"),

@@ -13,6 +13,8 @@ macro_rules! compiled_in {
 
 /// Path under `policies/` and text.
 pub const POLICIES: &[(&str, &str)] = compiled_in![
+    "apis/analytics.yaml",
+    "apis/people.yaml",
     "classes/analytics.csv",
     "classes/people.csv",
     "classes/salesforce.csv",
@@ -22,6 +24,8 @@ pub const POLICIES: &[(&str, &str)] = compiled_in![
     "rules/baseline.csv",
     "rules/marketing.csv",
     "rules/support.csv",
+    "schema/analytics.json",
+    "schema/people.json",
     "schema/salesforce.json",
     "tests/demo_test.yaml",
     "vocabulary.yaml",
