@@ -68,11 +68,11 @@ pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> 
     Ok(super::exit::OK)
 }
 
+/// Makes the key ring and the callers' API keys for a `privet.yaml`.
+pub type MakeKeys = fn(&Path) -> anyhow::Result<Vec<Credential>>;
+
 /// The demo on privet itself, in this process.
-pub fn parts() -> Parts<
-    impl FnOnce(&Path) -> anyhow::Result<Vec<Credential>>,
-    impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>,
-> {
+pub fn parts() -> Parts<MakeKeys, impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>> {
     let token = Some(SERVICE_TOKEN.to_owned());
     let people = People::seeded(token.clone());
     let analytics = Analytics::seeded(token);
@@ -201,7 +201,7 @@ mod tests {
             port: 8080,
             admin_port: 9090,
         };
-        let nobody = server::service(|_, _, _, _, _| http::Response::new(bytes::Bytes::new()));
+        let nobody = service(|_, _, _, _, _| http::Response::new(bytes::Bytes::new()));
         // In privet's place: a CRM that these callers may ask themselves.
         let crm = Arc::new(Crm::default());
         let handler = server::handler(&crm);

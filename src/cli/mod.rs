@@ -60,7 +60,7 @@ pub enum Verb {
 /// `privet schema`.
 #[derive(Debug, Subcommand)]
 pub enum SchemaVerb {
-    /// Write policies/schema/<api>.json from the describe of the CRM, to be reviewed like a rule
+    /// Write policies/schema/API.json from the describe of the CRM, to be reviewed like a rule
     Pull(schema::SchemaPullArgs),
 }
 

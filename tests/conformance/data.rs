@@ -1,5 +1,5 @@
 //! Where the data is, and what happens when it is not there.
-#![allow(dead_code, reason = "each suite uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each suite uses a part of it")]
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! JSON: one strict pass (RFC 8259, UTF-8), no tree.
 //!
-//! [`JsonRewriter`] walks the objects and arrays that the program names (a stack of [`Frame`]s); values that pass
-//! or leave whole are only validated ([`subtree`]). What is decided leaves through the [`sink`]. A value under
+//! [`JsonRewriter`] walks the objects and arrays that the program names (a stack of `Frame`s); values that pass
+//! or leave whole are only validated (`subtree`). What is decided leaves through the `sink`. A value under
 //! [`Node::Choose`](super::Node::Choose) is scouted first: nothing leaves, and once the member that decides is
 //! known, the input goes back to the value's first byte and takes the node of the case.
 
