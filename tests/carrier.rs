@@ -25,12 +25,14 @@ fn status(head: &str) -> &str {
 }
 
 #[tokio::test]
-async fn an_answer_passes_with_our_head_and_our_credential() {
-    let origin = Origin::start(|_| {
+async fn an_answer_passes_treated_with_our_head_and_our_credential() {
+    let sent = r#"{"items":[{"id":"1","name":"Ada","email":"ada@example.org","pay":5}]}"#;
+    let got = r#"{"items":[{"id":"1","name":"Ada","email":"a****@example.org"}]}"#;
+    let origin = Origin::start(move |_| {
         Reply::raw(format!(
             "HTTP/1.1 200 Jo-CANARY\r\nContent-Type: application/json; charset=UTF-8\r\nContent-Length: {}\r\n\
-             ETag: \"CANARY\"\r\nSet-Cookie: CANARY=1\r\nLocation: /CANARY\r\nSforce-Limit-Info: api-usage=1/500\r\n\r\n{ITEMS}",
-            ITEMS.len()
+             ETag: \"CANARY\"\r\nSet-Cookie: CANARY=1\r\nLocation: /CANARY\r\nSforce-Limit-Info: api-usage=1/500\r\n\r\n{sent}",
+            sent.len()
         ))
     })
     .await;
@@ -43,7 +45,7 @@ async fn an_answer_passes_with_our_head_and_our_credential() {
         )
         .await;
     assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");
-    assert_eq!(dechunk(&body).as_deref(), Some(ITEMS.as_bytes()));
+    assert_eq!(dechunk(&body).as_deref(), Some(got.as_bytes()));
     assert!(
         !head.contains("canary") && !head.contains("content-length"),
         "{head}"
@@ -55,6 +57,7 @@ async fn an_answer_passes_with_our_head_and_our_credential() {
         "vary: authorization",
         "privet-request-id: ",
         "privet-policy: ",
+        "privet-treated: email=mask\r\n",
     ] {
         assert!(head.contains(expected), "{expected} in {head}");
     }

@@ -109,7 +109,12 @@ impl Page {
         })?;
 
         // What is asked, what was decided, what will be done.
-        let body = read_body(incoming, &carrier).await?;
+        let mut body = read_body(incoming, &carrier).await?;
+        // Content of a GET means nothing (RFC 9110, section 9.3.1): read to its end, so that it cannot pass for
+        // another request, and left here.
+        if head.method == Method::GET {
+            body.clear();
+        }
         let request_head = RequestHead {
             method: &head.method,
             path: &head.path,

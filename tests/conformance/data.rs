@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// # Panics
 /// When it is absent and `PRIVET_CI` is `1`.
-pub fn path(name: &str) -> Option<PathBuf> {
+pub(crate) fn path(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("PRIVET_DATA").map_or_else(
         || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,
@@ -26,7 +26,7 @@ pub fn path(name: &str) -> Option<PathBuf> {
 }
 
 /// The lines of a JSON-lines file of the data folder.
-pub fn json_lines(name: &str) -> Option<Vec<serde_json::Value>> {
+pub(crate) fn json_lines(name: &str) -> Option<Vec<serde_json::Value>> {
     let text = std::fs::read_to_string(path(name)?).expect("readable");
     Some(
         text.lines()
@@ -37,7 +37,7 @@ pub fn json_lines(name: &str) -> Option<Vec<serde_json::Value>> {
 }
 
 /// Standard base64 of a member.
-pub fn base64(value: &serde_json::Value) -> Vec<u8> {
+pub(crate) fn base64(value: &serde_json::Value) -> Vec<u8> {
     data_encoding::BASE64
         .decode(value.as_str().expect("base64 text").as_bytes())
         .expect("base64")
