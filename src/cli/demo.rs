@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::Machine;
+use crate::config::{Machine, Settings};
 use crate::demo::analytics::Analytics;
-use crate::demo::callers::{CALLERS, Credential};
+use crate::demo::callers::{CALLERS, Caller, Credential};
 use crate::demo::people::People;
 use crate::demo::server::{Handler, service};
 use crate::demo::workspace::{SERVICE_TOKEN, Workspace};
@@ -74,31 +74,52 @@ pub type MakeKeys = fn(&Path) -> anyhow::Result<Vec<Credential>>;
 /// The demo on privet itself, in this process.
 pub fn parts() -> Parts<MakeKeys, impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>> {
     let token = Some(SERVICE_TOKEN.to_owned());
-    let people = People::seeded(token.clone());
-    let analytics = Analytics::seeded(token);
     Parts {
-        people: service(move |method, path, query, headers, body| {
-            people.handle(method, path, query, headers, body)
-        }),
-        analytics: service(move |method, path, query, headers, body| {
-            analytics.handle(method, path, query, headers, body)
-        }),
-        keys: make_keys,
+        people: people(People::seeded(token.clone())),
+        analytics: analytics(Analytics::seeded(token)),
+        keys: |config: &Path| make_keys(config, &CALLERS),
         start: async |config: &Path| {
-            let told = |problems: Vec<Diagnostic>| {
-                let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                anyhow::anyhow!("{}", shown.join("\n\n"))
-            };
-            let settings = Arc::new(crate::config::load(config, &Machine).map_err(told)?);
+            let (settings, live) = load(config)?;
             super::run::log_to(&settings.log, std::io::stderr);
-            let live = Live::load(&settings).map_err(told)?;
             Serving::start(settings, live).await
         },
     }
 }
 
-/// The key ring and an API key for each caller, as `privet keys` makes them.
-fn make_keys(config: &Path) -> anyhow::Result<Vec<Credential>> {
+/// The staff directory as a handler.
+pub fn people(people: People) -> Handler {
+    service(move |method, path, query, headers, body| {
+        people.handle(method, path, query, headers, body)
+    })
+}
+
+/// The data source as a handler.
+pub fn analytics(analytics: Analytics) -> Handler {
+    service(move |method, path, query, headers, body| {
+        analytics.handle(method, path, query, headers, body)
+    })
+}
+
+/// Settings and live set of this `privet.yaml`.
+///
+/// # Errors
+/// Every mistake in it and in what it names, as one text.
+pub fn load(config: &Path) -> anyhow::Result<(Arc<Settings>, Live)> {
+    let told = |problems: Vec<Diagnostic>| {
+        let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", shown.join("\n\n"))
+    };
+    let settings = Arc::new(crate::config::load(config, &Machine).map_err(told)?);
+    let live = Live::load(&settings).map_err(told)?;
+    Ok((settings, live))
+}
+
+/// The key ring, and an API key for each caller, as `privet keys` makes them. A caller without a role gets a key
+/// without one.
+///
+/// # Errors
+/// What `privet keys` refuses.
+pub fn make_keys(config: &Path, callers: &[Caller]) -> anyhow::Result<Vec<Credential>> {
     let ring = || keys::Ring {
         config: config.to_owned(),
         keys: None,
@@ -110,12 +131,13 @@ fn make_keys(config: &Path) -> anyhow::Result<Vec<Credential>> {
         Ok(String::from_utf8(out)?.trim().to_owned())
     };
     ask(&KeysCommand::Init(ring()))?;
-    CALLERS
-        .into_iter()
+    callers
+        .iter()
         .map(|caller| {
+            let roles = [caller.role].into_iter().filter(|role| !role.is_empty());
             let issue = keys::Issue {
                 client: caller.client.to_owned(),
-                roles: vec![caller.role.to_owned()],
+                roles: roles.map(str::to_owned).collect(),
                 region: Some(caller.region.to_owned()),
                 expires: "1d".to_owned(),
                 places: keys::Places {
@@ -124,7 +146,7 @@ fn make_keys(config: &Path) -> anyhow::Result<Vec<Credential>> {
                 },
             };
             Ok(Credential {
-                caller,
+                caller: *caller,
                 bearer: ask(&KeysCommand::Issue(issue))?,
             })
         })
@@ -159,7 +181,7 @@ where
     let origin = format!("http://{listen}");
     let examples = tour::examples(&services.crm);
     let soql = tour::query(&examples);
-    let table = tour::compare(&origin, &credentials, &soql, &examples).await?;
+    let table = tour::compare(&services, &origin, &credentials, &soql, &examples).await?;
     writeln!(out, "{table}")?;
     if demo.once {
         return Ok(());
@@ -176,7 +198,10 @@ where
 
 /// A loopback address; a free port for 0. It is given back before privet takes it: `privet.yaml` needs the number
 /// first, because it is part of the public URL.
-fn address(port: u16) -> anyhow::Result<SocketAddr> {
+///
+/// # Errors
+/// The port is taken.
+pub fn address(port: u16) -> anyhow::Result<SocketAddr> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = std::net::TcpListener::bind(wanted).map_err(|e| {
         anyhow::anyhow!(

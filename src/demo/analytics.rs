@@ -76,6 +76,11 @@ impl Analytics {
         }
     }
 
+    /// The sales, to be changed before they are served: a value per field, fields sorted by caption.
+    pub fn rows_mut(&mut self) -> &mut Vec<Vec<Value>> {
+        &mut self.rows
+    }
+
     /// Answers one request. `query` is the raw query without `?`; there are no parameters.
     pub fn handle(
         &self,

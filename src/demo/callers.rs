@@ -7,7 +7,7 @@ pub struct Caller {
     pub title: &'static str,
     /// Client that its API key is issued to (`clients` in vocabulary.yaml).
     pub client: &'static str,
-    /// Role on its key.
+    /// Role on its key; empty = none.
     pub role: &'static str,
     /// Region on its key.
     pub region: &'static str,

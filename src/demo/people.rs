@@ -65,6 +65,11 @@ impl People {
         }
     }
 
+    /// The people, to be changed before they are served.
+    pub fn rows_mut(&mut self) -> &mut Vec<Value> {
+        self.rows.get_mut().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Answers one request. `query` is the raw query without `?`.
     pub fn handle(
         &self,

@@ -1,4 +1,5 @@
-//! The table "same request, three callers": what stands in each answer, and what was done to it.
+//! The table "same request, three callers": what stands in each answer, and what was done to it. The latter is told
+//! by the CRM's own answer: a rule may treat the same field differently from record to record.
 
 use serde_json::Value;
 
@@ -11,23 +12,22 @@ pub struct Answer {
     pub status: u16,
     /// The JSON body.
     pub body: Value,
-    /// The `Privet-Treated` header: `Email=mask, Phone=redact`.
-    pub treated: String,
 }
 
 /// Widest cell, in terminal columns.
 const CELL_MAX: usize = 34;
 
 /// One block per record that the requests asked for: a line per field, a column per caller, each cell the value
-/// with its treatment. `records` names them (by position in the answers), `fields` are paths such as `Account.Name`.
-pub fn render(records: &[String], fields: &[&str], answers: &[Answer]) -> String {
+/// with its treatment. `records` names them (by position in the answers), `fields` are paths such as `Account.Name`,
+/// `own` is the CRM's own answer to the same request.
+pub fn render(records: &[String], fields: &[&str], answers: &[Answer], own: &Value) -> String {
     let mut out = String::new();
     for (n, record) in records.iter().enumerate() {
         let mut rows = vec![vec![record.clone()]];
         rows[0].extend(answers.iter().map(|a| a.title.clone()));
         for field in fields {
             let mut row = vec![(*field).to_owned()];
-            row.extend(answers.iter().map(|a| cell(a, n, field)));
+            row.extend(answers.iter().map(|a| cell(a, own, n, field)));
             rows.push(row);
         }
         out.push_str(&lines(&rows));
@@ -36,35 +36,40 @@ pub fn render(records: &[String], fields: &[&str], answers: &[Answer]) -> String
     out
 }
 
-fn cell(answer: &Answer, record: usize, field: &str) -> String {
+fn cell(answer: &Answer, own: &Value, record: usize, field: &str) -> String {
     if !(200..300).contains(&answer.status) {
         let code = answer.body.pointer("/0/errorCode").and_then(Value::as_str);
         return format!("{} {}", answer.status, code.unwrap_or("refused"));
     }
-    let value = answer
-        .body
-        .get("records")
-        .and_then(|r| r.get(record))
-        .and_then(|r| field.split('.').try_fold(r, |at, part| at.get(part)));
-    let treated = treatment(&answer.treated, field);
-    match value {
-        None => format!("(absent)  [{}]", treated.unwrap_or("drop")),
-        Some(Value::Null) => format!("null  [{}]", treated.unwrap_or("clear")),
-        Some(Value::String(s)) => format!("{}  [{}]", cut(s), treated.unwrap_or("clear")),
-        Some(v) => format!("{}  [{}]", cut(&v.to_string()), treated.unwrap_or("clear")),
+    let value = at(&answer.body, record, field);
+    let shown = match value {
+        None => "(absent)".to_owned(),
+        Some(Value::Null) => "null".to_owned(),
+        Some(Value::String(s)) => cut(s),
+        Some(v) => cut(&v.to_string()),
+    };
+    match treatment(value, at(own, record, field)) {
+        Some(word) => format!("{shown}  [{word}]"),
+        None => shown,
     }
 }
 
-/// What `Privet-Treated` says about a field, by its whole path or its last part.
-fn treatment<'h>(header: &'h str, field: &str) -> Option<&'h str> {
-    let said = |name: &str| {
-        header
-            .split(',')
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, t)| t)
-    };
-    said(field).or_else(|| said(field.rsplit('.').next().unwrap_or(field)))
+fn at<'v>(body: &'v Value, record: usize, field: &str) -> Option<&'v Value> {
+    let record = body.get("records")?.get(record)?;
+    field.split('.').try_fold(record, |at, part| at.get(part))
+}
+
+/// What was done to this very value; `None` where there was nothing.
+fn treatment(value: Option<&Value>, own: Option<&Value>) -> Option<&'static str> {
+    match (value, own) {
+        (None, None) => None,
+        (None, Some(_)) => Some("drop"),
+        (Some(value), Some(own)) if value == own => Some("clear"),
+        (Some(Value::Null), _) => Some("redact"),
+        (Some(Value::String(s)), _) if s.starts_with("tk1.") => Some("tokenize"),
+        (Some(Value::String(s)), _) if s.contains("****") => Some("mask"),
+        (Some(_), _) => Some("generalise"),
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -142,31 +147,43 @@ mod tests {
 
     #[test]
     fn the_table_shows_values_beside_their_treatments() {
-        let answer = |title: &str, status, body, treated: &str| Answer {
+        let answer = |title: &str, status, body| Answer {
             title: title.into(),
             status,
             body,
-            treated: treated.into(),
         };
-        let clear =
-            json!({"records": [{"Email": "jo@example.org", "Account": {"Name": "美しい"}}]});
-        let masked =
-            json!({"records": [{"Email": "j****@example.org", "Account": {"Name": null}}]});
+        let own = json!({"records": [{
+            "Email": "jo@example.org", "Birthdate": "1987-05-04", "SSN__c": "1", "Account": {"Name": "美しい"}, "Fax": null,
+        }]});
+        let treated = json!({"records": [{
+            "Email": "j****@example.org", "Birthdate": "1987-01-01", "SSN__c": "tk1.k1.AbC", "Account": {"Name": null},
+        }]});
         let refused = json!([{"errorCode": "INSUFFICIENT_ACCESS", "message": "no"}]);
         let text = render(
             &["003".into()],
-            &["Email", "Account.Name", "SSN__c"],
             &[
-                answer("a", 200, clear, ""),
-                answer("b", 200, masked, "Email=mask, Name=redact, SSN__c=drop"),
-                answer("c", 403, refused, ""),
+                "Email",
+                "Birthdate",
+                "SSN__c",
+                "Account.Name",
+                "Fax",
+                "Parent.Name",
             ],
+            &[
+                answer("a", 200, own.clone()),
+                answer("b", 200, treated),
+                answer("c", 403, refused),
+            ],
+            &own,
         );
         let expected = "  003            a                         b                           c
   ────────────   ───────────────────────   ─────────────────────────   ───────────────────────
   Email          jo@example.org  [clear]   j****@example.org  [mask]   403 INSUFFICIENT_ACCESS
+  Birthdate      1987-05-04  [clear]       1987-01-01  [generalise]    403 INSUFFICIENT_ACCESS
+  SSN__c         1  [clear]                tk1.k1.AbC  [tokenize]      403 INSUFFICIENT_ACCESS
   Account.Name   美しい  [clear]           null  [redact]              403 INSUFFICIENT_ACCESS
-  SSN__c         (absent)  [drop]          (absent)  [drop]            403 INSUFFICIENT_ACCESS
+  Fax            null  [clear]             (absent)  [drop]            403 INSUFFICIENT_ACCESS
+  Parent.Name    (absent)                  (absent)                    403 INSUFFICIENT_ACCESS
 
 ";
         assert_eq!(text, expected, "\n{text}");

@@ -74,7 +74,7 @@ pub(super) fn what(operation: &Operation, decision: &Decision, catalog: &Catalog
     }
 }
 
-/// `Email=mask, Phone=redact`: what the caller sees treated. Hidden fields are not named.
+/// `Email=mask, Account.Phone=redact`: what the caller sees treated, by path. Hidden fields are not named.
 pub(super) fn treated_header(
     operation: &Operation,
     decision: &Decision,
@@ -102,8 +102,14 @@ pub(super) fn treated_header(
     };
     for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
         if let (Verdict::Output(ruling), Action::Read | Action::Export) = (verdict, used.action) {
-            // The caller's own spelling may be anything; the schema's names are safe in a header.
-            add(&catalog.field(used.field).name, ruling);
+            // As the caller wrote it, so that two fields called Name are told apart; a spelling that could be
+            // anything stays out of a header.
+            let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+            if used.written.bytes().all(plain) {
+                add(&used.written, ruling);
+            } else {
+                add(&catalog.field(used.field).name, ruling);
+            }
         }
     }
     for object in whole_records(&operation.shape) {
