@@ -87,15 +87,21 @@ impl Refusal {
         }
     }
 
-    /// An unknown or hidden field. `written`: the field as the caller spelt it, or a path of which the last name counts;
-    /// `object`: the object's name.
+    /// An unknown or hidden field. `written`: the field as the caller spelt it; `object`: the object's name.
+    ///
+    /// Of a path nothing but its own spelling is said: which of its names is missing, and what object the others lead
+    /// to, would tell hidden relationships and objects from those that do not exist.
     pub fn unknown_field(written: &str, object: &str) -> Self {
-        let leaf = written.rsplit('.').next().unwrap_or(written);
+        let entity = if written.contains('.') {
+            String::new()
+        } else {
+            format!(" on entity '{object}'")
+        };
         Self::new(
             Reason::UnknownField,
             format!(
-                "No such column '{leaf}' on entity '{object}'. If you are attempting to use a custom field, be sure to \
-                 append the '__c' after the custom field name. Please reference your WSDL or the describe call for the \
+                "No such column '{written}'{entity}. If you are attempting to use a custom field, be sure to append \
+                 the '__c' after the custom field name. Please reference your WSDL or the describe call for the \
                  appropriate names."
             ),
         )

@@ -138,3 +138,6 @@ fn internal(detail: &'static str) -> Refusal {
     )
     .detail(detail)
 }
+
+#[cfg(test)]
+mod tests;

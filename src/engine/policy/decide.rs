@@ -54,7 +54,8 @@ pub struct Asking<'a> {
     pub objects: &'a [ObjectId],
     /// As [`Operation::exports`].
     pub exports: bool,
-    /// How the caller spelt an object: an unknown and a hidden object must answer in the same letters.
+    /// How the caller spelt an object: an unknown and a hidden object must answer in the same letters. `None` for an
+    /// object that the request does not name and only reaches.
     pub written: &'a dyn Fn(ObjectId) -> Option<Arc<str>>,
 }
 
@@ -139,7 +140,16 @@ pub fn decide_uses(
     }
     for one in uses {
         let verdict = match decision.tables.get(&one.field.object) {
-            Some(table) => judge.judge(one, table),
+            Some(table) => judge.judge(one, table, &|| {
+                uses.iter().any(|other| {
+                    other.field.object != one.field.object
+                        && (&other.written, other.action) == (&one.written, one.action)
+                        && decision
+                            .tables
+                            .get(&other.field.object)
+                            .is_some_and(|t| !t.nothing_readable())
+                })
+            }),
             None => Verdict::Refuse(Refusal::new(
                 Reason::Internal,
                 "The request was not decided",
@@ -282,14 +292,22 @@ impl Judge<'_> {
         table.fields.get(field.field as usize)
     }
 
-    fn judge(&self, one: &Use, table: &Arc<Table>) -> Verdict {
+    /// `elsewhere`: whether the same output may come from another object, one that the caller reads something of.
+    fn judge(&self, one: &Use, table: &Arc<Table>, elsewhere: &dyn Fn() -> bool) -> Verdict {
         let Some(read) = Self::ruling(table, one.field) else {
             return Verdict::Refuse(self.unknown_field(one));
         };
         match one.action {
             Action::Read | Action::Export | Action::Describe => {
                 if table.nothing_readable() {
-                    return Verdict::Refuse(self.unknown_object(one));
+                    // What a path leads to and the caller did not name is absent like any dropped output.
+                    let named = (self.written)(one.field.object).is_some();
+                    let denied = one.named && denied_everywhere(read).is_some();
+                    return if named || denied && !elsewhere() {
+                        Verdict::Refuse(self.unknown_object(one))
+                    } else {
+                        Verdict::Output(read.clone())
+                    };
                 }
                 if one.named
                     && let Some(rule) = denied_everywhere(read)
@@ -417,11 +435,11 @@ impl Judge<'_> {
         Refusal::unknown_field(&one.written, &self.catalog.get(one.field.object).name)
     }
 
+    /// An object that is not there for this caller: as the caller named it, or the path that leads nowhere.
     fn unknown_object(&self, one: &Use) -> Refusal {
-        let object = one.field.object;
-        match (self.written)(object) {
+        match (self.written)(one.field.object) {
             Some(written) => Refusal::unknown_object(&written),
-            None => Refusal::unknown_object(&self.catalog.get(object).name),
+            None => self.unknown_field(one),
         }
     }
 }

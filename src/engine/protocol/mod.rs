@@ -265,11 +265,12 @@ pub enum Forward {
 }
 
 impl Forward {
-    /// How the caller spelt an object that the request names, for texts about hidden objects.
+    /// How the caller spelt an object that the request names, for texts about hidden objects; a mapped request names
+    /// its route's.
     pub fn written_object(&self, object: ObjectId) -> Option<&Arc<str>> {
         match self {
             Self::Salesforce(forward) => forward.written_object(object),
-            Self::Map(_) => None,
+            Self::Map(forward) => forward.written_object(object),
         }
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::engine::catalog::FieldType;
+use crate::engine::catalog::{FieldType, ObjectId};
 use crate::engine::protocol::{Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 
@@ -16,6 +16,8 @@ use super::body::{self, Node, NodeId, Tree};
 
 /// How a mapped request goes upstream. `Debug` shows no value.
 pub struct Forward {
+    /// The route's object and its name.
+    pub(super) object: (ObjectId, Arc<str>),
     pub(super) method: Method,
     pub(super) segments: Vec<String>,
     pub(super) query: Vec<(String, String)>,
@@ -63,6 +65,11 @@ impl fmt::Debug for Forward {
 }
 
 impl Forward {
+    /// The name of the route's object.
+    pub fn written_object(&self, object: ObjectId) -> Option<&Arc<str>> {
+        (self.object.0 == object).then_some(&self.object.1)
+    }
+
     /// The upstream request with the plan's changes: hidden outputs left out, tokens turned back.
     ///
     /// # Errors

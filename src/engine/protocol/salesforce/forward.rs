@@ -35,6 +35,8 @@ pub struct Forward {
 /// What is asked of the upstream.
 #[derive(Debug)]
 pub(super) enum Target {
+    /// Nothing: the request holds a mistake, which is told once all that comes before it has been decided.
+    Refused(Refusal),
     /// A path after `/services/data`, as it is.
     Fixed(String),
     /// A query.
@@ -66,6 +68,7 @@ impl Forward {
     pub fn print(&self, resolved: &Resolved<'_>) -> Result<UpstreamRequest, Refusal> {
         let base = format!("/services/data/v{}.0", self.version);
         let path_and_query = match &self.target {
+            Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
             Target::Query {

@@ -62,10 +62,17 @@ pub fn understand(
 /// # Errors
 /// As [`understand`] of a `query` request.
 pub fn trace(catalog: &Catalog, api: &str, soql: &str) -> Result<Vec<Use>, Refusal> {
-    read(catalog, api, soql).map(|resolved| resolved.uses)
+    match read(catalog, api, soql) {
+        Ok(resolved) => Ok(resolved.uses),
+        Err(stopped) => Err(stopped.refusal),
+    }
 }
 
-fn read(catalog: &Catalog, api: &str, soql: &str) -> Result<resolve::Resolved, Refusal> {
+fn read(
+    catalog: &Catalog,
+    api: &str,
+    soql: &str,
+) -> Result<resolve::Resolved, Box<resolve::Stopped>> {
     let query = soql::parse(soql).map_err(|e| resolve::malformed(e.to_string()))?;
     resolve::resolve(catalog, api, query)
 }
@@ -168,13 +175,29 @@ impl Request<'_> {
         self.operation(Action::Describe, endpoint, shape)
     }
 
-    fn resolve(&self, soql: &str) -> Result<resolve::Resolved, Refusal> {
+    fn resolve(&self, soql: &str) -> Result<resolve::Resolved, Box<resolve::Stopped>> {
         read(self.catalog, &self.api.name, soql)
     }
 
+    /// An operation that will be refused: what its mistake comes after is decided first.
+    fn stopped(mut self, endpoint: &str, stopped: resolve::Stopped) -> Result<Operation, Refusal> {
+        if stopped.uses.is_empty() {
+            return Err(stopped.refusal);
+        }
+        self.forward.written = stopped.written;
+        self.forward.target = Target::Refused(stopped.refusal);
+        let mut operation = self.operation(Action::Read, endpoint, Shape::Drop);
+        operation.uses = stopped.uses;
+        operation.objects = stopped.objects;
+        Ok(operation)
+    }
+
     fn query(mut self, cursor: Cursor) -> Result<Operation, Refusal> {
-        let resolved = self.resolve(&cursor.soql)?;
         let endpoint = if cursor.all { "query-all" } else { "query" };
+        let resolved = match self.resolve(&cursor.soql) {
+            Ok(resolved) => resolved,
+            Err(stopped) => return self.stopped(endpoint, *stopped),
+        };
         self.forward.version = cursor.version;
         self.forward.written = resolved.written;
         self.forward.target = Target::Query {
@@ -192,7 +215,10 @@ impl Request<'_> {
 
     /// A further page: its query is understood anew, so that it is decided anew.
     fn page(mut self, mut cursor: Cursor) -> Result<Operation, Refusal> {
-        let resolved = self.resolve(&cursor.soql)?;
+        let resolved = match self.resolve(&cursor.soql) {
+            Ok(resolved) => resolved,
+            Err(stopped) => return self.stopped("query-more", *stopped),
+        };
         let shape = match cursor.child {
             None => resolved.shape,
             Some(child) => resolved
@@ -229,19 +255,9 @@ impl Request<'_> {
         let path = format!("/v{version}.0/sobjects/{name}/describe");
         let objects = describe::described_objects(self.catalog, object);
         // Described is what is read: an object with nothing readable is answered like one that does not exist.
-        let field = self.catalog.get(object).field("Id").unwrap_or(0);
-        let has_fields = !self.catalog.get(object).fields.is_empty();
+        let looks = resolve::looks_at(self.catalog, object, written);
         let mut operation = self.fixed("describe", path, Shape::Describe(object));
-        if has_fields {
-            operation.uses.push(Use {
-                field: FieldRef { object, field },
-                action: Action::Describe,
-                written: written.clone(),
-                comparison: Comparison::Other,
-                values: Vec::new(),
-                named: false,
-            });
-        }
+        operation.uses.extend(looks);
         operation.objects = objects;
         Ok(operation)
     }
@@ -286,14 +302,32 @@ impl Request<'_> {
             let field = known
                 .field(written)
                 .map(|field| FieldRef { object, field })
-                .ok_or_else(|| Refusal::unknown_field(written, &known.name))?;
-            let name = self.catalog.field(field).name.clone();
-            if record.members.iter().any(|(k, _)| *k == name) {
-                return Err(Refusal::new(
-                    Reason::BadRequest,
-                    format!("duplicate field selected: {name}"),
-                ));
-            }
+                .ok_or_else(|| Refusal::unknown_field(written, &known.name));
+            let name = match &field {
+                Ok(field) => self.catalog.field(*field).name.clone(),
+                Err(_) => written.clone(),
+            };
+            let field = field.and_then(|field| {
+                if record.members.iter().any(|(k, _)| *k == name) {
+                    return Err(Refusal::new(
+                        Reason::BadRequest,
+                        format!("duplicate field selected: {name}"),
+                    ));
+                }
+                Ok(field)
+            });
+            let field = match field {
+                Ok(field) => field,
+                Err(refusal) => {
+                    let stopped = resolve::Stopped {
+                        refusal,
+                        uses,
+                        objects: vec![object],
+                        written: std::mem::take(&mut self.forward.written),
+                    };
+                    return self.stopped("sobject-row", stopped);
+                }
+            };
             record
                 .members
                 .push((name.clone(), Shape::Value(vec![uses.len()])));

@@ -187,7 +187,15 @@ fn ask(method: &Method, path: &str, query: &[(&str, &str)]) -> Result<Operation,
         query: &query,
         headers: &headers,
     };
-    understand_with(&api(), &head, b"", &catalog(), &caller("ana"), &|_| None)
+    let operation = understand_with(&api(), &head, b"", &catalog(), &caller("ana"), &|_| None)?;
+    // As if nothing that comes before the mistake were hidden.
+    match &operation.forward {
+        AnyForward::Salesforce(forward) => match &forward.target {
+            Target::Refused(refusal) => Err(refusal.clone()),
+            _ => Ok(operation),
+        },
+        AnyForward::Map(_) => panic!("not Salesforce"),
+    }
 }
 
 fn query(soql: &str) -> Result<Operation, Refusal> {
@@ -421,13 +429,14 @@ fn refusals_speak_salesforce() {
         "sObject type 'conTRACT' is not supported."
     );
     assert!(
-        text("SELECT c.zIP FROM Contact c")
-            .starts_with("No such column 'zIP' on entity 'Contact'.")
+        text("SELECT zIP FROM Contact").starts_with("No such column 'zIP' on entity 'Contact'.")
     );
-    assert!(
-        text("SELECT Boss.Name FROM Contact")
-            .starts_with("No such column 'Boss' on entity 'Contact'.")
-    );
+    for path in ["c.zIP", "Boss.Name", "Account.zIP"] {
+        assert!(
+            text(&format!("SELECT {path} FROM Contact c"))
+                .starts_with(&format!("No such column '{path}'. If"))
+        );
+    }
     for (soql, names) in [
         ("SELECT Id FROM Contact USING SCOPE mine", "USING SCOPE"),
         ("SELECT Id FROM Contact WITH SECURITY_ENFORCED", "WITH"),

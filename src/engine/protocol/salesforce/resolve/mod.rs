@@ -36,6 +36,33 @@ pub(super) struct Resolved {
     pub(super) children: Vec<Shape>,
 }
 
+/// A query that can not be traced to its end, and what had been traced of it by then.
+///
+/// What came before is decided first, so that a query with a mistake does not tell a hidden field or object, which
+/// would have been refused in its place, from one that does not exist.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    /// Why.
+    pub(super) refusal: Refusal,
+    /// Every use before it, with one that looks at each object where it was named.
+    pub(super) uses: Vec<Use>,
+    /// As in [`Resolved`].
+    pub(super) objects: Vec<ObjectId>,
+    /// As in [`Resolved`].
+    pub(super) written: Vec<(ObjectId, Arc<str>)>,
+}
+
+impl From<Refusal> for Box<Stopped> {
+    fn from(refusal: Refusal) -> Self {
+        Box::new(Stopped {
+            refusal,
+            uses: Vec::new(),
+            objects: Vec::new(),
+            written: Vec::new(),
+        })
+    }
+}
+
 /// What one path of the query is bound to.
 #[derive(Debug)]
 pub(super) struct Binding {
@@ -88,6 +115,8 @@ struct Resolver<'c> {
     uses: Vec<Use>,
     objects: Vec<ObjectId>,
     written: Vec<(ObjectId, Arc<str>)>,
+    /// Where in `uses` each object was named first.
+    named: Vec<(usize, Use)>,
     bindings: Vec<Binding>,
     scopes: Vec<Scope>,
     children: Vec<Shape>,
@@ -104,30 +133,28 @@ pub(super) fn malformed(message: impl Into<std::borrow::Cow<'static, str>>) -> R
 ///
 /// # Errors
 /// Unknown objects, relationships and fields, and clauses that are refused by name.
-pub(super) fn resolve(catalog: &Catalog, api: &str, mut query: Query) -> Result<Resolved, Refusal> {
+pub(super) fn resolve(
+    catalog: &Catalog,
+    api: &str,
+    mut query: Query,
+) -> Result<Resolved, Box<Stopped>> {
     let mut resolver = Resolver {
         catalog,
         api,
         uses: Vec::new(),
         objects: Vec::new(),
         written: Vec::new(),
+        named: Vec::new(),
         bindings: Vec::new(),
         scopes: Vec::new(),
         children: Vec::new(),
         lists: 0,
         depth: 0,
     };
-    refuse_clauses(&query)?;
-    let [name] = &*query.from.path.segments else {
-        return Err(malformed("FROM takes one object"));
+    let shape = match resolver.root(&mut query) {
+        Ok(shape) => shape,
+        Err(refusal) => return Err(Box::new(resolver.stopped(refusal))),
     };
-    let object = catalog
-        .object(api, name)
-        .ok_or_else(|| Refusal::unknown_object(name))?;
-    resolver.name_object(object, name);
-    let names = vec![name.clone()];
-    let level = resolver.level(object, names, &query)?;
-    let shape = resolver.top(&mut query, &level)?;
     Ok(Resolved {
         query,
         uses: resolver.uses,
@@ -165,9 +192,39 @@ fn refuse_clauses(query: &Query) -> Result<(), Refusal> {
 }
 
 impl Resolver<'_> {
+    fn root(&mut self, query: &mut Query) -> Result<Shape, Refusal> {
+        refuse_clauses(query)?;
+        let [name] = &*query.from.path.segments else {
+            return Err(malformed("FROM takes one object"));
+        };
+        let object = self
+            .catalog
+            .object(self.api, name)
+            .ok_or_else(|| Refusal::unknown_object(name))?;
+        let names = vec![name.clone()];
+        self.name_object(object, &names[0]);
+        let level = self.level(object, names, query)?;
+        self.top(query, &level)
+    }
+
+    fn stopped(mut self, refusal: Refusal) -> Stopped {
+        for (at, looks) in self.named.into_iter().rev() {
+            self.uses.insert(at.min(self.uses.len()), looks);
+        }
+        Stopped {
+            refusal,
+            uses: self.uses,
+            objects: self.objects,
+            written: self.written,
+        }
+    }
+
     fn name_object(&mut self, object: ObjectId, written: &Arc<str>) {
         if !self.written.iter().any(|(o, _)| *o == object) {
             self.written.push((object, written.clone()));
+            let looks = looks_at(self.catalog, object, written);
+            self.named
+                .extend(looks.map(|looks| (self.uses.len(), looks)));
         }
         self.touch(object);
     }
@@ -217,7 +274,7 @@ impl Resolver<'_> {
 
     /// A parent in FROM asks which rows have one: its reference fields are evaluated.
     fn join(&mut self, level: &Level, segments: &[Arc<str>], written: &str) -> Result<(), Refusal> {
-        let steps = self.follow(level, segments)?;
+        let steps = self.follow(level, segments, written)?;
         let mut at = vec![level.object];
         for (key, objects) in steps {
             let fields: Vec<FieldRef> = at
@@ -241,8 +298,13 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// Follows relationships from `level`.
-    fn follow(&self, level: &Level, segments: &[Arc<str>]) -> Result<Vec<Step>, Refusal> {
+    /// Follows relationships from `level`, on the path `written`.
+    fn follow(
+        &self,
+        level: &Level,
+        segments: &[Arc<str>],
+        written: &str,
+    ) -> Result<Vec<Step>, Refusal> {
         let mut at = vec![level.object];
         let mut steps = Vec::new();
         for segment in segments {
@@ -262,8 +324,8 @@ impl Resolver<'_> {
                 }
             }
             let (Some(key), false) = (key, targets.is_empty()) else {
-                let name = &self.catalog.get(at[0]).name;
-                return Err(Refusal::unknown_field(segment, name));
+                let name = &self.catalog.get(level.object).name;
+                return Err(Refusal::unknown_field(written, name));
             };
             at.clone_from(&targets);
             steps.push((key, targets));
@@ -281,15 +343,21 @@ impl Resolver<'_> {
                 &self.catalog.get(level.object).name,
             ));
         };
-        let steps = self.follow(level, parents)?;
+        let written = path.text();
+        let steps = self.follow(level, parents, &written)?;
         let own = [level.object];
         let objects = steps.last().map_or(&own[..], |(_, objects)| &objects[..]);
-        let fields = self.fields(objects, leaf)?;
+        let fields = self.fields(objects, leaf, &written)?;
         Ok(Target { steps, fields })
     }
 
-    /// The field `leaf` in every object of `objects` that has it.
-    fn fields(&self, objects: &[ObjectId], leaf: &str) -> Result<Vec<FieldRef>, Refusal> {
+    /// The field `leaf` in every object of `objects` that has it; `written`: how the caller spelt it.
+    fn fields(
+        &self,
+        objects: &[ObjectId],
+        leaf: &str,
+        written: &str,
+    ) -> Result<Vec<FieldRef>, Refusal> {
         let fields: Vec<_> = objects
             .iter()
             .filter_map(|&object| {
@@ -299,7 +367,7 @@ impl Resolver<'_> {
             .collect();
         if fields.is_empty() {
             let name = &self.catalog.get(objects[0]).name;
-            return Err(Refusal::unknown_field(leaf, name));
+            return Err(Refusal::unknown_field(written, name));
         }
         Ok(fields)
     }
@@ -425,6 +493,20 @@ impl Resolver<'_> {
         self.lists += 1;
         list
     }
+}
+
+/// A use that shows nothing and is refused where the caller reads nothing of `object`; `None` if it has no fields.
+pub(super) fn looks_at(catalog: &Catalog, object: ObjectId, written: &Arc<str>) -> Option<Use> {
+    let known = catalog.get(object);
+    let field = known.field("Id").unwrap_or(0);
+    (!known.fields.is_empty()).then(|| Use {
+        field: FieldRef { object, field },
+        action: Action::Describe,
+        written: written.clone(),
+        comparison: Comparison::Other,
+        values: Vec::new(),
+        named: false,
+    })
 }
 
 /// The fields of `object` that hold flags or the data region.

@@ -11,7 +11,7 @@ use super::{Level, Resolver, malformed, refuse_clauses};
 impl Resolver<'_> {
     /// `COUNT()` is an aggregate of Id.
     pub(super) fn count_rows(&mut self, level: &Level) -> Result<(), Refusal> {
-        let fields = self.fields(&[level.object], "Id")?;
+        let fields = self.fields(&[level.object], "Id", "Id")?;
         let template = Use {
             field: fields[0],
             action: Action::Aggregate,

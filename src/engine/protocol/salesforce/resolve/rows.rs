@@ -189,7 +189,7 @@ impl Resolver<'_> {
         level: &Level,
         path: &mut Path,
     ) -> Result<(Target, Vec<usize>), Refusal> {
-        let fields = self.fields(&[level.object], path.leaf())?;
+        let fields = self.fields(&[level.object], path.leaf(), path.leaf())?;
         let outputs = self.push_outputs(&fields, path.leaf().clone(), false);
         let kind = self.catalog.field(fields[0]).kind;
         self.bind(
@@ -312,7 +312,7 @@ impl Resolver<'_> {
             return Err(malformed("TYPEOF takes one relationship"));
         }
         let (key, targets) = self
-            .follow(level, &segments)?
+            .follow(level, &segments, &type_of.relationship.text())?
             .pop()
             .ok_or_else(|| malformed("TYPEOF takes one relationship"))?;
         // No list: a field can not be added under TYPEOF. An empty prefix keeps paths from descending into it.
@@ -328,7 +328,8 @@ impl Resolver<'_> {
                 return Err(malformed(format!("TYPEOF names {name} twice")));
             }
             seen.push(object);
-            self.branch(&mut record, &[object], paths)?;
+            self.name_object(object, name);
+            self.branch(&mut record, &key, &[object], paths)?;
         }
         let rest: Vec<_> = targets
             .iter()
@@ -336,15 +337,16 @@ impl Resolver<'_> {
             .filter(|o| !seen.contains(o))
             .collect();
         if !rest.is_empty() {
-            self.branch(&mut record, &rest, &mut type_of.otherwise)?;
+            self.branch(&mut record, &key, &rest, &mut type_of.otherwise)?;
         }
         Ok((key, Shape::Record(record)))
     }
 
-    /// One branch of TYPEOF: the fields of `objects`.
+    /// One branch of TYPEOF `relationship`: the fields of `objects`.
     fn branch(
         &mut self,
         record: &mut RecordShape,
+        relationship: &str,
         objects: &[ObjectId],
         paths: &mut [Path],
     ) -> Result<(), Refusal> {
@@ -353,7 +355,9 @@ impl Resolver<'_> {
             if path.segments.len() != 1 {
                 return Err(malformed("TYPEOF takes fields, not relationships"));
             }
-            let fields = self.fields(objects, path.leaf())?;
+            // As a path: the objects of ELSE are not the caller's words.
+            let written = format!("{relationship}.{}", path.leaf());
+            let fields = self.fields(objects, path.leaf(), &written)?;
             let key = self.catalog.field(fields[0]).name.clone();
             if seen.contains(&key) {
                 return Err(malformed(format!("duplicate field selected: {key}")));
