@@ -10,6 +10,7 @@
 //! * [`demo`]: the built-in fake CRM and its traffic.
 //! * [`cli`]: one file per verb, each a thin caller of the rest.
 //! * [`diagnostic`]: how a mistake in a file is shown to the person who made it.
+//! * [`yaml`]: strict YAML as a tree that keeps places.
 //!
 //! `ARCHITECTURE.md` tells which room may use which.
 
@@ -23,3 +24,4 @@ pub mod engine;
 pub mod fuzzing;
 pub mod observe;
 pub mod proxy;
+pub mod yaml;

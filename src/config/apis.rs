@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::reader::{Reader, Section, is_loopback_origin};
 use super::settings::{not_empty, number};
-use super::yaml::Node;
 use super::{ApiSettings, Compress, Credential, Mode, Trust};
 use crate::engine::protocol::Dialect;
+use crate::yaml::Node;
 
 /// Longest observe mode, seconds: 30 days.
 const OBSERVE_S_MAX: i64 = 30 * 86_400;
@@ -23,10 +23,10 @@ pub(super) fn apis(
     let mut complete = true;
     for (key, node) in reader.entries(&section) {
         let good = key
-            .text
+            .value
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-        if !good || key.text.is_empty() {
+        if !good || key.value.is_empty() {
             reader
                 .error(
                     "bad-value",
@@ -36,7 +36,7 @@ pub(super) fn apis(
                 .help = Some("it is also the name of its file under policies/schema/".into());
             complete = false;
         }
-        let name: Arc<str> = key.text.as_str().into();
+        let name: Arc<str> = key.value.as_str().into();
         match api(reader, node, &name, &mut seen) {
             Some(api) => {
                 apis.insert(name, api);
@@ -202,8 +202,8 @@ fn credential(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Credenti
         Kind::Passthrough => &["kind"],
     };
     for (key, _) in reader.entries(&credential) {
-        if all.contains(&&*key.text) && !used.contains(&&*key.text) {
-            let message = format!("`{}` does not belong to this kind of credential", key.text);
+        if all.contains(&&*key.value) && !used.contains(&&*key.value) {
+            let message = format!("`{}` does not belong to this kind of credential", key.value);
             reader.error("unused-key", &key.place, message);
         }
     }

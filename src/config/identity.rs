@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::reader::{Reader, Section};
 use super::settings::{not_empty, number};
-use super::yaml::Node;
 use super::{ApiSettings, ClaimNames, Credential, HmacKey, IdentitySettings, JwtIssuer};
 use crate::engine::secret::Secret;
+use crate::yaml::Node;
 
 /// Shortest HS256 key, bytes (RFC 7518 section 3.2).
 const HMAC_BYTES_MIN: usize = 32;

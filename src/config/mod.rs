@@ -9,7 +9,6 @@ mod reader;
 mod settings;
 mod surroundings;
 pub mod trust;
-mod yaml;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,9 +18,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::diagnostic::{Diagnostic, Position, Severity};
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::protocol::Dialect;
 use crate::engine::secret::Secret;
+use crate::yaml;
 
 pub use surroundings::{Machine, Surroundings};
 
@@ -391,23 +391,16 @@ fn with_tree<T>(
     read: impl FnOnce(&mut reader::Reader<'_>, &yaml::Node) -> Option<T>,
 ) -> Result<(Option<T>, Vec<Diagnostic>), Vec<Diagnostic>> {
     let file: Arc<str> = path.to_string_lossy().into();
-    if text.starts_with('\u{feff}') {
-        return Err(vec![Diagnostic::error(
-            "byte-order-mark",
-            Some(Position {
-                file,
-                line: 1,
-                column: 1,
-            }),
-            "the file begins with a byte order mark: save it as UTF-8 without BOM",
-        )]);
+    let mut root = yaml::parse(&file, text).map_err(|d| vec![reader::discreet(d)])?;
+    if matches!(root.value, yaml::Value::Null) {
+        root.value = yaml::Value::Map(Vec::new());
     }
-    let mut root = yaml::parse(&file, text).map_err(|d| vec![d])?;
     let variables = surroundings.variables();
     let mut problems = Vec::new();
     overrides::apply(&mut root, &variables, &settings::SECTIONS, &mut problems);
     let mut reader = reader::Reader {
         surroundings,
+        file: &file,
         variables: &variables,
         base: path.parent().unwrap_or(Path::new("")),
         lines: text.lines().collect(),

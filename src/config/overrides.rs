@@ -1,8 +1,8 @@
 //! `PRIVET_SECTION__KEY=value` laid over the file's tree, before it is checked: a misspelt override is found by the
 //! same checks as a misspelt key.
 
-use super::yaml::{self, Key, Node, Place, Value};
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::yaml::{self, At, Node, Place, Value};
 
 /// What every override begins with.
 const PREFIX: &str = "PRIVET_";
@@ -17,7 +17,7 @@ pub(super) fn apply(
     sections: &[&str],
     problems: &mut Vec<Diagnostic>,
 ) {
-    for (name, value) in variables {
+    for (index, (name, value)) in variables.iter().enumerate() {
         let Some(rest) = name.strip_prefix(PREFIX) else {
             continue;
         };
@@ -29,55 +29,61 @@ pub(super) fn apply(
         if !meant_for_us {
             continue;
         }
-        let place = Place::variable(name);
+        let place = variable(index);
         let outcome = if path.iter().any(String::is_empty) {
             Err("an empty key between underscores".to_owned())
         } else {
-            node_of(name, value).and_then(|node| put(root, &path, node, &place))
+            node_of(name, value, place).and_then(|node| put(root, &path, node, place))
         };
         if let Err(message) = outcome {
-            problems.push(Diagnostic::error("override", Some(place.position), message));
+            let position = place.position(&name.as_str().into());
+            problems.push(Diagnostic::error("override", Some(position), message));
         }
+    }
+}
+
+/// The place of what came from the variable `index`.
+fn variable(index: usize) -> Place {
+    Place {
+        width: 1,
+        text: u32::try_from(index + 1).unwrap_or(0),
+        ..Place::default()
     }
 }
 
 /// Lists and maps are written as YAML flow (`[a, b]`); anything else is taken as it is, so that a secret may hold
 /// any character.
-fn node_of(name: &str, value: &str) -> Result<Node, String> {
+fn node_of(name: &str, value: &str, place: Place) -> Result<Node, String> {
     if value.starts_with(['[', '{']) {
         let mut node = yaml::parse(&name.into(), value)
             .map_err(|d| format!("cannot be read as YAML: {}", d.message))?;
-        relocate(&mut node, &Place::variable(name));
+        relocate(&mut node, place);
         return Ok(node);
     }
-    Ok(Node {
-        value: if value.is_empty() {
-            Value::Null
-        } else {
-            Value::Text {
-                text: value.to_owned(),
-                expand: false,
-            }
-        },
-        place: Place::variable(name),
-    })
+    let value = if value.is_empty() {
+        Value::Null
+    } else {
+        // The value is the environment already: nothing in it stands for a variable.
+        Value::Text(value.replace("${", "$${"))
+    };
+    Ok(At { value, place })
 }
 
-fn relocate(node: &mut Node, place: &Place) {
-    node.place = place.clone();
+fn relocate(node: &mut Node, place: Place) {
+    node.place = place;
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|n| relocate(n, place)),
         Value::Map(entries) => {
             for (key, n) in entries {
-                key.place = place.clone();
+                key.place = place;
                 relocate(n, place);
             }
         }
-        Value::Null | Value::Text { .. } => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
     }
 }
 
-fn put(at: &mut Node, path: &[String], node: Node, place: &Place) -> Result<(), String> {
+fn put(at: &mut Node, path: &[String], node: Node, place: Place) -> Result<(), String> {
     let Some((first, rest)) = path.split_first() else {
         *at = node;
         return Ok(());
@@ -89,15 +95,15 @@ fn put(at: &mut Node, path: &[String], node: Node, place: &Place) -> Result<(), 
         Value::Map(entries) => {
             let known = entries
                 .iter()
-                .position(|(key, _)| key.text.to_ascii_lowercase().replace('-', "_") == *first);
+                .position(|(key, _)| key.value.to_ascii_lowercase().replace('-', "_") == *first);
             let index = known.unwrap_or_else(|| {
-                let key = Key {
-                    text: first.clone(),
-                    place: place.clone(),
+                let key = At {
+                    value: first.clone(),
+                    place,
                 };
-                let empty = Node {
+                let empty = At {
                     value: Value::Null,
-                    place: place.clone(),
+                    place,
                 };
                 entries.push((key, empty));
                 entries.len() - 1
@@ -115,7 +121,7 @@ fn put(at: &mut Node, path: &[String], node: Node, place: &Place) -> Result<(), 
                 })?;
             put(item, rest, node, place)
         }
-        Value::Null | Value::Text { .. } => Err(format!(
+        _ => Err(format!(
             "there is no `{first}` here: the setting is a single value"
         )),
     }

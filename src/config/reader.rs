@@ -8,13 +8,15 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::surroundings::Surroundings;
-use super::yaml::{Key, Node, Place, Value};
-use crate::diagnostic::{Diagnostic, nearest};
+use crate::diagnostic::{Diagnostic, Position, nearest};
 use crate::engine::secret::Secret;
+use crate::yaml::{At, Node, Place, Value};
 
 /// Collects problems; every method answers `None` after it reported one.
 pub(super) struct Reader<'a> {
     pub(super) surroundings: &'a dyn Surroundings,
+    /// What the file is called.
+    pub(super) file: &'a Arc<str>,
     /// The environment, for `${NAME}`.
     pub(super) variables: &'a [(String, String)],
     /// Where relative paths start.
@@ -28,7 +30,7 @@ pub(super) struct Section<'n> {
     /// Such as `listen.tls`; empty for the top level.
     path: String,
     place: Place,
-    entries: &'n [(Key, Node)],
+    entries: &'n [(At<String>, Node)],
 }
 
 impl<'n> Section<'n> {
@@ -36,7 +38,7 @@ impl<'n> Section<'n> {
     pub(super) fn get(&self, key: &str) -> Option<&'n Node> {
         self.entries
             .iter()
-            .find(|(k, _)| k.text == key)
+            .find(|(k, _)| k.value == key)
             .map(|(_, node)| node)
             .filter(|node| !matches!(node.value, Value::Null))
     }
@@ -62,7 +64,7 @@ impl Reader<'_> {
         place: &Place,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        let problem = Diagnostic::error(code, Some(place.position.clone()), message);
+        let problem = Diagnostic::error(code, Some(self.position(*place)), message);
         self.push(problem, place)
     }
 
@@ -72,12 +74,23 @@ impl Reader<'_> {
         place: &Place,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        let problem = Diagnostic::warning(code, Some(place.position.clone()), message);
+        let problem = Diagnostic::warning(code, Some(self.position(*place)), message);
         self.push(problem, place)
     }
 
+    /// A place in the file, or the environment variable that an override came from.
+    fn position(&self, place: Place) -> Position {
+        let variable = (place.text as usize)
+            .checked_sub(1)
+            .and_then(|n| self.variables.get(n));
+        match variable {
+            Some((name, _)) => place.position(&name.as_str().into()),
+            None => place.position(self.file),
+        }
+    }
+
     fn push(&mut self, mut problem: Diagnostic, place: &Place) -> &mut Diagnostic {
-        let line = (place.position.line as usize)
+        let line = (place.line as usize)
             .checked_sub(1)
             .and_then(|n| self.lines.get(n))
             .filter(|line| !may_hold_a_secret(line));
@@ -98,9 +111,9 @@ impl Reader<'_> {
     ) -> Option<Section<'n>> {
         let section = self.open_section(node, path)?;
         for (key, _) in section.entries {
-            if !known.contains(&&*key.text) {
-                let suggestion = nearest(&key.text, known.iter().copied());
-                let name = section.name(&key.text);
+            if !known.contains(&&*key.value) {
+                let suggestion = nearest(&key.value, known.iter().copied());
+                let name = section.name(&key.value);
                 let problem =
                     self.error("unknown-key", &key.place, format!("unknown key `{name}`"));
                 problem.help = Some(match suggestion {
@@ -117,7 +130,7 @@ impl Reader<'_> {
         match &node.value {
             Value::Map(entries) => Some(Section {
                 path,
-                place: node.place.clone(),
+                place: node.place,
                 entries,
             }),
             _ => {
@@ -128,7 +141,7 @@ impl Reader<'_> {
     }
 
     /// Keys and values of a map of names.
-    pub(super) fn entries<'n>(&self, section: &Section<'n>) -> &'n [(Key, Node)] {
+    pub(super) fn entries<'n>(&self, section: &Section<'n>) -> &'n [(At<String>, Node)] {
         section.entries
     }
 
@@ -148,7 +161,7 @@ impl Reader<'_> {
         let node = section.get(key);
         if node.is_none() {
             let name = section.name(key);
-            let place = section.place.clone();
+            let place = section.place;
             self.error("missing-key", &place, format!("`{name}` is missing"));
         }
         node
@@ -156,8 +169,10 @@ impl Reader<'_> {
 
     /// The scalar's text with `${NAME}` filled in; `file:` is left alone.
     fn expanded(&mut self, node: &Node) -> Option<String> {
-        let (text, expand) = match &node.value {
-            Value::Text { text, expand } => (text, *expand),
+        let text = match &node.value {
+            Value::Text(text) | Value::Number(text) => text,
+            Value::Bool(true) => "true",
+            Value::Bool(false) => "false",
             Value::Null => {
                 self.error("wrong-type", &node.place, "a value is missing here");
                 return None;
@@ -167,9 +182,6 @@ impl Reader<'_> {
                 return None;
             }
         };
-        if !expand {
-            return Some(text.clone());
-        }
         match expand_variables(text, self.variables) {
             Ok(text) => Some(text),
             Err(message) => {
@@ -386,6 +398,12 @@ fn expand_variables(text: &str, variables: &[(String, String)]) -> Result<String
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// Takes the line out of `problem` if it may hold a secret.
+pub(super) fn discreet(mut problem: Diagnostic) -> Diagnostic {
+    problem.source_line = problem.source_line.filter(|line| !may_hold_a_secret(line));
+    problem
 }
 
 /// Lines with such a key are not shown under a diagnostic: a secret may stand in them.

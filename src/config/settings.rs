@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::apis::apis;
 use super::identity::identity;
 use super::reader::{Reader, Section};
-use super::yaml::Node;
 use super::{Admin, KeyPlaces, Limits, Listen, LogSettings, Settings, TlsFiles};
 use crate::engine::identity::is_well_formed_name;
+use crate::yaml::Node;
 
 /// The keys of the top level.
 pub(super) const SECTIONS: [&str; 12] = [

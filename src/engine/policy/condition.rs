@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::csv::Row;
-use super::yaml::suggest;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, suggest};
 use crate::engine::catalog::Vocabulary;
 
 /// What a term asks.

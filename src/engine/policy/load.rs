@@ -6,13 +6,14 @@ use std::sync::Arc;
 use super::casbin::{Engine, MODEL};
 use super::condition::Fact;
 use super::csv::{self, Row};
+use super::reader::Reader;
 use super::roles::{self, Roles};
 use super::rules::{self, Rule};
-use super::yaml::Reader;
 use super::{Policies, lint, schema, table, vocabulary};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::engine::catalog::{Catalog, FieldRef};
 use crate::engine::protocol::map;
+use crate::yaml;
 
 /// Header comment of `classes/*.csv`.
 const CLASSES_HEADER: &str = "# g2, field, class";
@@ -100,7 +101,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
                     if sources.under(&folder, ".csv").is_empty() {
                         reader.error(
                             "unknown-pack",
-                            pack.referenced,
+                            pack.place,
                             pack.value.chars().count(),
                             format!("there is no pack `{}`", pack.value),
                             Some(format!("its rules would stand in {folder}/*.csv")),
@@ -384,9 +385,7 @@ fn api_map(
 ) {
     let mut reader = Reader::new(file, text);
     if let Some(root) = reader.parse() {
-        let mut canonical = String::new();
-        super::yaml::canonical(&root, &mut canonical);
-        version.push(format!("api {file} {canonical}"));
+        version.push(format!("api {file} {}", yaml::canonical(&root)));
         let api: Arc<str> = file
             .trim_start_matches("apis/")
             .trim_end_matches(".yaml")

@@ -26,12 +26,12 @@ mod decide;
 pub mod decision;
 mod lint;
 mod load;
+mod reader;
 mod roles;
 mod rules;
 mod schema;
 mod table;
 mod vocabulary;
-mod yaml;
 
 #[cfg(test)]
 mod tests;

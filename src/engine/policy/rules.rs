@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::condition::{Term, terms};
 use super::csv::Row;
-use super::yaml::suggest;
-use crate::diagnostic::{Diagnostic, Position};
+use crate::diagnostic::{Diagnostic, Position, suggest};
 use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::protocol::Action;
 use crate::engine::treatment::Treatment;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::yaml::suggest;
-use crate::diagnostic::{Diagnostic, Position};
+use crate::diagnostic::{Diagnostic, Position, suggest};
 use crate::engine::catalog::{
     ApiSchema, Catalog, Child, Field, FieldRef, FieldType, Object, ObjectId,
 };

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use serde_saphyr::Spanned;
 
-use super::yaml::{Kind, Node, Reader};
+use super::reader::Reader;
 use crate::engine::catalog::{
     Catalog, Class, Client, ConditionValue, Hours, RecordCondition, SecondNet, Vocabulary,
 };
+use crate::yaml::{self, At, Node, Value};
 
 const KEYS: [&str; 12] = [
     "schema",
@@ -35,7 +35,7 @@ pub(super) struct Read {
     /// The file as a canonical text, for the policy version.
     pub(super) canonical: String,
     /// Where each pack is named, for the loader.
-    pub(super) packs: Vec<Spanned<String>>,
+    pub(super) packs: Vec<At<String>>,
 }
 
 /// A word that may stand in a rule's cell.
@@ -52,7 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
     let Some(root) = reader.parse() else {
         return read;
     };
-    super::yaml::canonical(&root, &mut read.canonical);
+    read.canonical = yaml::canonical(&root);
     let mut sections: BTreeMap<&str, &Node> = BTreeMap::new();
     for (key, node) in reader.map(&root, "the file") {
         if !KEYS.contains(&key.value.as_str()) {
@@ -69,7 +69,7 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
             {
                 reader.error(
                     "schema-version",
-                    node.referenced,
+                    node.place,
                     1,
                     "this version of privet reads `schema: 1`".to_owned(),
                     None,
@@ -78,7 +78,7 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
         }
         None => reader.error(
             "schema-version",
-            root.referenced,
+            root.place,
             1,
             "`schema: 1` is missing".to_owned(),
             Some("write `schema: 1` as the first line".to_owned()),
@@ -125,7 +125,7 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
                     Ok(net) => nets.push(net),
                     Err(_) => reader.error(
                         "bad-network",
-                        text.referenced,
+                        text.place,
                         text.value.chars().count(),
                         format!("`{}` is not a network", text.value),
                         Some("write it like 203.0.113.0/24 or 2001:db8::/32".to_owned()),
@@ -153,7 +153,7 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
             } else {
                 reader.error(
                     "bad-name",
-                    pack.referenced,
+                    pack.place,
                     pack.value.chars().count(),
                     format!("`{}` cannot be a pack's name", pack.value),
                     None,
@@ -164,12 +164,12 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
     read
 }
 
-fn word(reader: &mut Reader<'_>, name: &Spanned<String>, what: &str) -> bool {
+fn word(reader: &mut Reader<'_>, name: &At<String>, what: &str) -> bool {
     let fine = is_word(&name.value);
     if !fine {
         reader.error(
             "bad-name",
-            name.referenced,
+            name.place,
             name.value.chars().count(),
             format!("`{}` cannot be the name of a {what}", name.value),
             Some("use ASCII letters, digits, `_`, `-` and `.`".to_owned()),
@@ -191,7 +191,7 @@ fn words(reader: &mut Reader<'_>, node: &Node, what: &str, taken: &[&str]) -> Ve
         if let Some(wrong) = wrong {
             reader.error(
                 "bad-name",
-                text.referenced,
+                text.place,
                 text.value.chars().count(),
                 format!("the {what} `{}` {wrong}", text.value),
                 None,
@@ -236,7 +236,7 @@ fn data_regions(reader: &mut Reader<'_>, node: &Node, v: &Vocabulary, catalog: &
     }
 }
 
-fn known_region(reader: &mut Reader<'_>, v: &Vocabulary, region: &Spanned<String>) -> bool {
+fn known_region(reader: &mut Reader<'_>, v: &Vocabulary, region: &At<String>) -> bool {
     let known = v.regions.iter().any(|r| **r == *region.value);
     if !known {
         reader.unknown(
@@ -269,7 +269,7 @@ fn condition(
     reader: &mut Reader<'_>,
     catalog: &mut Catalog,
     name: &str,
-    object: &Spanned<String>,
+    object: &At<String>,
     spec: &Node,
     regions: Option<&Vocabulary>,
 ) -> Vec<Arc<str>> {
@@ -314,7 +314,7 @@ fn condition(
             None if key.value == "unknown" => {
                 reader.error(
                     "bad-name",
-                    key.referenced,
+                    key.place,
                     7,
                     "the value `unknown` exists by itself".to_owned(),
                     None,
@@ -323,16 +323,16 @@ fn condition(
             }
             None => word(reader, key, "flag value"),
         };
-        let Kind::List(items) = &value.value else {
+        let Value::List(items) = &value.value else {
             reader.wrong(value, "the values of a flag", "a list");
             continue;
         };
         let mut scalars = Vec::new();
         for item in items {
             let scalar = match &item.value {
-                Kind::Text(t) => ConditionValue::Text(t.as_str().into()),
-                Kind::Bool(b) => ConditionValue::Bool(*b),
-                Kind::Number(n) => ConditionValue::Number(n.as_str().into()),
+                Value::Text(t) => ConditionValue::Text(t.as_str().into()),
+                Value::Bool(b) => ConditionValue::Bool(*b),
+                Value::Number(n) => ConditionValue::Number(n.as_str().into()),
                 _ => {
                     reader.wrong(item, "a flag's value", "a text, a number, true or false");
                     continue;
@@ -341,7 +341,7 @@ fn condition(
             if seen.contains(&scalar) {
                 reader.error(
                     "duplicate-value",
-                    item.referenced,
+                    item.place,
                     1,
                     "this value already means something else".to_owned(),
                     None,
@@ -358,7 +358,7 @@ fn condition(
     if !named {
         reader.error(
             "missing-key",
-            object.referenced,
+            object.place,
             object.value.chars().count(),
             "`field:` is missing".to_owned(),
             Some("name the field of the record that holds it".to_owned()),
@@ -393,7 +393,7 @@ fn classes(reader: &mut Reader<'_>, node: &Node, v: &mut Vocabulary) {
         if matches!(root, "unclassified" | "id") {
             reader.error(
                 "bad-name",
-                name.referenced,
+                name.place,
                 name.value.chars().count(),
                 format!("the class `{}` exists by itself", name.value),
                 None,
@@ -516,7 +516,7 @@ fn hours(
         let (Some(zone), Some(days), Some(from_s), Some(to_s)) = (zone, days, from, to) else {
             reader.error(
                 "missing-key",
-                name.referenced,
+                name.place,
                 name.value.chars().count(),
                 format!("`{}` needs zone, days, from and to", name.value),
                 None,
@@ -526,7 +526,7 @@ fn hours(
         if from_s >= to_s {
             reader.error(
                 "bad-hours",
-                name.referenced,
+                name.place,
                 name.value.chars().count(),
                 format!("`{}` ends before it begins", name.value),
                 Some("write a night as two windows".to_owned()),
@@ -539,7 +539,7 @@ fn hours(
             }
             Err(_) => reader.error(
                 "unknown-zone",
-                zone.referenced,
+                zone.place,
                 zone.value.chars().count(),
                 format!("unknown time zone `{}`", zone.value),
                 Some("use an IANA name such as `Europe/Berlin`".to_owned()),
@@ -567,7 +567,7 @@ fn clock(reader: &mut Reader<'_>, node: &Node) -> Option<u32> {
     if parsed.is_none() {
         reader.error(
             "bad-hours",
-            text.referenced,
+            text.place,
             text.value.chars().count(),
             format!("`{}` is not a time of day", text.value),
             Some("write it like \"08:00\"".to_owned()),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::diagnostic::Diagnostic;
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 
+use super::findings::Findings;
 use super::parse::Name;
-use super::yaml::{Findings, suggestion};
 use super::{ApiMap, Body, Fields, ObjectRule, Output, Parameter, RawMap, Route, Writes};
+use crate::diagnostic::suggest;
 
 /// Ties the names of `raw` to the objects of `catalog` (whose `maps` are not looked at).
 ///
@@ -56,7 +57,7 @@ impl Binder<'_> {
                 name.place,
                 name.value.chars().count(),
                 format!("no object `{}` in schema/{}.json", name.value, self.api),
-                suggestion(&name.value, &known),
+                suggest(&name.value, &known).unwrap_or_default(),
             );
         }
         if found.is_some_and(|o| self.catalog.get(o).fields.is_empty()) {
@@ -88,7 +89,7 @@ impl Binder<'_> {
                             "no field `{}` in `{}` of schema/{}.json",
                             name.value, held.name, self.api
                         ),
-                        suggestion(&name.value, &known),
+                        suggest(&name.value, &known).unwrap_or_default(),
                     );
                 }
             }

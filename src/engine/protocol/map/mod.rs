@@ -14,11 +14,11 @@
 
 mod bind;
 mod body;
+mod findings;
 mod forward;
 mod parse;
 mod selector;
 mod understand;
-mod yaml;
 
 #[cfg(test)]
 mod tests;

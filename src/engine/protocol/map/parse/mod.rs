@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, suggest};
 use crate::engine::protocol::{Action, Comparison};
+use crate::yaml::{At, Node, Value};
 
-use super::yaml::{At, Findings, Members, Node, suggestion};
+use super::findings::{Findings, Members};
 use super::{ErrorShape, ObjectRule, Output, Parameter, Route, Segment};
 use paths::{names, overlaps, path, paths};
 use request_body::request_body;
@@ -53,7 +54,7 @@ pub fn parse(api: &str, file: &str, text: &str) -> Result<RawMap, Vec<Diagnostic
     };
     let mut top = findings.map("an API map", document);
     if let Some(version) = top.need("schema", &mut findings)
-        && !matches!(&version.value, Node::Number(n) if n == "1")
+        && !matches!(&version.value, Value::Number(n) if n == "1")
     {
         findings.error(
             "unknown-schema",
@@ -138,7 +139,7 @@ fn distinct(
     }
 }
 
-fn error_shape(node: At<Node>, findings: &mut Findings) -> Option<ErrorShape> {
+fn error_shape(node: Node, findings: &mut Findings) -> Option<ErrorShape> {
     let mut map = findings.map("`error`", node);
     let content_type = map.need_text("content_type", findings);
     let template = map.need_text("body", findings);
@@ -235,7 +236,7 @@ fn template(text: &At<String>, findings: &mut Findings) -> Vec<Segment> {
     out
 }
 
-fn route(node: At<Node>, findings: &mut Findings) -> Option<(At<String>, Route<Name, Name>)> {
+fn route(node: Node, findings: &mut Findings) -> Option<(At<String>, Route<Name, Name>)> {
     let before = findings.list.len();
     let mut map = findings.map("a route", node);
     let id = map.need_text("id", findings);
@@ -367,8 +368,8 @@ fn route(node: At<Node>, findings: &mut Findings) -> Option<(At<String>, Route<N
     ))
 }
 
-fn object(node: At<Node>, findings: &mut Findings) -> Option<ObjectRule<Name>> {
-    if !matches!(node.value, Node::Map(_)) {
+fn object(node: Node, findings: &mut Findings) -> Option<ObjectRule<Name>> {
+    if !matches!(node.value, Value::Map(_)) {
         return Some(ObjectRule::Fixed(findings.text("`object`", node)?));
     }
     let mut map = findings.map("`object`", node);
@@ -392,7 +393,7 @@ fn object(node: At<Node>, findings: &mut Findings) -> Option<ObjectRule<Name>> {
     Some(ObjectRule::At { at: at?, is: cases })
 }
 
-fn field_words(node: At<Node>, findings: &mut Findings) -> Vec<(Arc<str>, Name)> {
+fn field_words(node: Node, findings: &mut Findings) -> Vec<(Arc<str>, Name)> {
     let mut words = Vec::new();
     for (value, name) in findings.map("`fields`", node).all() {
         if let Some(name) = findings.text("a field name", name) {
@@ -413,7 +414,7 @@ fn parameter(map: &mut Members, findings: &mut Findings) -> Option<Parameter<Nam
     let mut fields = Vec::new();
     match field_node {
         None => {}
-        Some(node) if matches!(node.value, Node::List(_)) => {
+        Some(node) if matches!(node.value, Value::List(_)) => {
             for item in findings.list("`field`", node) {
                 fields.extend(findings.text("a field name", item));
             }
@@ -491,7 +492,7 @@ fn parameter(map: &mut Members, findings: &mut Findings) -> Option<Parameter<Nam
 
 fn parameters(
     what: &'static str,
-    node: Option<At<Node>>,
+    node: Option<Node>,
     findings: &mut Findings,
 ) -> Vec<(Arc<str>, Parameter<Name>)> {
     let Some(node) = node else {
@@ -510,7 +511,7 @@ fn parameters(
 }
 
 fn parameters_of_path(
-    node: Option<At<Node>>,
+    node: Option<Node>,
     segments: &[Segment],
     path: Option<&At<String>>,
     findings: &mut Findings,
@@ -524,7 +525,7 @@ fn parameters_of_path(
         .collect();
     let mut declared = Vec::new();
     if let Some(At {
-        value: Node::Map(list),
+        value: Value::Map(list),
         ..
     }) = &node
     {
@@ -536,7 +537,7 @@ fn parameters_of_path(
                     name.place,
                     name.value.chars().count(),
                     format!("the path has no `{{{}}}`", name.value),
-                    suggestion(&name.value, &in_path),
+                    suggest(&name.value, &in_path).unwrap_or_default(),
                 );
             }
         }
@@ -557,11 +558,11 @@ fn parameters_of_path(
     parameters("`path_parameters`", node, findings)
 }
 
-fn output(node: Option<At<Node>>, findings: &mut Findings) -> (Output<Name>, Vec<At<()>>) {
+fn output(node: Option<Node>, findings: &mut Findings) -> (Output<Name>, Vec<At<()>>) {
     let Some(node) = node else {
         return (Output::Declared(Vec::new()), Vec::new());
     };
-    if let Node::Text(text) = &node.value {
+    if let Value::Text(text) = &node.value {
         if text == "outputs" {
             return (Output::Asked, Vec::new());
         }

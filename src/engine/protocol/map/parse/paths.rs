@@ -2,9 +2,10 @@
 
 use crate::engine::path::Path;
 
-use super::super::yaml::{At, Findings, Node};
+use super::super::findings::Findings;
 use super::super::{Names, Output, selector};
 use super::Name;
+use crate::yaml::{At, Node};
 
 pub(super) fn path_text(text: &At<String>, findings: &mut Findings) -> Option<Path> {
     match selector::parse(&text.value) {
@@ -22,14 +23,14 @@ pub(super) fn path_text(text: &At<String>, findings: &mut Findings) -> Option<Pa
     }
 }
 
-pub(super) fn path(what: &'static str, node: At<Node>, findings: &mut Findings) -> Option<Path> {
+pub(super) fn path(what: &'static str, node: Node, findings: &mut Findings) -> Option<Path> {
     let text = findings.text(what, node)?;
     path_text(&text, findings)
 }
 
 pub(super) fn paths(
     what: &'static str,
-    node: Option<At<Node>>,
+    node: Option<Node>,
     findings: &mut Findings,
 ) -> Vec<(At<()>, Path)> {
     let Some(node) = node else {
@@ -46,11 +47,7 @@ pub(super) fn paths(
 }
 
 /// A path of the request body: the tree is at hand, but what it may name stays plain.
-pub(super) fn body_path(
-    what: &'static str,
-    node: At<Node>,
-    findings: &mut Findings,
-) -> Option<Path> {
+pub(super) fn body_path(what: &'static str, node: Node, findings: &mut Findings) -> Option<Path> {
     let place = node.place;
     let path = path(what, node, findings)?;
     if selector::is_plain(&path) {
@@ -68,7 +65,7 @@ pub(super) fn body_path(
 
 pub(super) fn body_paths(
     what: &'static str,
-    node: Option<At<Node>>,
+    node: Option<Node>,
     findings: &mut Findings,
 ) -> Vec<Path> {
     let Some(node) = node else {
@@ -96,7 +93,7 @@ pub(super) fn names_of(text: &At<String>, findings: &mut Findings) -> Option<Nam
     names
 }
 
-pub(super) fn names(what: &'static str, node: At<Node>, findings: &mut Findings) -> Option<Names> {
+pub(super) fn names(what: &'static str, node: Node, findings: &mut Findings) -> Option<Names> {
     let text = findings.text(what, node)?;
     names_of(&text, findings)
 }

@@ -1,11 +1,12 @@
 //! `body:` of a route.
 
-use super::super::yaml::{At, Findings, Node};
+use super::super::findings::Findings;
 use super::super::{Body, Filters, KeyPart, Outputs, Requirement, Writes, body, selector};
 use super::Name;
 use super::paths::{body_path, body_paths, names, names_of};
+use crate::yaml::{At, Node, Value};
 
-pub(super) fn request_body(node: At<Node>, findings: &mut Findings) -> Body<Name> {
+pub(super) fn request_body(node: Node, findings: &mut Findings) -> Body<Name> {
     let mut map = findings.map("`body`", node);
     let outputs = map.take("outputs").and_then(|n| outputs(n, findings));
     let filters = map.take("filters").and_then(|n| filters(n, findings));
@@ -65,7 +66,7 @@ pub(super) fn request_body(node: At<Node>, findings: &mut Findings) -> Body<Name
     }
 }
 
-pub(super) fn outputs(node: At<Node>, findings: &mut Findings) -> Option<Outputs> {
+pub(super) fn outputs(node: Node, findings: &mut Findings) -> Option<Outputs> {
     let mut map = findings.map("`outputs`", node);
     let each = map
         .need("each", findings)
@@ -136,7 +137,7 @@ pub(super) fn key_template(text: &At<String>, findings: &mut Findings) -> Vec<Ke
     parts
 }
 
-pub(super) fn filters(node: At<Node>, findings: &mut Findings) -> Option<Filters> {
+pub(super) fn filters(node: Node, findings: &mut Findings) -> Option<Filters> {
     let mut map = findings.map("`filters`", node);
     let each = map
         .need("each", findings)
@@ -159,7 +160,7 @@ pub(super) fn filters(node: At<Node>, findings: &mut Findings) -> Option<Filters
     })
 }
 
-pub(super) fn requirements(node: Option<At<Node>>, findings: &mut Findings) -> Vec<Requirement> {
+pub(super) fn requirements(node: Option<Node>, findings: &mut Findings) -> Vec<Requirement> {
     let Some(node) = node else {
         return Vec::new();
     };
@@ -169,11 +170,11 @@ pub(super) fn requirements(node: Option<At<Node>>, findings: &mut Findings) -> V
         let mut values = Vec::new();
         for item in findings.list("the values of a requirement", node) {
             match item.value {
-                Node::Null => values.push(body::Node::Null),
-                Node::Bool(b) => values.push(body::Node::Bool(b)),
-                Node::Number(n) => values.push(body::Node::Number(n)),
-                Node::Text(t) => values.push(body::Node::Text(t)),
-                Node::List(_) | Node::Map(_) => findings.error(
+                Value::Null => values.push(body::Node::Null),
+                Value::Bool(b) => values.push(body::Node::Bool(b)),
+                Value::Number(n) => values.push(body::Node::Number(n)),
+                Value::Text(t) => values.push(body::Node::Text(t)),
+                Value::List(_) | Value::Map(_) => findings.error(
                     "wrong-type",
                     item.place,
                     1,

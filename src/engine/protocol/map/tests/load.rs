@@ -154,7 +154,7 @@ fn what_could_let_a_value_by_is_refused_at_load() {
             "mail: { use: none }",
             "duplicate-key",
         ),
-        ("limit: { use: none }", "limit: { use: none", "invalid-yaml"),
+        ("limit: { use: none }", "limit: { use: none", "yaml"),
         ("path: /people/{id}", "path: /people/x{id}", "wrong-path"),
     ] {
         assert!(PEOPLE.contains(from), "{from}");
