@@ -9,6 +9,7 @@
     reason = "a bench"
 )]
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jsonpath_rust::JsonPath;
 use jsonpath_rust::query::queryable::Queryable;
 use privet::engine::rewrite::{
-    Bounds, Counter, Elements, Member, Members, Node, NodeId, Out, Program, Rewriter,
+    Bounds, Counter, Elements, LinkRewriter, Member, Members, Node, NodeId, Out, Program, Rewriter,
 };
 use privet::engine::treatment::{Prepared, Scalar, Treated, Treatment};
 use serde_json::Value;
@@ -104,6 +105,16 @@ fn answer(records: usize, pretty: bool) -> Bytes {
     Bytes::from(body)
 }
 
+/// Relative links stay.
+#[derive(Debug)]
+struct SameOrigin;
+
+impl LinkRewriter for SameOrigin {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        (upstream.starts_with('/') && !upstream.starts_with("//")).then_some(upstream.into())
+    }
+}
+
 /// The program of such an answer; `more` members are named beside those that come.
 fn program(more: usize) -> Arc<Program> {
     let member = |key: &str, node: u32| Member {
@@ -111,22 +122,34 @@ fn program(more: usize) -> Arc<Program> {
         node: NodeId(node),
         unique: key == "attributes",
     };
-    let mut fields = vec![member("attributes", 0), member("Id", 0)];
+    // As a plan lowers it: a clear field passes scalars only, `attributes` are checked, links are looked at.
+    let mut fields = vec![member("attributes", 7), member("Id", 0)];
     fields.extend(TEXT_FIELDS.iter().map(|f| member(f, 0)));
-    for clear in [
-        "NumberOfCalls__c",
-        "Birthdate",
-        "HasOptedOutOfEmail",
-        "Account",
-        "Owner",
-    ] {
+    for clear in ["NumberOfCalls__c", "Birthdate", "HasOptedOutOfEmail"] {
         fields.push(member(clear, 0));
     }
+    fields.extend([member("Account", 13), member("Owner", 14)]);
     fields.extend([member("Email", 1), member("Phone", 2), member("Fax", 3)]);
     fields.extend((0..more).map(|i| member(&format!("Other{i}__c"), [1, 2, 3][i % 3])));
     let treat = |treatment, counter| Node::Treat {
         treatment: Prepared::Keyless(treatment),
         counter,
+    };
+    let object = |named| {
+        Node::Object(Members {
+            named,
+            other: None,
+            row: false,
+        })
+    };
+    let attributes = |kind| {
+        object(vec![
+            Member {
+                unique: true,
+                ..member("type", kind)
+            },
+            member("url", 9),
+        ])
     };
     let counter = |field: &str, treatment| Counter {
         object: "Contact".into(),
@@ -135,7 +158,11 @@ fn program(more: usize) -> Arc<Program> {
     };
     Arc::new(Program::new(
         vec![
-            Node::Clear,
+            Node::Either {
+                object: NodeId(11),
+                array: NodeId(11),
+                scalar: NodeId(12),
+            },
             treat(Treatment::MaskEmail, 0),
             treat(Treatment::Redact, 1),
             Node::Drop,
@@ -157,6 +184,15 @@ fn program(more: usize) -> Arc<Program> {
                 other: None,
                 row: false,
             }),
+            attributes(8),
+            Node::Expect(vec!["Contact".into()]),
+            Node::Link(Arc::new(SameOrigin)),
+            Node::Expect(vec!["Account".into()]),
+            Node::Constant("null".into()),
+            Node::Clear,
+            object(vec![member("attributes", 15), member("Name", 0)]),
+            object(vec![member("Name", 0)]),
+            attributes(10),
         ],
         NodeId(6),
         vec![

@@ -1,5 +1,6 @@
 //! Links that lead back to the proxy.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::engine::protocol::salesforce::NextPage;
@@ -14,20 +15,20 @@ pub(super) struct OriginLink {
 }
 
 impl LinkRewriter for OriginLink {
-    fn rewrite(&self, upstream: &str) -> Option<String> {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
         if upstream.bytes().any(|b| b.is_ascii_control() || b == b'\\') {
             return None;
         }
         // `//host/` is another origin; a relative path without a slash stays relative.
         if upstream.starts_with('/') && !upstream.starts_with("//") {
-            return Some(upstream.to_owned());
+            return Some(upstream.into());
         }
         let rest = upstream.get(self.upstream.len()..)?;
         let same = upstream
             .get(..self.upstream.len())?
             .eq_ignore_ascii_case(&self.upstream);
         (same && (rest.is_empty() || rest.starts_with(['/', '?', '#'])))
-            .then(|| format!("{}{rest}", self.public))
+            .then(|| format!("{}{rest}", self.public).into())
     }
 }
 
@@ -38,8 +39,8 @@ pub(super) struct NextPageLink {
 }
 
 impl LinkRewriter for NextPageLink {
-    fn rewrite(&self, upstream: &str) -> Option<String> {
-        self.page.link(upstream)
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        self.page.link(upstream).map(Cow::Owned)
     }
 }
 
@@ -50,7 +51,7 @@ pub(super) struct RecordUrl {
 }
 
 impl LinkRewriter for RecordUrl {
-    fn rewrite(&self, upstream: &str) -> Option<String> {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
         let (path, id) = upstream.rsplit_once('/')?;
         if !(id.len() == 15 || id.len() == 18)
             || !id.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -60,7 +61,7 @@ impl LinkRewriter for RecordUrl {
         }
         let mut url = format!("{path}/");
         self.tokenizer.token(id, &mut url);
-        Some(url)
+        Some(url.into())
     }
 }
 

@@ -6,7 +6,9 @@
 
 pub mod from_paths;
 pub mod json;
+mod simd;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -164,8 +166,8 @@ pub enum By {
 
 /// Rewrites one link. Pure and deterministic.
 pub trait LinkRewriter: std::fmt::Debug + Send + Sync {
-    /// The link as it should stand for the client; `None` removes it.
-    fn rewrite(&self, upstream: &str) -> Option<String>;
+    /// The link as it should stand for the client, borrowed if it stays as it is; `None` removes it.
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>>;
 }
 
 /// Where the rewritten bytes go: a queue of slices, in order.

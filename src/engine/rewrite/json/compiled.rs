@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jsonpath_rust::parser::model::JpQuery;
 
-use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId};
+use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId, simd};
 use super::lex;
 use crate::engine::catalog::ConditionValue;
 use crate::engine::key;
@@ -41,10 +41,10 @@ pub(super) enum Op {
 #[derive(Debug)]
 pub(super) struct Key {
     /// As the schema spells it.
-    pub(super) text: Arc<str>,
+    text: Arc<str>,
     /// The same between quotes: how it mostly stands in a body. Of no use for a key that needs escapes, which
     /// cannot match.
-    pub(super) quoted: Box<[u8]>,
+    quoted: Box<[u8]>,
     /// What happens to its value.
     node: u32,
     /// What happens if the key is only the same to some consumers.
@@ -55,10 +55,53 @@ pub(super) struct Key {
     unique: u64,
 }
 
+/// A member as the fast way tries it: does its key stand here as the schema spells it?
+#[derive(Debug)]
+pub(super) struct Probe {
+    /// The key between quotes, its first 32 bytes.
+    head: [u8; 32],
+    /// The bytes of `head` that count.
+    mask: u32,
+    /// The rest.
+    tail: Box<[u8]>,
+    length: u32,
+    pub(super) node: u32,
+    pub(super) unique: u64,
+}
+
+impl Probe {
+    fn new(key: &Key) -> Self {
+        let length = key.quoted.len();
+        let (head, tail) = key.quoted.split_at(length.min(32));
+        let mut first = [0; 32];
+        first[..head.len()].copy_from_slice(head);
+        Self {
+            head: first,
+            mask: ((1u64 << head.len()) - 1) as u32,
+            tail: tail.into(),
+            length: length as u32,
+            node: key.node,
+            unique: key.unique,
+        }
+    }
+
+    /// Length of the key with its quotes if it stands at `at`, plain and as the schema spells it. Not so near the
+    /// end of the input.
+    #[inline(always)]
+    pub(super) fn at(&self, bytes: &[u8], at: usize) -> Option<usize> {
+        let rest = bytes.get(at..)?;
+        let same = simd::differ(rest.first_chunk()?, &self.head) & self.mask == 0;
+        (same && (self.tail.is_empty() || rest[32..].starts_with(&self.tail)))
+            .then_some(self.length as usize)
+    }
+}
+
 /// Members of an object.
 #[derive(Debug, Default)]
 pub(super) struct Object {
     pub(super) keys: Vec<Key>,
+    /// Parallel to `keys`.
+    pub(super) probes: Vec<Probe>,
     /// Where its part of [`Compiled::follows`] starts.
     pub(super) base: usize,
     /// Hash of the ASCII-folded key → index, open addressing; `EMPTY` = none. Length is a power of two.
@@ -139,6 +182,8 @@ impl Decider {
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
     pub(super) ops: Vec<Op>,
+    /// Whether a scalar passes as it came; parallel to `ops`.
+    pub(super) clear_scalar: Vec<bool>,
     pub(super) objects: Vec<Object>,
     pub(super) arrays: Vec<Array>,
     pub(super) chooses: Vec<Decider>,
@@ -214,6 +259,15 @@ impl Compiled {
             compiled.ops.push(op);
         }
         compiled.ops.push(Op::Drop);
+        compiled.clear_scalar = (compiled.ops.iter())
+            .map(|op| match op {
+                Op::Clear => true,
+                Op::Either { scalar, .. } => {
+                    matches!(compiled.ops.get(*scalar as usize), Some(Op::Clear))
+                }
+                _ => false,
+            })
+            .collect();
         compiled
     }
 }
@@ -292,6 +346,7 @@ fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
             }
         }
     }
+    object.probes = object.keys.iter().map(Probe::new).collect();
     let size = (object.keys.len() * 2).next_power_of_two().max(4);
     object.slots = vec![EMPTY; size];
     for index in 0..object.keys.len() {

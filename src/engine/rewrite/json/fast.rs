@@ -1,144 +1,277 @@
-//! The way that most members of most records go: key and scalar lie in the input as a whole, the key is plain and
-//! mostly the one that followed the last one in the record before. All else is left to the general walk.
+//! The way that most of most records goes: key and scalar lie in the input as a whole, plain, and the key is mostly
+//! the one that followed the last one in the record before. All else is left to the general walk, which does all
+//! that is done here and whose states both share.
 
 use bytes::Bytes;
 
 use super::super::Out;
-use super::compiled::{Compiled, EMPTY, Op};
-use super::lex::{At, Fault, NumberScan, skip_plain, skip_space, starts_with};
-use super::{JsonRewriter, State, Subtree, Use};
+use super::compiled::{self, Compiled, EMPTY, Op};
+use super::lex::{At, Fault, plain_scalar, skip_plain, skip_space};
+use super::{Frame, JsonRewriter, Kind, State, StringScan, Subtree, Use};
 
 impl JsonRewriter {
-    /// Goes over members of the object on top of the stack, from `i`, where a key is due. Gives where the general
-    /// walk goes on, in the state that is due there; `i` itself and the same state if it must do all.
-    pub(super) fn members(
+    /// Goes on from `i` while nothing is held and no lead came with earlier inputs. Gives where the general walk
+    /// goes on, in the state that is due there.
+    pub(super) fn fast(
         &mut self,
         compiled: &Compiled,
-        object: u32,
         input: &Bytes,
         bytes: &[u8],
-        i: usize,
+        mut i: usize,
         out: &mut Out,
     ) -> Result<usize, At> {
-        let object = &compiled.objects[object as usize];
+        // Kept out of memory while they change with every member.
+        let (mut frame, mut state) = match self.stack.last() {
+            Some(frame) => (*frame, self.state),
+            None => return Ok(i),
+        };
         let lead_max = self.lead_max();
-        let mut start = i;
-        loop {
-            let quote = skip_space(bytes, start);
-            let Some(rest) = bytes.get(quote..) else {
-                return Ok(start);
-            };
-            let Some(frame) = self.stack.last_mut() else {
-                return Ok(start);
-            };
-            // The key that followed last time, else by its hash.
-            let slot = object.base + usize::from(frame.last.wrapping_add(1));
-            let guess = self.follows.get(slot).copied().unwrap_or(EMPTY);
-            let guessed = object
-                .keys
-                .get(usize::from(guess))
-                .filter(|key| starts_with(rest, &key.quoted));
-            let (found, behind) = match guessed {
-                Some(key) => (Some(object.member(guess)), quote + key.quoted.len()),
-                None => {
-                    if rest.first() != Some(&b'"') {
-                        return Ok(start);
-                    }
-                    let end = skip_plain::<true>(bytes, quote + 1);
-                    if bytes.get(end) != Some(&b'"') {
-                        return Ok(start);
-                    }
-                    let key = &bytes[quote + 1..end];
-                    if key.len() > self.bounds.key_bytes_max {
-                        return Ok(start);
-                    }
-                    let found = object.find(key, false, false, &mut self.decoded);
-                    if let (Some(found), Some(follows)) = (found, self.follows.get_mut(slot)) {
-                        *follows = found.index;
-                    }
-                    (found, end + 1)
+        let number_max = self.bounds.number_bytes_max;
+        macro_rules! leave {
+            ($state:expr, $at:expr) => {{
+                if let Some(top) = self.stack.last_mut() {
+                    *top = frame;
                 }
-            };
-            let colon = skip_space(bytes, behind);
-            if bytes.get(colon) != Some(&b':') {
-                return Ok(start);
-            }
-            let value = skip_space(bytes, colon + 1);
-            let Some(&b) = bytes.get(value) else {
-                return Ok(start);
-            };
-            if self.sink.lead_length(value) > lead_max {
-                return Ok(start);
-            }
-            // From here on the key is used up.
-            let node = match found {
-                Some(found) => {
-                    if frame.seen & found.unique != 0 {
+                self.state = $state;
+                return Ok($at);
+            }};
+        }
+        loop {
+            // What is due at `i` becomes a value at `value` under `node`.
+            let (node, value, b) = match (state, frame.kind) {
+                (State::FirstKey | State::Key, Kind::Object(object)) => {
+                    let object = &compiled.objects[object as usize];
+                    let quote = skip_space(bytes, i);
+                    // The key that followed last time, else by its hash.
+                    let slot = object.base + usize::from(frame.last.wrapping_add(1));
+                    let guess = self.follows.get(slot).copied().unwrap_or(EMPTY);
+                    let probe = object.probes.get(usize::from(guess));
+                    let guessed = probe.and_then(|p| Some((p, p.at(bytes, quote)?)));
+                    let (index, node, unique, behind) = match guessed {
+                        Some((probe, length)) => {
+                            (guess, Some(probe.node), probe.unique, quote + length)
+                        }
+                        None => {
+                            if bytes.get(quote) != Some(&b'"') {
+                                leave!(state, i);
+                            }
+                            let end = skip_plain::<true>(bytes, quote + 1);
+                            if bytes.get(end) != Some(&b'"') {
+                                leave!(state, i);
+                            }
+                            let key = &bytes[quote + 1..end];
+                            if key.len() > self.bounds.key_bytes_max {
+                                leave!(state, i);
+                            }
+                            match object.find(key, false, false, &mut self.decoded) {
+                                Some(found) => {
+                                    if let Some(follows) = self.follows.get_mut(slot) {
+                                        *follows = found.index;
+                                    }
+                                    (found.index, Some(found.node), found.unique, end + 1)
+                                }
+                                None => (frame.last, object.other, 0, end + 1),
+                            }
+                        }
+                    };
+                    let mut colon = behind;
+                    if bytes.get(colon) != Some(&b':') {
+                        colon = skip_space(bytes, colon);
+                        if bytes.get(colon) != Some(&b':') {
+                            leave!(state, i);
+                        }
+                    }
+                    // Behind a colon pretty printers write one space.
+                    let mut value = colon + 1;
+                    value += usize::from(bytes.get(value) == Some(&b' '));
+                    value = skip_space(bytes, value);
+                    let Some(&b) = bytes.get(value) else {
+                        leave!(state, i);
+                    };
+                    if self.sink.lead_length(value) > lead_max {
+                        leave!(state, i);
+                    }
+                    // From here on the key is used up.
+                    if frame.seen & unique != 0 {
                         return Err((Fault::Duplicate, behind));
                     }
-                    frame.seen |= found.unique;
-                    frame.last = found.index;
-                    found.node
+                    frame.seen |= unique;
+                    frame.last = index;
+                    let node = node.unwrap_or_else(|| {
+                        self.counts.unplanned_members += 1;
+                        compiled.drop
+                    });
+                    (node, value, b)
                 }
-                None => object.other.unwrap_or_else(|| {
-                    self.counts.unplanned_members += 1;
-                    compiled.drop
-                }),
-            };
-            let clear = match &compiled.ops[node as usize] {
-                Op::Clear => true,
-                Op::Drop => false,
-                _ => {
-                    (self.node, self.state) = (node, State::Value);
-                    return Ok(value);
+                (State::Value, Kind::Array(_)) => {
+                    let value = skip_space(bytes, i);
+                    let Some(&b) = bytes.get(value) else {
+                        leave!(state, i);
+                    };
+                    if self.sink.lead_length(value) > lead_max {
+                        leave!(state, i);
+                    }
+                    (self.node, value, b)
                 }
+                (State::After, kind) => {
+                    let at = skip_space(bytes, i);
+                    if self.sink.lead_length(at) > lead_max {
+                        leave!(state, i);
+                    }
+                    match (bytes.get(at), kind) {
+                        (Some(b','), Kind::Object(_)) => {
+                            i = at + 1;
+                            state = State::Key;
+                            if !frame.emitted {
+                                self.sink.discard(input, i, out);
+                            }
+                        }
+                        (Some(b','), Kind::Array(array)) => {
+                            i = at + 1;
+                            state = State::Value;
+                            frame.index += 1;
+                            self.node = compiled.arrays[array as usize].node(frame.index);
+                            if !frame.emitted {
+                                self.sink.discard(input, i, out);
+                            }
+                        }
+                        (Some(b'}'), Kind::Object(_)) | (Some(b']'), Kind::Array(_)) => {
+                            i = at + 1;
+                            self.sink.commit(input, i, out);
+                            self.stack.pop();
+                            match self.stack.last() {
+                                Some(parent) => frame = *parent,
+                                None => {
+                                    self.state = State::End;
+                                    return Ok(i);
+                                }
+                            }
+                        }
+                        _ => leave!(state, i),
+                    }
+                    continue;
+                }
+                _ => leave!(state, i),
             };
-            let Some(end) = scalar(bytes, value, b, self.bounds.number_bytes_max) else {
-                if clear {
+            let scalar = if matches!(b, b'{' | b'[') {
+                None
+            } else {
+                plain_scalar(bytes, value, b, number_max)
+            };
+            match (&compiled.ops[node as usize], scalar) {
+                _ if compiled.clear_scalar[node as usize] && scalar.is_some() => {
+                    i = scalar.unwrap_or(value);
+                    frame.emitted = true;
+                    self.sink.commit(input, i, out);
+                }
+                (Op::Clear | Op::Either { .. }, None)
+                    if b == b'"' && compiled.clear_scalar[node as usize] =>
+                {
+                    // With escapes or characters beyond ASCII.
+                    let Some(end) = StringScan::default().scan::<false>(bytes, value + 1)? else {
+                        self.node = node;
+                        leave!(State::Value, value);
+                    };
+                    i = end;
+                    frame.emitted = true;
+                    self.sink.commit(input, i, out);
+                }
+                (Op::Drop, Some(end)) => {
+                    i = end;
+                    self.sink.discard(input, i, out);
+                }
+                (Op::Clear, None) => {
                     frame.emitted = true;
                     self.sink.commit(input, value, out);
                     self.subtree = Subtree::default();
-                    self.state = State::Sub(Use::Pass);
-                } else {
-                    (self.node, self.state) = (node, State::Value);
+                    let limits = self.limits();
+                    let Some(end) = self.subtree.run(bytes, value, limits)? else {
+                        leave!(State::Sub(Use::Pass), bytes.len());
+                    };
+                    i = end;
+                    self.sink.commit(input, i, out);
                 }
-                return Ok(value);
-            };
-            if clear {
-                frame.emitted = true;
-                self.sink.commit(input, end, out);
-            } else {
-                self.sink.discard(input, end, out);
+                (op @ (Op::Object(_) | Op::Array(_)), None)
+                    if self.stack.len() < self.bounds.depth_max =>
+                {
+                    let kind = match (op, b) {
+                        (Op::Object(object), b'{') => {
+                            self.counts.rows += u64::from(compiled.objects[*object as usize].row);
+                            state = State::FirstKey;
+                            Kind::Object(*object)
+                        }
+                        (Op::Array(array), b'[') => {
+                            self.node = compiled.arrays[*array as usize].node(0);
+                            state = State::FirstElement;
+                            Kind::Array(*array)
+                        }
+                        _ => {
+                            self.node = node;
+                            leave!(State::Value, value);
+                        }
+                    };
+                    i = value + 1;
+                    frame.emitted = true;
+                    self.sink.commit(input, i, out);
+                    if let Some(top) = self.stack.last_mut() {
+                        *top = frame;
+                    }
+                    frame = Frame {
+                        kind,
+                        index: 0,
+                        seen: 0,
+                        last: EMPTY,
+                        emitted: false,
+                    };
+                    self.stack.push(frame);
+                    if state == State::FirstElement {
+                        i = skip_space(bytes, i);
+                        if !matches!(bytes.get(i), None | Some(b']')) {
+                            state = State::Value;
+                        }
+                    }
+                    continue;
+                }
+                (Op::Treat { treatment, counter }, Some(end))
+                    if compiled::gives_null(treatment) =>
+                {
+                    if let Some(count) = self.counts.treated.get_mut(*counter as usize) {
+                        *count += 1;
+                    }
+                    i = end;
+                    frame.emitted = true;
+                    self.sink.commit(input, value, out);
+                    self.sink.replace(input, i, b"null", out);
+                }
+                (Op::Treat { .. } | Op::Expect(_) | Op::Link(_) | Op::Constant(_), Some(end)) => {
+                    // As the general walk does it, only that the value's end is known.
+                    if let Some(top) = self.stack.last_mut() {
+                        *top = frame;
+                    }
+                    self.node = node;
+                    self.start_value(compiled, input, b, value, out)?;
+                    if let State::Sub(what) = self.state {
+                        self.complete(compiled, what, input, end, out)?;
+                    }
+                    if let Some(top) = self.stack.last() {
+                        frame = *top;
+                    }
+                    i = end;
+                }
+                _ => {
+                    self.node = node;
+                    leave!(State::Value, value);
+                }
             }
-            if bytes.get(end) != Some(&b',') {
-                self.state = State::After;
-                return Ok(end);
+            // Compact bodies go on at once.
+            state = State::After;
+            if bytes.get(i) == Some(&b',') && matches!(frame.kind, Kind::Object(_)) {
+                i += 1;
+                state = State::Key;
+                if !frame.emitted {
+                    self.sink.discard(input, i, out);
+                }
             }
-            start = end + 1;
-            if !frame.emitted {
-                self.sink.discard(input, start, out);
-            }
-            self.state = State::Key;
         }
-    }
-}
-
-/// The offset behind the scalar that starts with `b` at `i`, if it is plain, good and whole.
-#[inline(always)]
-fn scalar(bytes: &[u8], i: usize, b: u8, number_bytes_max: usize) -> Option<usize> {
-    let whole = |literal: &[u8]| bytes[i..].starts_with(literal).then_some(i + literal.len());
-    match b {
-        b'"' => {
-            let end = skip_plain::<false>(bytes, i + 1);
-            (bytes.get(end) == Some(&b'"')).then_some(end + 1)
-        }
-        b'n' => whole(b"null"),
-        b't' => whole(b"true"),
-        b'f' => whole(b"false"),
-        b'-' | b'0'..=b'9' => NumberScan::default()
-            .scan(bytes, i, number_bytes_max)
-            .ok()
-            .flatten(),
-        _ => None,
     }
 }

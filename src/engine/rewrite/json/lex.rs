@@ -1,5 +1,6 @@
 //! Resumable scanners for strings, numbers and literals. Every byte is looked at once, whatever the cuts.
 
+use super::super::simd::{self, BLOCK};
 use crate::engine::key;
 
 /// What is wrong with a byte. The caller knows where it stands.
@@ -20,53 +21,29 @@ pub(super) enum Fault {
 /// A fault and the offset of its byte in the scanned slice.
 pub(super) type At = (Fault, usize);
 
-const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-
-const fn splat(b: u8) -> u64 {
-    u64::from_ne_bytes([b; 8])
-}
-
-/// Marks (in the high bits) the bytes of `word` that are not plain string content. Exact up to and including
-/// the lowest mark, which is all that is used.
-#[inline(always)]
-fn special<const KEY: bool>(word: u64) -> u64 {
-    // `x ^ 2` is at most 0x20 for a quote and for what is below 0x20. A byte from 0x80 is marked by itself, so it
-    // does not matter what the subtractions make of it.
-    let mut marks = word
-        | (word ^ splat(2)).wrapping_sub(splat(0x21))
-        | (word ^ splat(b'\\')).wrapping_sub(ONES);
-    if KEY {
-        marks |= (word ^ splat(0x7f)).wrapping_sub(ONES);
-    }
-    marks & HIGHS
-}
-
 /// The first offset from `i` that is not plain string content, or the end.
 #[inline(always)]
 pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
-    // Two words a turn: most strings end in the first two.
-    while let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<16>()) {
-        let [a, b] = [0, 8].map(|at| {
-            let word = block[at..]
-                .first_chunk::<8>()
-                .map_or(0, |w| u64::from_le_bytes(*w));
-            special::<KEY>(word)
-        });
-        if a != 0 {
-            return i + (a.trailing_zeros() / 8) as usize;
+    // Nearly all strings end in the first block, wherever: no branch on where.
+    while let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
+        let marks = simd::special::<KEY>(block);
+        if marks != 0 {
+            return i + marks.trailing_zeros() as usize;
         }
-        if b != 0 {
-            return i + 8 + (b.trailing_zeros() / 8) as usize;
+        i += BLOCK;
+    }
+    skip_plain_at_end::<KEY>(bytes, i)
+}
+
+/// The same near the end of the input.
+#[inline(never)]
+fn skip_plain_at_end<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
+    while let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<16>()) {
+        let marks = simd::special_16::<KEY>(block);
+        if marks != 0 {
+            return i + marks.trailing_zeros() as usize;
         }
         i += 16;
-    }
-    while let Some(word) = bytes.get(i..).and_then(|rest| rest.first_chunk::<8>()) {
-        let marks = special::<KEY>(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return i + (marks.trailing_zeros() / 8) as usize;
-        }
-        i += 8;
     }
     while let Some(&b) = bytes.get(i) {
         if b == b'"' || b == b'\\' || !(0x20..0x80).contains(&b) || (KEY && b == 0x7f) {
@@ -77,42 +54,6 @@ pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
     i
 }
 
-/// Whether `bytes` starts with `prefix`, for short ones: without a call.
-#[inline(always)]
-pub(super) fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
-    let n = prefix.len();
-    let Some(bytes) = bytes.get(..n) else {
-        return false;
-    };
-    let word = |slice: &[u8], at: usize| {
-        slice
-            .get(at..)
-            .and_then(|s| s.first_chunk::<8>())
-            .map(|w| u64::from_ne_bytes(*w))
-    };
-    let half = |slice: &[u8], at: usize| {
-        slice
-            .get(at..)
-            .and_then(|s| s.first_chunk::<4>())
-            .map(|w| u32::from_ne_bytes(*w))
-    };
-    if n < 4 {
-        return bytes.iter().eq(prefix);
-    }
-    if n < 8 {
-        return half(bytes, 0) == half(prefix, 0) && half(bytes, n - 4) == half(prefix, n - 4);
-    }
-    let mut at = 0;
-    while at + 8 <= n {
-        if word(bytes, at) != word(prefix, at) {
-            return false;
-        }
-        at += 8;
-    }
-    // The last word again, overlapping.
-    word(bytes, n - 8) == word(prefix, n - 8)
-}
-
 /// The first offset from `i` that is not JSON white space, or the end.
 #[inline(always)]
 pub(super) fn skip_space(bytes: &[u8], mut i: usize) -> usize {
@@ -120,20 +61,85 @@ pub(super) fn skip_space(bytes: &[u8], mut i: usize) -> usize {
         if b > b' ' {
             return i;
         }
-        // Pretty printers indent: eight spaces at a time.
-        if b == b' ' {
-            while bytes.get(i..).and_then(|rest| rest.first_chunk::<8>()) == Some(b"        ") {
-                i += 8;
+        // Pretty printers indent.
+        if let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<16>()) {
+            let marks = simd::not_space(block);
+            if marks != 0 {
+                return i + marks.trailing_zeros() as usize;
             }
-            if bytes.get(i) != Some(&b' ') {
-                continue;
-            }
-        } else if !matches!(b, b'\n' | b'\r' | b'\t') {
+            i += 16;
+        } else if matches!(b, b' ' | b'\n' | b'\r' | b'\t') {
+            i += 1;
+        } else {
             return i;
         }
-        i += 1;
     }
     i
+}
+
+/// The offset behind the scalar that starts with `b` at `i`, if it is plain, good and whole.
+#[inline(always)]
+pub(super) fn plain_scalar(
+    bytes: &[u8],
+    i: usize,
+    b: u8,
+    number_bytes_max: usize,
+) -> Option<usize> {
+    let whole = |literal: &[u8]| bytes[i..].starts_with(literal).then_some(i + literal.len());
+    match b {
+        b'"' => {
+            let end = skip_plain::<false>(bytes, i + 1);
+            (bytes.get(end) == Some(&b'"')).then_some(end + 1)
+        }
+        b'n' => whole(b"null"),
+        b't' => whole(b"true"),
+        b'f' => whole(b"false"),
+        b'-' | b'0'..=b'9' => plain_number(bytes, i, number_bytes_max),
+        _ => None,
+    }
+}
+
+/// As [`plain_scalar`], for a number with at most 15 digits before and behind the point and no exponent.
+#[inline]
+fn plain_number(bytes: &[u8], i: usize, number_bytes_max: usize) -> Option<usize> {
+    let digits = |at: usize| {
+        let block = bytes.get(at..)?.first_chunk::<16>()?;
+        match simd::not_digit(block).trailing_zeros() as usize {
+            0 | 16.. => None,
+            n => Some(at + n),
+        }
+    };
+    let from = i + usize::from(bytes.get(i) == Some(&b'-'));
+    let mut end = digits(from)?;
+    if end - from > 1 && bytes.get(from) == Some(&b'0') {
+        return None;
+    }
+    if bytes.get(end) == Some(&b'.') {
+        end = digits(end + 1)?;
+    }
+    let goes_on = matches!(bytes.get(end), Some(b'e' | b'E' | b'.'));
+    (!goes_on && end - i <= number_bytes_max).then_some(end)
+}
+
+/// The offset behind the character beyond ASCII that starts at `i`, if it is good and whole (RFC 3629, section 4).
+#[inline]
+fn skip_character(bytes: &[u8], i: usize) -> Option<usize> {
+    let &[a, b] = bytes.get(i..)?.first_chunk::<2>()?;
+    let tail = |at: usize| matches!(bytes.get(i + at), Some(0x80..=0xbf));
+    match (a, b) {
+        (0xc2..=0xdf, 0x80..=0xbf) => Some(i + 2),
+        (0xe0, 0xa0..=0xbf) | (0xe1..=0xec | 0xee | 0xef, 0x80..=0xbf) | (0xed, 0x80..=0x9f)
+            if tail(2) =>
+        {
+            Some(i + 3)
+        }
+        (0xf0, 0x90..=0xbf) | (0xf1..=0xf3, 0x80..=0xbf) | (0xf4, 0x80..=0x8f)
+            if tail(2) && tail(3) =>
+        {
+            Some(i + 4)
+        }
+        _ => None,
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -186,6 +192,28 @@ impl StringScan {
             let Some(&b) = bytes.get(i) else {
                 return Ok(None);
             };
+            // Characters of a value that are whole need no steps.
+            if !KEY
+                && self.mode == InString::Text
+                && let Some(end) = skip_character(bytes, i)
+            {
+                self.wide = true;
+                i = end;
+                while let Some(end) = skip_character(bytes, i) {
+                    i = end;
+                }
+                continue;
+            }
+            if !KEY
+                && self.mode == InString::Text
+                && b == b'\\'
+                && let Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') =
+                    bytes.get(i + 1)
+            {
+                self.escaped = true;
+                i += 2;
+                continue;
+            }
             self.step::<KEY>(b).map_err(|fault| (fault, i))?;
             i += 1;
         }
@@ -492,32 +520,69 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_in_every_place_of_a_word_is_told_apart() {
-        for place in 0..24 {
-            for b in 0..=255u8 {
-                let mut text = [b'a'; 24];
+    fn every_byte_in_every_place_is_told_apart() {
+        for (length, place) in (0..90).flat_map(|l| (0..l).map(move |p| (l, p))) {
+            for b in [
+                0, 0x1f, b' ', b'!', b'"', b'#', b'[', b'\\', b']', 0x7f, 0x80, 0xff,
+            ] {
+                let mut text = vec![b'a'; length];
                 text[place] = b;
                 let plain = (0x20..0x80).contains(&b) && b != b'"' && b != b'\\';
-                assert_eq!(
-                    skip_plain::<false>(&text, 0),
-                    if plain { 24 } else { place }
-                );
-                let plain = plain && b != 0x7f;
-                assert_eq!(skip_plain::<true>(&text, 0), if plain { 24 } else { place });
+                let end = |plain| if plain { length } else { place };
+                assert_eq!(skip_plain::<false>(&text, 0), end(plain));
+                assert_eq!(skip_plain::<true>(&text, 0), end(plain && b != 0x7f));
+            }
+            for b in [b' ', b'\n', b'\r', b'\t', 0, 0x0b, b'x', 0xa0] {
+                let mut text = vec![b' '; length];
+                text[place] = b;
+                let space = b" \n\r\t".contains(&b);
+                assert_eq!(skip_space(&text, 0), if space { length } else { place });
             }
         }
     }
 
+    /// What the short cut takes for a number is one, to its end; and it takes the common ones.
     #[test]
-    fn prefixes_of_every_length() {
-        let text: Vec<u8> = (b'a'..=b'z').collect();
-        for n in 0..26 {
-            assert!(starts_with(&text, &text[..n]));
-            assert!(n == 0 || !starts_with(&text[..n - 1], &text[..n]));
-            for wrong in 0..n {
-                let mut other = text.clone();
-                other[wrong] = b'!';
-                assert!(!starts_with(&text, &other[..n]), "{n} {wrong}");
+    fn plain_numbers_are_numbers() {
+        let mut seed = 1u64;
+        let mut taken = 0;
+        for _ in 0..200_000 {
+            let mut text: Vec<u8> = (0..8)
+                .map(|_| {
+                    seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                    b"0012379.-e+,"[(seed >> 33) as usize % 12]
+                })
+                .collect();
+            text.extend_from_slice(b"                        ");
+            let slow = NumberScan::default().scan(&text, 0, 6);
+            if let Some(end) = plain_number(&text, 0, 6) {
+                assert_eq!(slow, Ok(Some(end)), "{text:?}");
+                taken += 1;
+            }
+        }
+        assert!(taken > 10_000);
+        for number in ["0", "-1", "12.5", "0.25", "123456789012345"] {
+            let text = format!("{number},                                ");
+            assert_eq!(plain_number(text.as_bytes(), 0, 1024), Some(number.len()));
+        }
+    }
+
+    /// Every sequence of two bytes, and the edges of longer ones, as `std` sees them.
+    #[test]
+    fn whole_characters_are_utf8() {
+        let edges = [0x00, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
+        for a in 0x80..=255u8 {
+            for b in 0..=255u8 {
+                for (c, d) in edges
+                    .iter()
+                    .flat_map(|c| edges.iter().map(move |d| (*c, *d)))
+                {
+                    let text = [a, b, c, d];
+                    let good = (2..=4).find(|n| {
+                        std::str::from_utf8(&text[..*n]).is_ok_and(|t| t.chars().count() == 1)
+                    });
+                    assert_eq!(skip_character(&text, 0), good, "{text:?}");
+                }
             }
         }
     }

@@ -323,7 +323,7 @@ impl JsonRewriter {
     }
 
     fn start_input(&mut self, input: &Input) {
-        self.sink.start_input(input.at);
+        self.sink.start_input(input.at, input.bytes.len());
         self.token = input.at;
         if let Some(hold) = &mut self.hold {
             hold.start = input.at;
@@ -437,6 +437,9 @@ impl JsonRewriter {
         let program = self.program.clone();
         let compiled = &*program.json;
         loop {
+            if self.hold.is_none() && self.sink.has_no_lead() {
+                i = self.fast(compiled, input, bytes, i, out)?;
+            }
             match self.state {
                 State::Value | State::FirstElement => {
                     i = skip_space(bytes, i);
@@ -473,20 +476,6 @@ impl JsonRewriter {
                     }
                 }
                 State::FirstKey | State::Key => {
-                    if let Some(Frame {
-                        kind: Kind::Object(object),
-                        ..
-                    }) = self.stack.last()
-                    {
-                        let due = self.state;
-                        let at = self.members(compiled, *object, input, bytes, i, out)?;
-                        if at != i || self.state != due {
-                            i = at;
-                            if !matches!(self.state, State::FirstKey | State::Key) {
-                                continue;
-                            }
-                        }
-                    }
                     i = skip_space(bytes, i);
                     match bytes.get(i) {
                         None => return Ok((Walk::More, i)),

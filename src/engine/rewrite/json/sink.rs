@@ -11,8 +11,10 @@ use super::super::Out;
 /// Runs shorter than this are copied.
 const COPY_MAX: usize = 1024;
 
-/// Size of the copy buffers.
-const BUFFER: usize = 16 << 10;
+/// Least and largest size of the copy buffers. What an input gives mostly fits into one, which is used again once
+/// what it held has been sent.
+const BUFFER_MIN: usize = 1 << 10;
+const BUFFER_MAX: usize = 64 << 10;
 
 #[derive(Debug, Default)]
 pub(super) struct Sink {
@@ -21,6 +23,7 @@ pub(super) struct Sink {
     /// The part of the lead that came with earlier inputs.
     lead: Vec<u8>,
     copied: BytesMut,
+    input_length: usize,
     /// Bytes that left.
     pub(super) bytes_out: u64,
 }
@@ -78,7 +81,8 @@ impl Sink {
     pub(super) fn text(&mut self, text: &[u8], out: &mut Out) {
         if self.copied.capacity() - self.copied.len() < text.len() {
             self.flush_copied(out);
-            self.copied.reserve(BUFFER.max(text.len()));
+            let due = self.input_length.clamp(BUFFER_MIN, BUFFER_MAX);
+            self.copied.reserve(due.max(text.len()));
         }
         self.copied.put_slice(text);
         self.bytes_out += text.len() as u64;
@@ -99,9 +103,16 @@ impl Sink {
         self.lead.len()
     }
 
-    /// Another input goes on at `from`.
-    pub(super) fn start_input(&mut self, from: usize) {
+    /// Another input of `length` bytes goes on at `from`.
+    pub(super) fn start_input(&mut self, from: usize, length: usize) {
         (self.run, self.run_end) = (from, from);
+        self.input_length = length;
+    }
+
+    /// Nothing of the lead came with earlier inputs.
+    #[inline(always)]
+    pub(super) fn has_no_lead(&self) -> bool {
+        self.lead.is_empty()
     }
 
     /// Length of the lead up to `to`.

@@ -1,5 +1,6 @@
 //! The rewriter against a slow, obvious oracle, and what only a stream can do wrong.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -374,10 +375,10 @@ fn names_that_differ_by_case_alone_are_told_apart_exactly_or_dropped() {
 struct Shorten;
 
 impl LinkRewriter for Shorten {
-    fn rewrite(&self, upstream: &str) -> Option<String> {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
         upstream
             .strip_prefix("/up")
-            .map(|rest| format!("/here{rest}\""))
+            .map(|rest| format!("/here{rest}\"").into())
     }
 }
 

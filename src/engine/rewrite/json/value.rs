@@ -1,5 +1,7 @@
 //! What a value, a key and a closing bracket mean under the program.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::super::Out;
@@ -252,8 +254,8 @@ impl JsonRewriter {
             Use::Treat(_) | Use::Expect(_) | Use::Link(_) | Use::Decide => {
                 let captured = std::mem::take(&mut self.captured);
                 let result = if captured.is_empty() && !self.token_over {
-                    let whole = input.slice(self.token..end);
-                    self.captured_value(compiled, what, input, &whole, end, out)
+                    let whole = &input[self.token..end];
+                    self.captured_value(compiled, what, input, whole, end, out)
                 } else {
                     self.captured = captured;
                     self.capture(&input[self.token..end]);
@@ -338,6 +340,15 @@ impl JsonRewriter {
                     _ => None,
                 };
                 match link {
+                    // As it came, if that is how it would be written.
+                    Some(Cow::Borrowed(link))
+                        if here
+                            && !self.subtree.string.escaped
+                            && raw.get(1..raw.len() - 1) == Some(link.as_bytes()) =>
+                    {
+                        self.emit_lead(input, self.token, out);
+                        self.sink.commit(input, end, out);
+                    }
                     Some(link) => {
                         self.emit_lead(input, self.token, out);
                         self.written.clear();
