@@ -17,15 +17,31 @@ use crate::engine::treatment::{Prepared, Treatment};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
 
-/// What happens to each value of a document, compiled from a shape and its decision. Immutable and shared.
+/// What happens to each value of a document, compiled from a shape and its decision. Immutable and shared: make it
+/// with [`Program::new`], which also compiles the lookup tables; later changes of its parts have no effect on them.
 #[derive(Debug, Clone)]
 pub struct Program {
-    /// The nodes; `nodes[0]` is the root's unless `root` says otherwise.
+    /// The nodes; a [`NodeId`] is an index here.
     pub nodes: Vec<Node>,
     /// Node of the document's value.
     pub root: NodeId,
     /// Names of the fields whose treatments are counted: [`Node::Treat::counter`] indexes it.
     pub counters: Vec<Counter>,
+    /// The nodes as JSON looks them up.
+    json: Arc<json::Compiled>,
+}
+
+impl Program {
+    /// A program of `nodes` that starts at `root`. A node id that points nowhere drops.
+    pub fn new(nodes: Vec<Node>, root: NodeId, counters: Vec<Counter>) -> Self {
+        let json = Arc::new(json::Compiled::new(&nodes, root));
+        Self {
+            nodes,
+            root,
+            counters,
+            json,
+        }
+    }
 }
 
 /// What a counter counts.
@@ -59,12 +75,28 @@ pub enum Node {
     },
     /// A string that must be one of these (ASCII case-insensitive), else [`Abort::Contradiction`]. Passes as it came.
     Expect(Vec<Arc<str>>),
-    /// A string rewritten, or removed when the link cannot be.
+    /// A string rewritten, or removed when the link cannot be. Null passes; anything else is removed.
     Link(Arc<dyn LinkRewriter>),
     /// An object (null passes; anything else becomes null).
     Object(Members),
     /// An array (null passes; anything else becomes null).
     Array(Elements),
+    /// As [`Node::Array`], but what follows `head` takes the nodes of `cycle` in turn.
+    Repeat {
+        /// Nodes of the first elements, by index.
+        head: Vec<NodeId>,
+        /// Nodes of the elements after them, over and over. Empty = dropped.
+        cycle: Vec<NodeId>,
+    },
+    /// By the type of the value: one node for objects, one for arrays, one for scalars (null among them).
+    Either {
+        /// For an object.
+        object: NodeId,
+        /// For an array.
+        array: NodeId,
+        /// For a scalar.
+        scalar: NodeId,
+    },
     /// Held (up to the bound) until a member says which case it is.
     Choose(Choose),
 }

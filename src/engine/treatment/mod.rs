@@ -2,6 +2,8 @@
 //!
 //! [`Treatment`] is the word that policy files use; a [`Prepared`] treatment also has the key it needs.
 
+mod apply;
+
 use std::sync::Arc;
 
 use crate::engine::token::Tokenizer;
@@ -138,5 +140,10 @@ pub enum Prepared {
     /// A treatment that needs no key (`clear`, masks, `generalise`, `redact`).
     Keyless(Treatment),
     /// A token under the caller's scope and the field's class.
-    Token(Arc<Tokenizer>),
+    Token {
+        /// Makes it.
+        tokenizer: Arc<Tokenizer>,
+        /// E-mail-shaped (`tokenize:email`).
+        email: bool,
+    },
 }

@@ -1,0 +1,384 @@
+//! A [`Program`](super::super::Program)'s nodes in the form in which JSON looks them up.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jsonpath_rust::parser::model::JpQuery;
+
+use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId};
+use super::lex;
+use crate::engine::catalog::ConditionValue;
+use crate::engine::key;
+use crate::engine::treatment::{Prepared, Scalar, Treatment};
+
+/// What happens to a value; indexed as the program's nodes are.
+#[derive(Debug)]
+pub(super) enum Op {
+    Clear,
+    Drop,
+    Refuse,
+    Constant(Arc<str>),
+    Treat {
+        treatment: Prepared,
+        counter: u32,
+    },
+    Expect(Vec<Arc<str>>),
+    Link(Arc<dyn LinkRewriter>),
+    /// Index into [`Compiled::objects`].
+    Object(u32),
+    /// Index into [`Compiled::arrays`].
+    Array(u32),
+    Either {
+        object: u32,
+        array: u32,
+        scalar: u32,
+    },
+    /// Index into [`Compiled::chooses`].
+    Choose(u32),
+}
+
+/// A member's key as it is looked up.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// As the schema spells it.
+    pub(super) text: Arc<str>,
+    /// What happens to its value.
+    node: u32,
+    /// What happens if the key is only the same to some consumers.
+    guarded: u32,
+    /// Its bit in the frame's set of deciding members seen, if it is one.
+    unique: u128,
+}
+
+/// Members of an object.
+#[derive(Debug, Default)]
+pub(super) struct Object {
+    pub(super) keys: Vec<Key>,
+    /// Hash of the ASCII-folded key → index, open addressing; `EMPTY` = none. Length is a power of two.
+    slots: Vec<u16>,
+    /// Canonical key → index. Only read for keys that the narrow comparison does not find.
+    wide: HashMap<Box<str>, u16>,
+    /// A plain ASCII key may be the wide form of a member that is not spelt so.
+    ascii_may_be_wide: bool,
+    /// All other members; `None` = dropped and counted.
+    pub(super) other: Option<u32>,
+    pub(super) row: bool,
+}
+
+const EMPTY: u16 = u16::MAX;
+
+/// What a key means in an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Its place among the members.
+    pub(super) index: u16,
+    pub(super) node: u32,
+    pub(super) unique: u128,
+}
+
+/// Elements of an array: the first ones, then the cycle over and over.
+#[derive(Debug)]
+pub(super) struct Array {
+    head: Vec<u32>,
+    cycle: Vec<u32>,
+}
+
+impl Array {
+    #[inline]
+    pub(super) fn node(&self, index: u64) -> u32 {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        match self.head.get(index) {
+            Some(node) => *node,
+            None if self.cycle.len() == 1 => self.cycle[0],
+            None => self.cycle[(index - self.head.len()) % self.cycle.len()],
+        }
+    }
+}
+
+/// A decision by a member or a filter.
+#[derive(Debug)]
+pub(super) struct Decider {
+    pub(super) by: DecideBy,
+    cases: Vec<(ConditionValue, u32)>,
+    pub(super) otherwise: u32,
+    pub(super) absent: u32,
+    pub(super) overflow: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum DecideBy {
+    /// The keys on the way, with their canonical forms.
+    Keys(Vec<(Arc<str>, Box<str>)>),
+    /// `$[?…]`, for an array that holds the value alone. `None` = does not parse: nothing is decided by it.
+    Filter(Option<JpQuery>),
+}
+
+impl Decider {
+    /// The node for a deciding scalar. Anything that no case names is `otherwise`.
+    pub(super) fn case(&self, value: Scalar<'_>) -> u32 {
+        self.cases
+            .iter()
+            .find(|(case, _)| match (case, value) {
+                (ConditionValue::Text(case), Scalar::Text(value)) => **case == *value,
+                (ConditionValue::Number(case), Scalar::Number(value)) => **case == *value,
+                (ConditionValue::Bool(case), Scalar::Bool(value)) => *case == value,
+                _ => false,
+            })
+            .map_or(self.otherwise, |(_, node)| *node)
+    }
+}
+
+/// The whole program.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled {
+    pub(super) ops: Vec<Op>,
+    pub(super) objects: Vec<Object>,
+    pub(super) arrays: Vec<Array>,
+    pub(super) chooses: Vec<Decider>,
+    pub(super) root: u32,
+    /// A node that drops.
+    pub(super) drop: u32,
+}
+
+impl Compiled {
+    /// Compiles the nodes. A node id that points nowhere drops.
+    pub(crate) fn new(nodes: &[Node], root: NodeId) -> Self {
+        let drop = nodes.len() as u32;
+        let id = |node: NodeId| node.0.min(drop);
+        let mut compiled = Self {
+            root: id(root),
+            drop,
+            ..Self::default()
+        };
+        for node in nodes {
+            let op = match node {
+                Node::Clear => Op::Clear,
+                Node::Drop => Op::Drop,
+                Node::Refuse => Op::Refuse,
+                Node::Constant(text) => Op::Constant(text.clone()),
+                Node::Treat { treatment, counter } => Op::Treat {
+                    treatment: treatment.clone(),
+                    counter: *counter,
+                },
+                Node::Expect(texts) => Op::Expect(texts.clone()),
+                Node::Link(link) => Op::Link(link.clone()),
+                Node::Object(members) => {
+                    compiled.objects.push(object(members, nodes, drop));
+                    Op::Object(compiled.objects.len() as u32 - 1)
+                }
+                Node::Array(elements) => {
+                    compiled.arrays.push(Array {
+                        head: elements.head.iter().map(|n| id(*n)).collect(),
+                        cycle: vec![id(elements.rest)],
+                    });
+                    Op::Array(compiled.arrays.len() as u32 - 1)
+                }
+                Node::Repeat { head, cycle } => {
+                    compiled.arrays.push(Array {
+                        head: head.iter().map(|n| id(*n)).collect(),
+                        cycle: if cycle.is_empty() {
+                            vec![drop]
+                        } else {
+                            cycle.iter().map(|n| id(*n)).collect()
+                        },
+                    });
+                    Op::Array(compiled.arrays.len() as u32 - 1)
+                }
+                Node::Either {
+                    object,
+                    array,
+                    scalar,
+                } => Op::Either {
+                    object: id(*object),
+                    array: id(*array),
+                    scalar: id(*scalar),
+                },
+                Node::Choose(choose) => {
+                    compiled.chooses.push(decider(choose, &id));
+                    Op::Choose(compiled.chooses.len() as u32 - 1)
+                }
+            };
+            compiled.ops.push(op);
+        }
+        compiled.ops.push(Op::Drop);
+        compiled
+    }
+}
+
+fn decider(choose: &Choose, id: &dyn Fn(NodeId) -> u32) -> Decider {
+    Decider {
+        by: match &choose.by {
+            By::Keys(keys) => DecideBy::Keys(
+                keys.iter()
+                    .map(|k| (k.clone(), key::canonical(k).into()))
+                    .collect(),
+            ),
+            By::Filter(filter) => DecideBy::Filter(
+                jsonpath_rust::parser::parse_json_path(&format!("$[?{}]", filter.text)).ok(),
+            ),
+        },
+        cases: choose
+            .cases
+            .iter()
+            .map(|(value, node)| (value.clone(), id(*node)))
+            .collect(),
+        otherwise: id(choose.otherwise),
+        absent: id(choose.absent),
+        overflow: id(choose.overflow),
+    }
+}
+
+/// Whether a key that only some consumers take for the field may get the field's node: only if the node lets
+/// nothing of the value pass as it came.
+fn protects(node: Option<&Node>) -> bool {
+    match node {
+        Some(Node::Treat { treatment, .. }) => !treatment.is_clear(),
+        Some(Node::Refuse | Node::Constant(_)) => true,
+        _ => false,
+    }
+}
+
+fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
+    let mut object = Object {
+        other: members.other.map(|n| n.0.min(drop)),
+        row: members.row,
+        ..Object::default()
+    };
+    let mut unique = 0u32;
+    for member in members.named.iter().take(usize::from(EMPTY)) {
+        let bit = if member.unique {
+            // More than 128 deciding members share the last bit: a false alarm at worst.
+            let bit = 1u128 << unique.min(127);
+            unique += 1;
+            bit
+        } else {
+            0
+        };
+        let index = object.keys.len() as u16;
+        let guarded = if protects(nodes.get(member.node.0 as usize)) {
+            member.node.0.min(drop)
+        } else {
+            drop
+        };
+        object.keys.push(Key {
+            text: member.key.clone(),
+            node: member.node.0.min(drop),
+            guarded,
+            unique: bit,
+        });
+        let wide = key::canonical(&member.key);
+        object.ascii_may_be_wide |= wide.is_ascii() && !wide.eq_ignore_ascii_case(&member.key);
+        if let Some(other) = object.wide.insert(wide.into(), index) {
+            // Two members that some consumers take for one: neither may pass by the other's rule.
+            let (a, b) = (usize::from(other), usize::from(index));
+            object.keys[a].guarded = drop;
+            object.keys[b].guarded = drop;
+        }
+    }
+    let size = (object.keys.len() * 2).next_power_of_two().max(4);
+    object.slots = vec![EMPTY; size];
+    for index in 0..object.keys.len() {
+        let mut slot = hash(object.keys[index].text.as_bytes()) as usize & (size - 1);
+        while object.slots[slot] != EMPTY {
+            slot = (slot + 1) & (size - 1);
+        }
+        object.slots[slot] = index as u16;
+    }
+    object
+}
+
+/// A hash that is the same for ASCII upper and lower case (it also joins a few other bytes).
+#[inline]
+fn hash(key: &[u8]) -> u64 {
+    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let mut h = key.len() as u64;
+    let mut chunks = key.chunks_exact(8);
+    for chunk in &mut chunks {
+        let mut word = [0; 8];
+        word.copy_from_slice(chunk);
+        h = (h ^ (u64::from_le_bytes(word) | LOWER)).wrapping_mul(MIX);
+        h ^= h >> 29;
+    }
+    let mut word = [0; 8];
+    for (to, from) in word.iter_mut().zip(chunks.remainder()) {
+        *to = *from;
+    }
+    h = (h ^ (u64::from_le_bytes(word) | LOWER)).wrapping_mul(MIX);
+    h ^ (h >> 32)
+}
+
+impl Object {
+    /// By the narrow comparison.
+    #[inline]
+    fn narrow(&self, key: &[u8]) -> Option<u16> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut slot = hash(key) as usize & mask;
+        loop {
+            let index = self.slots[slot];
+            if index == EMPTY {
+                return None;
+            }
+            if self.keys[usize::from(index)]
+                .text
+                .as_bytes()
+                .eq_ignore_ascii_case(key)
+            {
+                return Some(index);
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    /// The member at `index`.
+    #[inline]
+    pub(super) fn member(&self, index: u16) -> Found {
+        let key = &self.keys[usize::from(index)];
+        Found {
+            index,
+            node: key.node,
+            unique: key.unique,
+        }
+    }
+
+    /// What the key `raw` (between its quotes, validated) means. `scratch` is used for escapes.
+    pub(super) fn find(
+        &self,
+        raw: &[u8],
+        escaped: bool,
+        wide: bool,
+        scratch: &mut String,
+    ) -> Option<Found> {
+        let decoded = if escaped {
+            scratch.clear();
+            lex::decode(raw, scratch);
+            scratch.as_bytes()
+        } else {
+            raw
+        };
+        if let Some(index) = self.narrow(decoded) {
+            return Some(self.member(index));
+        }
+        let padded = decoded.first() == Some(&b' ') || decoded.last() == Some(&b' ');
+        if !wide && !padded && !self.ascii_may_be_wide {
+            return None;
+        }
+        // Validated before, so it is text.
+        let text = std::str::from_utf8(decoded).ok()?;
+        let index = *self.wide.get(&*key::canonical(text))?;
+        let key = &self.keys[usize::from(index)];
+        Some(Found {
+            index,
+            node: key.guarded,
+            unique: key.unique,
+        })
+    }
+}
+
+/// Whether `treatment` gives null for every value, so that none need be read.
+pub(super) fn gives_null(treatment: &Prepared) -> bool {
+    matches!(
+        treatment,
+        Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
+    )
+}
