@@ -1,16 +1,25 @@
 //! What the operator wrote (`privet.yaml`, `PRIVET_SECTION__KEY`) → [`Settings`]: checked, immutable, every
 //! problem reported at once.
 
+mod overrides;
+mod reader;
+mod settings;
+mod surroundings;
+mod yaml;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::protocol::Dialect;
 use crate::engine::secret::Secret;
+
+pub use surroundings::{Machine, Surroundings};
 
 /// Everything that `privet run` needs to know.
 #[derive(Debug, Clone)]
@@ -299,3 +308,92 @@ impl Default for Limits {
 pub fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
+
+/// What [`load_with_warnings`] gives.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What somebody should look at.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads and checks `path` with the overrides of the environment. Errors: every problem, in file order.
+pub fn load(path: &Path, surroundings: &dyn Surroundings) -> Result<Settings, Vec<Diagnostic>> {
+    load_with_warnings(path, surroundings).map(|loaded| loaded.settings)
+}
+
+/// [`load`], and the warnings of a configuration that loads.
+pub fn load_with_warnings(
+    path: &Path,
+    surroundings: &dyn Surroundings,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let text = surroundings.read(path).map_err(|e| {
+        vec![Diagnostic::error(
+            "file",
+            None,
+            format!("cannot read `{}`: {}", path.display(), e.kind()),
+        )]
+    })?;
+    parse(path, &text, surroundings)
+}
+
+/// [`load_with_warnings`] for a text that was read already; relative paths start at the folder of `path`.
+pub fn parse(
+    path: &Path,
+    text: &str,
+    surroundings: &dyn Surroundings,
+) -> Result<Loaded, Vec<Diagnostic>> {
+    let file: Arc<str> = path.to_string_lossy().into();
+    if text.starts_with('\u{feff}') {
+        return Err(vec![Diagnostic::error(
+            "byte-order-mark",
+            Some(crate::diagnostic::Position {
+                file,
+                line: 1,
+                column: 1,
+            }),
+            "the file begins with a byte order mark: save it as UTF-8 without BOM",
+        )]);
+    }
+    let mut root = yaml::parse(&file, text).map_err(|d| vec![d])?;
+    let variables = surroundings.variables();
+    let mut problems = Vec::new();
+    overrides::apply(&mut root, &variables, &settings::SECTIONS, &mut problems);
+    let mut reader = reader::Reader {
+        surroundings,
+        variables: &variables,
+        base: path.parent().unwrap_or(Path::new("")),
+        lines: text.lines().collect(),
+        problems,
+    };
+    let settings = settings::read(&mut reader, &root);
+    let mut problems = reader.problems;
+    // In file order; what came from the environment has no line and stands last.
+    problems.sort_by_key(|p| {
+        p.position
+            .as_ref()
+            .map_or((u32::MAX, 0), |p| (p.line.wrapping_sub(1), p.column))
+    });
+    let failed = problems.iter().any(|p| p.severity == Severity::Error);
+    match settings {
+        Some(settings) if !failed => Ok(Loaded {
+            settings,
+            warnings: problems,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// A date (its first second, UTC) or an RFC 3339 time, as Unix seconds.
+pub fn unix_seconds(text: &str) -> Option<i64> {
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Some(time.as_second());
+    }
+    let date: jiff::civil::Date = text.parse().ok()?;
+    let midnight = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(midnight.timestamp().as_second())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,11 @@
 //! Who asks, and what proved it. The verifiers in this folder are pure: they get the key material and the time.
 
+pub mod api_key;
+pub mod jwks;
+mod jws;
+pub mod jwt;
+mod strict_json;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -55,4 +61,17 @@ pub fn is_well_formed_name(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'@' | b'-'))
+}
+
+/// Whether `subject` may be a subject: a well-formed name, or one with the marks that identity providers put into
+/// theirs (`auth0|5f7c…`, base64). Those with such marks can be recorded but never named by a rule.
+pub fn is_well_formed_subject(subject: &str) -> bool {
+    (1..=128).contains(&subject.len())
+        && subject.bytes().all(|b| {
+            b.is_ascii_alphanumeric()
+                || matches!(
+                    b,
+                    b'_' | b'.' | b':' | b'@' | b'-' | b'|' | b'+' | b'/' | b'='
+                )
+        })
 }

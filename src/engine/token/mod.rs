@@ -1,70 +1,83 @@
 //! Value ⇄ token under a key: key ring, token formats, AES-SIV (RFC 5297), sealed cursors.
+//!
+//! | what | shape |
+//! |---|---|
+//! | token | `tk1.<key id>.<base64url, no padding>` |
+//! | e-mail token | `tk1.<key id>.<base32, lower case, no padding>@token.invalid` (ASCII case does not matter) |
+//! | cursor | base64url, no padding |
+//!
+//! A token is deterministic: the same value under the same (tenant, scope, class, key) gives the same text, so
+//! joins and counts work on tokens. What leaks by that equality is what `scopes` and `entropy` bound.
 
-use std::sync::Arc;
+mod cipher;
+mod ring;
+mod sealer;
+mod tokenizer;
 
-/// Makes and opens tokens of one (tenant, scope, class) under one key ring.
-#[derive(Debug)]
-pub struct Tokenizer {
-    _private: (),
+pub use ring::{KeyRing, KeyState, Pepper};
+pub use sealer::Sealer;
+pub use tokenizer::Tokenizer;
+
+/// Whether `value` has the shape of a token or of a mask of ours, so that writing it back must be refused
+/// (rule V4). Looks at the shape alone: whether a token is good, [`Tokenizer::open`] says.
+pub fn looks_treated(value: &str) -> bool {
+    let value = value.trim();
+    looks_masked(value) || tokenizer::has_token_shape(value)
 }
 
-impl Tokenizer {
-    /// Appends the token `tk1.<key id>.<base64url>` of `value` to `out`.
-    pub fn token(&self, _value: &str, _out: &mut String) {}
-
-    /// Appends the e-mail-shaped token `tk1.<key id>.<base32>@token.invalid` of `value` to `out`.
-    pub fn email_token(&self, _value: &str, _out: &mut String) {}
-
-    /// The value of a token of this tenant, scope and class, in either shape. `None` for anything else, whatever
-    /// the cause (C10: one answer for no such token, other tenant, other key, bad tag).
-    pub fn open(&self, _token: &str) -> Option<String> {
-        None
+/// `****`, `****5678`, `+336****`, `j****@example.org`: always exactly four stars and four (or one) characters.
+fn looks_masked(value: &str) -> bool {
+    if let Some(rest) = value.strip_prefix("****") {
+        return matches!(rest.chars().count(), 0 | 4);
     }
-}
-
-/// Seals and opens cursors: authenticated encryption of short texts that come back in URLs.
-#[derive(Debug)]
-pub struct Sealer {
-    _private: (),
-}
-
-impl Sealer {
-    /// Seals `plain` into one URL path segment (base64url). Deterministic: AES-SIV needs no nonce.
-    pub fn seal(&self, _plain: &[u8]) -> String {
-        String::new()
+    if let Some(rest) = value.strip_suffix("****") {
+        return rest.chars().count() == 4;
     }
-
-    /// Opens what [`Sealer::seal`] made.
-    pub fn open(&self, _text: &str) -> Option<Vec<u8>> {
-        None
-    }
+    let mut chars = value.chars();
+    chars.next().is_some()
+        && chars
+            .as_str()
+            .strip_prefix("****@")
+            .is_some_and(|domain| !domain.is_empty())
 }
 
-/// All keys of the installation, from the file that `keys:` names.
-#[derive(Debug)]
-pub struct KeyRing {
-    _private: (),
-}
+#[cfg(test)]
+mod tests {
+    use super::looks_treated;
 
-impl KeyRing {
-    /// The tokenizer of a scope and class. `fold_local_part`: the class folds the local part of e-mails.
-    pub fn tokenizer(
-        &self,
-        _tenant: &str,
-        _scope: &str,
-        _class: &str,
-        _fold_local_part: bool,
-    ) -> Arc<Tokenizer> {
-        Arc::new(Tokenizer { _private: () })
+    #[test]
+    fn masks_and_tokens_are_recognised_and_plain_values_are_not() {
+        for treated in [
+            "****",
+            " ****\n",
+            "****5678",
+            "****é78x",
+            "+336****",
+            "j****@example.org",
+            "é****@example.org",
+            "tk1.k1.abcDEF-_0",
+            "TK1.k1.abcd2345@token.INVALID",
+        ] {
+            assert!(looks_treated(treated), "{treated}");
+        }
+        for plain in [
+            "",
+            "jo@example.org",
+            "***",
+            "*****",
+            "****567",
+            "****56789",
+            "+33****",
+            "jo****@example.org",
+            "j****@",
+            "tk1.",
+            "tk1.k1.",
+            "tk1.k1.a b",
+            "tk1.K/1.abcd",
+            "tk2.k1.abcd",
+            "The tk1.k1.abcd",
+        ] {
+            assert!(!looks_treated(plain), "{plain}");
+        }
     }
-
-    /// The sealer of cursors of a tenant.
-    pub fn sealer(&self, _tenant: &str) -> Arc<Sealer> {
-        Arc::new(Sealer { _private: () })
-    }
-}
-
-/// Whether `value` has the shape of a token or of a mask of ours, so that writing it back must be refused.
-pub fn looks_treated(_value: &str) -> bool {
-    false
 }

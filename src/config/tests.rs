@@ -1,0 +1,377 @@
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+
+use super::*;
+
+/// Files, variables and a clock that stand in the test.
+#[derive(Default)]
+struct Pretend {
+    files: HashMap<&'static str, &'static str>,
+    variables: Vec<(&'static str, &'static str)>,
+}
+
+impl Surroundings for Pretend {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        self.files
+            .get(path.to_str().unwrap())
+            .map(|text| (*text).to_owned())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        self.variables
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    fn now_s(&self) -> i64 {
+        unix_seconds("2026-11-23T10:00:00Z").unwrap()
+    }
+}
+
+/// The example of the documentation, whole.
+const FULL: &str = r#"# Relative paths start at this file.
+schema: 1
+tenant: acme
+policies: policies
+keys: /run/secrets/privet-keys.json
+state: /var/lib/privet
+listen:
+  address: 0.0.0.0:8443
+  tls: { certificate: tls/cert.pem, key: /run/secrets/tls-key.pem }
+  public_url: https://crm.acme.example
+  trusted_proxies: [10.0.0.0/8]
+admin: { address: "127.0.0.1:9090", token: "file:/run/secrets/admin-token" }
+identity:
+  api_keys: api-keys.jsonl
+  purpose: { header: Privet-Purpose, claim: purpose }
+  jwt:
+    - issuer: https://idp.acme.example/
+      audience: privet
+      jwks: idp-jwks.json
+      types: [at+jwt]
+      leeway_s: 60
+      lifetime_s_max: 86400
+      mfa: { amr: [mfa, otp, hwk], acr: [] }
+      claims: { subject: sub, client: azp, roles: roles, region: region, tenant: tenant, auth_time: auth_time }
+apis:
+  salesforce:
+    dialect: salesforce
+    paths: [/services/, /id/]
+    upstream: { url: "https://acme.my.salesforce.com", trust: system }
+    credential: { kind: client_credentials, client_id: privet, client_secret: "file:/run/secrets/sf-secret" }
+    versions: { min: 50, max: 66 }
+    mode: enforce
+    compress: files
+    inflated_bytes_max: 67108864
+  people:
+    dialect: map
+    paths: [/people]
+    upstream: { url: "https://people.acme.example", trust: certs/acme-ca.pem }
+    credential: { kind: bearer, token: "${PEOPLE}" }
+limits: { target_bytes_max: 16384, head_bytes_max: 32768, head_ms: 10000, body_idle_ms: 15000, held_bytes_max: 65536 }
+audit: { directory: /var/lib/privet/audit }
+log: { format: json, level: info }
+"#;
+
+fn pretend(variables: &[(&'static str, &'static str)]) -> Pretend {
+    Pretend {
+        files: HashMap::from([
+            ("/etc/privet/privet.yaml", FULL),
+            ("/run/secrets/admin-token", "adm1n\n"),
+            ("/run/secrets/sf-secret", "s3cr3t\n"),
+        ]),
+        variables: [&[("PEOPLE", "p30ple")], variables].concat(),
+    }
+}
+
+fn parse_with(
+    text: &str,
+    variables: &[(&'static str, &'static str)],
+) -> Result<Loaded, Vec<Diagnostic>> {
+    parse(
+        Path::new("/etc/privet/privet.yaml"),
+        text,
+        &pretend(variables),
+    )
+}
+
+/// `line:column code message` of each problem.
+fn problems(text: &str) -> Vec<String> {
+    let found = match parse_with(text, &[]) {
+        Ok(loaded) => loaded.warnings,
+        Err(problems) => problems,
+    };
+    found
+        .iter()
+        .map(|d| {
+            let p = d.position.as_ref().unwrap();
+            format!("{}:{} {}: {}", p.line, p.column, d.code, d.message)
+        })
+        .collect()
+}
+
+/// FULL with `from` replaced, and the problems that this makes.
+fn changed(from: &str, to: &str) -> Vec<String> {
+    assert!(FULL.contains(from), "{from}");
+    problems(&FULL.replacen(from, to, 1))
+}
+
+#[test]
+fn the_documented_example_loads_without_a_word() {
+    let surroundings = pretend(&[]);
+    let loaded = load_with_warnings(Path::new("/etc/privet/privet.yaml"), &surroundings).unwrap();
+    assert_eq!(loaded.warnings, []);
+    let s = loaded.settings;
+    assert_eq!(s.policies, Path::new("/etc/privet/policies"));
+    assert_eq!(s.keys, Path::new("/run/secrets/privet-keys.json"));
+    assert_eq!(s.admin.token.unwrap().expose_secret(), "adm1n");
+    let salesforce = &s.apis["salesforce"];
+    assert!(matches!(
+        &salesforce.credential,
+        Credential::ClientCredentials { client_secret, .. } if client_secret.expose_secret() == "s3cr3t"
+    ));
+    assert_eq!(salesforce.versions, (50, 66));
+    let people = &s.apis["people"];
+    assert!(matches!(&people.credential, Credential::Bearer(t) if t.expose_secret() == "p30ple"));
+    assert_eq!(
+        people.trust,
+        Trust::File("/etc/privet/certs/acme-ca.pem".into())
+    );
+    assert_eq!(s.identity.jwt[0].mfa_amr.len(), 3);
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place() {
+    let text = FULL
+        .replace("tenant: acme", "tennant: acme")
+        .replace("body_idle_ms: 15000", "body_idle_ms: 0, body_idel_ms: 7")
+        .replace("level: info", "level: loud");
+    assert_eq!(
+        problems(&text),
+        [
+            "2:1 missing-key: `tenant` is missing",
+            "3:1 unknown-key: unknown key `tennant`",
+            "40:89 bad-value: must be a whole number from 1 to 3600000",
+            "40:92 unknown-key: unknown key `limits.body_idel_ms`",
+            "42:29 bad-value: not a word that is known here",
+        ]
+    );
+    let shown = parse_with(&text, &[]).unwrap_err();
+    assert!(shown[1].to_string().contains("did you mean `tenant`?"));
+    assert!(
+        shown[3]
+            .to_string()
+            .contains("did you mean `body_idle_ms`?")
+    );
+}
+
+#[test]
+fn each_check_finds_its_mistake() {
+    for (from, to, says) in [
+        ("  tls: {", "  # tls: {", "no-tls: without `listen.tls`"),
+        (
+            "https://crm.acme.example",
+            "https://crm.acme.example/x",
+            "must be an origin",
+        ),
+        (
+            "https://crm.acme.example",
+            "crm.acme.example",
+            "must be an origin",
+        ),
+        (
+            "https://acme.my.salesforce.com",
+            "https://u@acme.my.salesforce.com",
+            "must be an origin",
+        ),
+        ("[/services/, /id/]", "[services/]", "begins with `/`"),
+        ("[/services/, /id/]", "[/a/../b]", "begins with `/`"),
+        (
+            "[/services/, /id/]",
+            "[/people]",
+            "37:13 same-path: `/people` leads to `salesforce`",
+        ),
+        ("[/services/, /id/]", "[]", "at least one path"),
+        (
+            "min: 50, max: 66",
+            "min: 66, max: 50",
+            "min 66 is above max 50",
+        ),
+        ("dialect: map", "dialect: mapp", "not a word"),
+        (
+            "dialect: map",
+            "dialect: map\n    versions: { min: 1 }",
+            "belongs to the dialect",
+        ),
+        (
+            "mode: enforce",
+            "mode: observe",
+            "needs the client's own credential",
+        ),
+        (
+            "mode: enforce",
+            "mode: enforce\n    observe_until: 2026-12-01",
+            "belongs to `mode",
+        ),
+        (
+            "kind: bearer",
+            "kind: bearer, client_id: x",
+            "does not belong to this kind",
+        ),
+        (
+            "kind: bearer, token: \"${PEOPLE}\"",
+            "kind: bearer",
+            "`apis.people.credential.token` is missing",
+        ),
+        ("${PEOPLE}", "${PEPLE}", "`PEPLE` is not set"),
+        (
+            "${PEOPLE}",
+            "file:nowhere",
+            "cannot read `/etc/privet/nowhere`",
+        ),
+        (
+            "jwks: idp-jwks.json",
+            "hmac: { kid: h1, key: short }",
+            "at least 32 bytes",
+        ),
+        (
+            "jwks: idp-jwks.json",
+            "hmac: { kid: h1, key: short }\n      jwks: a",
+            "either `jwks` or `hmac`",
+        ),
+        (
+            "header: Privet-Purpose",
+            "header: Authorization",
+            "a header that is free",
+        ),
+        ("10.0.0.0/8", "10.0.0.0/33", "must be a network"),
+        ("schema: 1", "schema: 2", "from 1 to 1"),
+        (
+            "target_bytes_max: 16384",
+            "target_bytes_max: 65536",
+            "above `head_bytes_max`",
+        ),
+        ("tenant: acme", "tenant: a|b", "must be a name"),
+        ("leeway_s: 60", "leeway_s: -1", "whole number"),
+        ("log: {", "log: [", "yaml"),
+    ] {
+        let found = changed(from, to);
+        assert!(found.iter().any(|p| p.contains(says)), "{to}: {found:?}");
+    }
+}
+
+#[test]
+fn observe_mode_is_bounded_and_needs_passthrough() {
+    let observe = |until: &str| {
+        let from = FULL.find("    credential: { kind: client").unwrap();
+        let to = FULL.find("    compress: files").unwrap();
+        format!(
+            "{}    credential: {{ kind: passthrough }}\n    mode: observe\n    {until}\n{}",
+            &FULL[..from],
+            &FULL[to..]
+        )
+    };
+    let found = problems(&observe("observe_until: 2026-12-23T09:00:00Z"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("passthrough: clients hold"));
+    let loaded = parse_with(&observe("observe_until: 2026-12-01"), &[]).unwrap();
+    assert_eq!(
+        loaded.settings.apis["salesforce"].mode,
+        Mode::Observe {
+            until_s: 1_796_083_200
+        }
+    );
+    for (until, says) in [
+        ("observe_until: 2026-12-23T10:00:01Z", "more than 30 days"),
+        ("observe_until: soon", "must be a date"),
+        ("", "needs `observe_until`"),
+        ("observe_until: 2026-11-01", "has passed"),
+    ] {
+        let found = problems(&observe(until));
+        assert!(found.iter().any(|p| p.contains(says)), "{until}: {found:?}");
+    }
+}
+
+#[test]
+fn the_environment_overrides_and_a_misspelt_override_is_an_error() {
+    let limits = |variables: &[(&'static str, &'static str)]| {
+        parse_with(FULL, variables).map(|l| l.settings)
+    };
+    let settings = limits(&[
+        ("PRIVET_LIMITS__BODY_IDLE_MS", "20000"),
+        ("PRIVET_TENANT", "other"),
+        (
+            "PRIVET_APIS__PEOPLE__CREDENTIAL__TOKEN",
+            "a: b # ${not} {expanded}",
+        ),
+        ("PRIVET_APIS__SALESFORCE__PATHS", "[/services/]"),
+        ("PRIVET_IDENTITY__JWT__0__AUDIENCE", "crm"),
+        ("PRIVET_LISTEN__TLS__KEY", "/k.pem"),
+        // What Kubernetes sets for a service named privet, and what our own tests use.
+        ("PRIVET_SERVICE_HOST", "10.1.2.3"),
+        ("PRIVET_PORT_8443_TCP", "tcp://10.1.2.3:8443"),
+        ("PRIVET_PORT", "tcp://10.1.2.3:8443"),
+        ("PRIVET_DATA", "x"),
+        ("PRIVET_CI", "1"),
+    ])
+    .unwrap();
+    assert_eq!(settings.limits.body_idle_ms, 20_000);
+    assert_eq!(&*settings.tenant, "other");
+    assert!(matches!(
+        &settings.apis["people"].credential,
+        Credential::Bearer(t) if t.expose_secret() == "a: b # ${not} {expanded}"
+    ));
+    assert_eq!(settings.apis["salesforce"].paths.len(), 1);
+    assert_eq!(&*settings.identity.jwt[0].audience, "crm");
+    assert_eq!(settings.listen.tls.unwrap().key, Path::new("/k.pem"));
+
+    for (name, says) in [
+        (
+            "PRIVET_LIMITS__BODY_IDEL_MS",
+            "unknown key `limits.body_idel_ms`",
+        ),
+        ("PRIVET_LIMIT__BODY_IDLE_MS", "unknown key `limit`"),
+        ("PRIVET_TENANTT", "unknown key `tenantt`"),
+        ("PRIVET_TENANT__X", "a single value"),
+        ("PRIVET_IDENTITY__JWT__1__AUDIENCE", "which has 1 items"),
+        ("PRIVET_LIMITS__", "empty key"),
+        ("PRIVET_LIMITS__HEAD_MS", "whole number"),
+    ] {
+        let found = limits(&[(name, "x")]).unwrap_err();
+        assert!(
+            found.iter().any(|d| d.message.contains(says)
+                && d.position.as_ref().is_some_and(|p| &*p.file == name)),
+            "{name}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn no_diagnostic_shows_a_secret() {
+    let text = FULL
+        .replace("\"${PEOPLE}\"", "hunter2, tokn: hunter2")
+        .replace("kind: bearer", "kind: beer");
+    for problem in parse_with(&text, &[]).unwrap_err() {
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+}
+
+#[test]
+fn links_lead_to_the_listener_when_nothing_else_is_said() {
+    let text = FULL
+        .replace("  public_url: https://crm.acme.example\n", "")
+        .replace("0.0.0.0:8443", "127.0.0.1:8443");
+    let loaded = parse_with(&text, &[]).unwrap();
+    assert_eq!(
+        &*loaded.settings.listen.public_url,
+        "https://127.0.0.1:8443"
+    );
+    let found = changed("  public_url: https://crm.acme.example\n", "");
+    assert!(
+        found[0].contains("`listen.public_url` is missing"),
+        "{found:?}"
+    );
+}
