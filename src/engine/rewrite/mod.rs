@@ -5,11 +5,13 @@
 //! uncleanly.
 
 pub mod csv;
+mod fault;
 pub mod json;
 mod names;
 mod runs;
 mod untyped;
 mod utf8;
+pub mod xml;
 
 use std::sync::Arc;
 
@@ -309,6 +311,8 @@ pub enum Rewriter {
     Json(Box<json::JsonRewriter>),
     /// `text/csv`.
     Csv(Box<csv::CsvRewriter>),
+    /// `text/xml`, `application/xml` and what ends in `+xml`.
+    Xml(Box<xml::XmlRewriter>),
 }
 
 impl Rewriter {
@@ -322,6 +326,11 @@ impl Rewriter {
         Self::Csv(Box::new(csv::CsvRewriter::new(program, bounds)))
     }
 
+    /// A rewriter for an XML document.
+    pub fn xml(program: Arc<xml::XmlProgram>, bounds: Bounds) -> Self {
+        Self::Xml(Box::new(xml::XmlRewriter::new(program, bounds)))
+    }
+
     /// Takes the next piece of the body. Slices of `chunk` may end up in `out`.
     ///
     /// # Errors
@@ -330,6 +339,7 @@ impl Rewriter {
         match self {
             Self::Json(r) => r.push(chunk, out),
             Self::Csv(r) => r.push(chunk, out),
+            Self::Xml(r) => r.push(chunk, out),
         }
     }
 
@@ -341,6 +351,7 @@ impl Rewriter {
         match self {
             Self::Json(r) => r.finish(out),
             Self::Csv(r) => r.finish(out),
+            Self::Xml(r) => r.finish(out),
         }
     }
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::fault::Fault;
 use super::utf8::{ByteOrderMark, Utf8};
 use super::{Abort, Bounds, Counter, Counts, Out};
 use crate::engine::catalog::ConditionValue;
@@ -172,30 +173,6 @@ impl LineEnding {
             "LF" => Some(Self::Lf),
             "CRLF" => Some(Self::CrLf),
             _ => None,
-        }
-    }
-}
-
-/// Why a document is refused; its place is known where it is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
-    Malformed(&'static str),
-    TooLarge(&'static str),
-    Truncated,
-    ForbiddenKey,
-    Duplicate,
-    Contradiction,
-}
-
-impl Fault {
-    fn at(self, at: u64) -> Abort {
-        match self {
-            Self::Malformed(what) => Abort::Malformed { what, at },
-            Self::TooLarge(what) => Abort::TooLarge { what, at },
-            Self::Truncated => Abort::Truncated { at },
-            Self::ForbiddenKey => Abort::ForbiddenKey { at },
-            Self::Duplicate => Abort::DuplicateDecider { at },
-            Self::Contradiction => Abort::Contradiction { at },
         }
     }
 }
