@@ -6,4 +6,5 @@ mod data;
 mod http;
 mod json;
 mod jwt;
+mod markup;
 mod queries;

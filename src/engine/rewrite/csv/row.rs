@@ -42,7 +42,7 @@ impl<E: Copy + Into<u32>> Row<'_, E> {
 /// Writes rows.
 #[derive(Debug)]
 pub(super) struct Writer {
-    pub(super) bound: Option<Bound>,
+    pub(super) bound: Option<Box<Bound>>,
     pub(super) bounds: Bounds,
     pub(super) runs: Runs,
     pub(super) counts: Counts,
@@ -96,7 +96,7 @@ impl Writer {
         }
         let (bound, unplanned) = bind::bind(program, &header)?;
         self.counts.unplanned_members = unplanned;
-        self.bound = Some(bound);
+        self.bound = Some(Box::new(bound));
         Ok(())
     }
 

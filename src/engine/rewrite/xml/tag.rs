@@ -60,6 +60,11 @@ fn name(tag: &str, from: usize) -> Result<usize, Fault> {
     if start { Err(WRONG) } else { Ok(end) }
 }
 
+/// Whether `text` is one qualified name.
+pub(super) fn is_name(text: &str) -> bool {
+    name(text, 0) == Ok(text.len())
+}
+
 fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n' | b'\r')
 }

@@ -139,6 +139,13 @@ fn null_stays_null_and_elements_in_a_field_become_null() {
              <Email x:type='y' x:nil=\"true\"/><fault>a &lt; b</fault></records></r>"
         )
     );
+    assert_eq!(
+        text(
+            simple(),
+            &format!("<r xmlns:x='{XSI}' x:type='jo@example.org' x:nil='jo'/>")
+        ),
+        format!("<r xmlns:x='{XSI}'/>")
+    );
     // The prefix is taken by another namespace.
     assert_eq!(
         text(

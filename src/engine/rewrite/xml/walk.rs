@@ -518,7 +518,7 @@ impl XmlRewriter {
             let a = self.attributes[i];
             let (prefix, local) = parts(&text[a.name.0..a.name.1]);
             let whole = &text.as_bytes()[a.name.0..=a.value.1];
-            let kept = match self.known(prefix, local) {
+            let kept = match self.known(prefix, local, &text[a.value.0..a.value.1]) {
                 Known::No => {
                     let namespace = || {
                         if prefix.is_empty() {
@@ -577,7 +577,8 @@ impl XmlRewriter {
     }
 
     /// The attributes that mean the same everywhere.
-    fn known(&self, prefix: &str, local: &str) -> Known {
+    /// One whose value is not of its type is as any other.
+    fn known(&self, prefix: &str, local: &str, value: &str) -> Known {
         if prefix == "xmlns" || (prefix.is_empty() && local == "xmlns") {
             return Known::Declaration;
         }
@@ -587,9 +588,12 @@ impl XmlRewriter {
         };
         let nil = &self.program.nil;
         let own = namespace == Some(&*nil.namespace);
-        if own && *local == *nil.name || namespace == Some(XSI) && local == "nil" {
+        let value = value.trim();
+        let is_nil = own && *local == *nil.name || namespace == Some(XSI) && local == "nil";
+        let is_type = local == "type" && (own || namespace == Some(XSI));
+        if is_nil && matches!(value, "true" | "false" | "1" | "0") {
             Known::Nil
-        } else if local == "type" && (own || namespace == Some(XSI)) {
+        } else if is_type && tag::is_name(value) {
             Known::Type
         } else {
             Known::No
@@ -607,7 +611,7 @@ impl XmlRewriter {
         for i in 0..self.attributes.len() {
             let a = self.attributes[i];
             let (prefix, local) = parts(&text[a.name.0..a.name.1]);
-            match self.known(prefix, local) {
+            match self.known(prefix, local, &text[a.value.0..a.value.1]) {
                 Known::Declaration | Known::Type => {
                     self.captured.tag.push(b' ');
                     self.captured
