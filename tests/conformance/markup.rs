@@ -1,5 +1,11 @@
 //! CSV and XML: the attack corpus, and the slow oracles (the csv crate, quick-xml) on generated documents.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic is how a test fails"
+)]
+
 use std::sync::Arc;
 
 use bytes::Bytes;

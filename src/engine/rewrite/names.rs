@@ -34,8 +34,10 @@ pub(super) enum Found {
 impl Names {
     /// The first 65,534 names; of equal ones the first counts.
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let mut set = Self::default();
-        set.names = names.take(usize::from(EMPTY)).map(Into::into).collect();
+        let mut set = Self {
+            names: names.take(usize::from(EMPTY)).map(Into::into).collect(),
+            ..Self::default()
+        };
         let size = (set.names.len() * 2).next_power_of_two().max(4);
         set.slots = vec![EMPTY; size];
         for (index, name) in set.names.iter().enumerate() {

@@ -60,9 +60,12 @@ pub(super) enum Rule {
     },
 }
 
+/// Shows the text of a column's cell.
+pub(super) type Look<'a> = dyn FnMut(usize, &mut dyn FnMut(&str)) + 'a;
+
 impl Rule {
-    /// The index for a row whose decoded cells `cell` gives.
-    pub(super) fn index(&self, cell: &mut dyn FnMut(usize, &mut dyn FnMut(&str))) -> usize {
+    /// The index for a row of which `cell` shows the decoded cells that are not empty.
+    pub(super) fn index(&self, cell: &mut Look<'_>) -> usize {
         let mut rule = self;
         loop {
             match rule {

@@ -243,6 +243,10 @@ impl CsvRewriter {
     ///
     /// # Errors
     /// As [`super::Rewriter::push`].
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "the face that all rewriters share"
+    )]
     pub fn push(&mut self, chunk: Bytes, out: &mut Out) -> Result<(), Abort> {
         if let Some(abort) = &self.failed {
             return Err(abort.clone());

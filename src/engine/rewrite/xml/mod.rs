@@ -8,6 +8,7 @@
 //!
 //! [`lex`] cuts the input into pieces, [`tag`] reads one tag, [`scope`] knows what is open, [`walk`] gives it meaning.
 
+mod capture;
 mod compiled;
 mod lex;
 mod scope;
@@ -26,11 +27,12 @@ use super::utf8::{ByteOrderMark, Utf8};
 use super::{Abort, Bounds, Counter, Counts, LinkRewriter, NodeId, Out};
 use crate::engine::catalog::ConditionValue;
 use crate::engine::treatment::Prepared;
+use capture::Captured;
 use compiled::Compiled;
 use lex::{Chars, Lex, Piece};
 use scope::Scope;
 use tag::Attribute;
-use walk::{Captured, Frame, Hold};
+use walk::{Frame, Hold};
 
 /// The namespace of `xsi:type` and `xsi:nil`.
 pub const XSI: &str = "http://www.w3.org/2001/XMLSchema-instance";
