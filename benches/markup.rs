@@ -1,5 +1,6 @@
 //! CSV and XML against what is commonly used: the csv crate with serde records, quick-xml event by event.
 //! The same three treatments (mask, redact, drop), the rest clear. Medians and ratios of one run.
+//! Floors: CSV 10 times, XML 1.5 times the peer.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 #![allow(clippy::expect_used, reason = "a bench that fails must say so")]
 
