@@ -15,4 +15,5 @@ mod fixture;
 mod http;
 mod json;
 mod jwt;
+mod markup;
 mod queries;

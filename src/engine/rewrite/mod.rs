@@ -4,9 +4,16 @@
 //! slices of the input. It fails closed: after an [`Abort`] nothing more comes out and the answer must end
 //! uncleanly.
 
+pub mod csv;
+mod fault;
 pub mod from_paths;
 pub mod json;
+mod names;
+mod runs;
 mod simd;
+mod untyped;
+mod utf8;
+pub mod xml;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -211,7 +218,7 @@ impl Out {
 /// Why a body may not go on. Value-free; `at` is the byte offset in the (decoded) input.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Abort {
-    /// Not RFC 8259 JSON, or not UTF-8.
+    /// Not what its format says (RFC 8259, RFC 4180, XML 1.0), or not UTF-8.
     #[error("malformed {what} at byte {at}")]
     Malformed {
         /// What is wrong, such as `JSON string`.
@@ -308,12 +315,26 @@ impl Default for Bounds {
 pub enum Rewriter {
     /// `application/json`.
     Json(Box<json::JsonRewriter>),
+    /// `text/csv`.
+    Csv(Box<csv::CsvRewriter>),
+    /// `text/xml`, `application/xml` and what ends in `+xml`.
+    Xml(Box<xml::XmlRewriter>),
 }
 
 impl Rewriter {
     /// A rewriter for a JSON document.
     pub fn json(program: Arc<Program>, bounds: Bounds) -> Self {
         Self::Json(Box::new(json::JsonRewriter::new(program, bounds)))
+    }
+
+    /// A rewriter for a CSV document.
+    pub fn csv(program: Arc<csv::CsvProgram>, bounds: Bounds) -> Self {
+        Self::Csv(Box::new(csv::CsvRewriter::new(program, bounds)))
+    }
+
+    /// A rewriter for an XML document.
+    pub fn xml(program: Arc<xml::XmlProgram>, bounds: Bounds) -> Self {
+        Self::Xml(Box::new(xml::XmlRewriter::new(program, bounds)))
     }
 
     /// Takes the next piece of the body. Slices of `chunk` may end up in `out`.
@@ -323,6 +344,8 @@ impl Rewriter {
     pub fn push(&mut self, chunk: Bytes, out: &mut Out) -> Result<(), Abort> {
         match self {
             Self::Json(r) => r.push(chunk, out),
+            Self::Csv(r) => r.push(chunk, out),
+            Self::Xml(r) => r.push(chunk, out),
         }
     }
 
@@ -333,6 +356,8 @@ impl Rewriter {
     pub fn finish(&mut self, out: &mut Out) -> Result<Counts, Abort> {
         match self {
             Self::Json(r) => r.finish(out),
+            Self::Csv(r) => r.finish(out),
+            Self::Xml(r) => r.finish(out),
         }
     }
 }

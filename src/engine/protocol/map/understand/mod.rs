@@ -77,10 +77,7 @@ pub fn understand(
         exports: route.action == Action::Export,
         shape,
         forward: protocol::Forward::Map(Box::new(Forward {
-            object: (
-                reading.object,
-                catalog.get(reading.object).name.clone(),
-            ),
+            object: (reading.object, catalog.get(reading.object).name.clone()),
             method: route.method.clone(),
             segments: head.segments.to_vec(),
             query: head.query.to_vec(),
