@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use privet::cli::keys::{self, KeysCommand};
 use privet::cli::run::Serving;
@@ -41,10 +42,19 @@ fn changed(example: &str, upstream: &str, authority: &Path) -> String {
     text
 }
 
-/// A port that was free a moment ago. `privet.yaml` needs the number before privet has it: it is part of the URL.
+/// A port that was free a moment ago: `privet.yaml` needs the number before privet has it, as a part of the URL.
+/// Below the range that outgoing connections take theirs from, so that none takes it meanwhile.
 fn free() -> SocketAddr {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    TcpListener::bind(any).unwrap().local_addr().unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(16);
+    loop {
+        let step = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + step % 12_000).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// The demo CRM, and the example laid out before it as in the repository.
