@@ -16,6 +16,9 @@ use fixture::{
 };
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use privet::cli::run::Serving;
+use privet::observe::audit::{Checks, verify};
+use privet::proxy::snapshot::Live;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const ITEMS: &str = r#"{"items":[{"id":"1","name":"Ada"}]}"#;
@@ -241,9 +244,8 @@ async fn an_upstream_that_breaks_off_never_looks_complete() {
             250 << 10
         });
         Reply {
-            bytes: raw,
             close: true,
-            wait: None,
+            ..Reply::raw(raw)
         }
     })
     .await;
@@ -353,6 +355,75 @@ async fn a_drain_lets_running_requests_finish_and_takes_no_new_ones() {
     assert!(head.contains("connection: close"), "{head}");
     assert_eq!(dechunk(&body).as_deref(), Some(ITEMS.as_bytes()));
     assert!(drained.await.expect("joined"));
+}
+
+#[tokio::test]
+async fn a_stop_lets_a_streaming_answer_finish_and_its_audit_records_are_there() {
+    // More than privet holds before it sends, then a pause, then the rest.
+    let item = r#"{"id":"1","name":"Ada","email":"ada@example.org"}"#;
+    let (first, last) = (format!("{{\"items\":[{item}"), "]}");
+    let first = first + format!(",{item}").repeat(5_000).as_str();
+    let (release, held) = tokio::sync::oneshot::channel();
+    let rest = std::sync::Mutex::new(Some((held, last.as_bytes().to_vec())));
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        first.len() + last.len()
+    );
+    let treated = first.replace("ada@example.org", "a****@example.org") + last;
+    let origin = Origin::start(move |_| Reply {
+        rest: rest.lock().expect("lock").take(),
+        ..Reply::raw(format!("{head}{first}"))
+    })
+    .await;
+    let (_folder, settings) = fixture::prepare(origin.address, None);
+    let live = Live::load(&settings).expect("the fixture's policy");
+    let audit = settings.audit_directory.clone();
+    let serving = Serving::start(std::sync::Arc::new(settings), live)
+        .await
+        .expect("it serves");
+    let carrier = std::sync::Arc::clone(serving.carrier());
+    let address = serving.address;
+
+    let mut stream = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connect");
+    let raw = format!("GET /a HTTP/1.1\r\nHost: crm.test\r\nAuthorization: Bearer {KEY}\r\n\r\n");
+    stream.write_all(raw.as_bytes()).await.expect("written");
+    let mut answer = vec![0; 1 << 10];
+    stream.read_exact(&mut answer).await.expect("its beginning");
+    let stopping = tokio::spawn(serving.stop());
+    while !carrier.is_draining() {
+        tokio::task::yield_now().await;
+    }
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+    assert!(!stopping.is_finished());
+    release.send(()).expect("the origin waits");
+    stream.read_to_end(&mut answer).await.expect("an end");
+    let (head, body) = split(&answer);
+    assert_eq!(dechunk(&body).as_deref(), Some(treated.as_bytes()));
+    stopping.await.expect("joined").expect("the log is closed");
+
+    let whole = verify(&audit, &Checks::default()).expect("the chain holds");
+    assert_eq!(whole.open, 0);
+    let id = head.split("privet-request-id: ").nth(1).expect("an id");
+    let id = id.split("\r\n").next().expect("a line");
+    let text = std::fs::read_to_string(audit.join("audit-0000000000000001.jsonl")).expect("a log");
+    let events: Vec<serde_json::Value> = text
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON")["event"].take())
+        .filter(|e| e["request_id"] == id)
+        .collect();
+    let [attempt, outcome] = &events[..] else {
+        panic!("{} records", events.len());
+    };
+    assert_eq!(attempt["kind"], "attempt");
+    assert_eq!(outcome["outcome"]["ending"], "complete");
+    assert_eq!(outcome["outcome"]["rows"], 5_001);
+    assert_eq!(
+        outcome["outcome"]["treated"]["mask:email Thing.Email"],
+        5_001
+    );
+    assert!(!text.contains("example.org"));
 }
 
 #[tokio::test]

@@ -260,9 +260,8 @@ async fn raw_responses_of_the_upstream_never_leak_and_never_look_whole_when_they
         );
         let bytes = data::base64(&case["raw_b64"]);
         let origin = Origin::start(move |_| Reply {
-            bytes: bytes.clone(),
             close: true,
-            wait: None,
+            ..Reply::raw(bytes.clone())
         })
         .await;
         let proxy = Proxy::start_with(origin.address, None, |s| {

@@ -32,11 +32,14 @@ async function main() {
   const record = await connection.sobject('Contact').retrieve(first.records[0].Id);
   const everything = await connection.describeGlobal();
 
-  let refusal = null;
-  try {
-    await connection.query('SELECT Id FROM Contact ORDER BY Salary__c');
-  } catch (error) {
-    refusal = { code: error.errorCode, message: error.message };
+  const refusals = {};
+  for (const field of ['Email', 'Salary__c', 'Name']) {
+    try {
+      await connection.query(`SELECT Id FROM Contact ORDER BY ${field} LIMIT 1`);
+      refusals[field] = null;
+    } catch (error) {
+      refusals[field] = { kind: error.constructor.name, code: error.errorCode, message: error.message };
+    }
   }
 
   const answer = {
@@ -50,7 +53,7 @@ async function main() {
     describe: Object.fromEntries(described.fields.map((f) => [f.name, f])),
     global: everything.sobjects.map((o) => o.name),
     record,
-    refusal,
+    refusals,
   };
   process.stdout.write(JSON.stringify(answer));
 }

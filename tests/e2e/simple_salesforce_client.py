@@ -34,11 +34,19 @@ while not page["done"]:
 described = sf.Contact.describe()
 record = sf.Contact.get(first["records"][0]["Id"])
 
-try:
-    sf.query("SELECT Id FROM Contact ORDER BY Salary__c")
-    refusal = None
-except SalesforceError as error:
-    refusal = {"status": error.status, "content": error.content}
+refusals = {}
+for field in ["Email", "Salary__c", "Name"]:
+    try:
+        sf.query(f"SELECT Id FROM Contact ORDER BY {field} LIMIT 1")
+        refusals[field] = None
+    except SalesforceError as error:
+        [content] = error.content
+        refusals[field] = {
+            "kind": type(error).__name__,
+            "status": error.status,
+            "code": content["errorCode"],
+            "message": content["message"],
+        }
 
 print(
     json.dumps(
@@ -53,7 +61,7 @@ print(
             "describe": {f["name"]: f for f in described["fields"]},
             "global": [o["name"] for o in sf.describe()["sobjects"]],
             "record": record,
-            "refusal": refusal,
+            "refusals": refusals,
         }
     )
 )

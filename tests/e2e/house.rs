@@ -1,0 +1,185 @@
+//! privet as `examples/salesforce` configures it, before the demo CRM: TLS on both sides, one private authority.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use privet::cli::keys::{self, KeysCommand};
+use privet::cli::run::Serving;
+use privet::config::{self, Machine, Surroundings};
+use privet::demo::callers::Caller;
+use privet::demo::crm::{CLIENT_ID, CLIENT_SECRET, Crm};
+use privet::demo::server::{self, Running};
+use privet::demo::workspace::write_policies;
+use privet::proxy::snapshot::Live;
+use tempfile::TempDir;
+
+use crate::authority::Authority;
+
+/// The lines of the example that an operator changes, and what each becomes here.
+fn changed(example: &str, upstream: &str, authority: &Path) -> String {
+    let mut text = example.to_owned();
+    for (line, mine) in [
+        (
+            "url: \"https://acme.my.salesforce.com\"",
+            format!("url: \"{upstream}\""),
+        ),
+        (
+            "client_id: \"3MVG9…\"",
+            format!("client_id: \"{CLIENT_ID}\""),
+        ),
+        (
+            "trust: system",
+            format!("trust: \"{}\"", authority.display()),
+        ),
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line}");
+        text = text.replace(line, &mine);
+    }
+    text
+}
+
+/// A port that was free a moment ago: `privet.yaml` needs the number before privet has it, as a part of the URL.
+/// Below the range that outgoing connections take theirs from, so that none takes it meanwhile.
+fn free() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(16);
+    loop {
+        let step = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(20_000 + step % 12_000).unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+/// The demo CRM, and the example laid out before it as in the repository.
+pub(crate) struct House {
+    /// The private authority of both sides.
+    pub(crate) authority: Authority,
+    /// The organisation.
+    pub(crate) crm: Arc<Crm>,
+    /// `examples/salesforce/privet.yaml`, changed.
+    pub(crate) config: PathBuf,
+    /// Where clients find privet, without a final slash.
+    pub(crate) origin: String,
+    /// What the environment says, beside the file.
+    pub(crate) variables: BTreeMap<&'static str, String>,
+    folder: TempDir,
+    _salesforce: Running,
+}
+
+/// Files and clock of the machine, the variables of one house.
+struct Surrounded<'h>(&'h BTreeMap<&'static str, String>);
+
+impl Surroundings for Surrounded<'_> {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        Machine.read(path)
+    }
+
+    fn variables(&self) -> Vec<(String, String)> {
+        let own = self.0.iter();
+        own.map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
+    }
+
+    fn now_s(&self) -> i64 {
+        Machine.now_s()
+    }
+}
+
+impl House {
+    /// A house with a key ring, not served yet: over TLS, or over plain HTTP as the example stands.
+    pub(crate) async fn new(tls: bool) -> Self {
+        let authority = Authority::new();
+        let crm = Arc::new(Crm::default());
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let salesforce = server::serve(any, Some(authority.server()), server::handler(&crm))
+            .await
+            .unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write_policies(&folder.path().join("policies")).unwrap();
+        let config = folder.path().join("examples/salesforce/privet.yaml");
+        std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+        let example = include_str!("../../examples/salesforce/privet.yaml");
+        let text = changed(example, &salesforce.origin, &authority.ca());
+        std::fs::write(&config, text).unwrap();
+
+        // Overridden as in the example's compose.yaml: what depends on the machine.
+        let (listen, admin) = (free(), free());
+        let mut variables = BTreeMap::from([
+            ("SALESFORCE_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
+            ("PRIVET_LISTEN__ADDRESS", listen.to_string()),
+            ("PRIVET_ADMIN__ADDRESS", admin.to_string()),
+        ]);
+        let mut origin = format!("http://{listen}");
+        if tls {
+            let path = |p: PathBuf| p.to_string_lossy().into_owned();
+            origin = format!("https://localhost:{}", listen.port());
+            variables.extend([
+                (
+                    "PRIVET_LISTEN__TLS__CERTIFICATE",
+                    path(authority.certificate()),
+                ),
+                ("PRIVET_LISTEN__TLS__KEY", path(authority.key())),
+                ("PRIVET_LISTEN__PUBLIC_URL", origin.clone()),
+            ]);
+        }
+        let house = Self {
+            authority,
+            crm,
+            config,
+            origin,
+            variables,
+            folder,
+            _salesforce: salesforce,
+        };
+        house.keys(&KeysCommand::Init(house.ring()));
+        house
+    }
+
+    /// An API key for `caller`.
+    pub(crate) fn issue(&self, caller: &Caller) -> String {
+        self.keys(&KeysCommand::Issue(keys::Issue {
+            client: caller.client.to_owned(),
+            roles: vec![caller.role.to_owned()],
+            region: Some(caller.region.to_owned()),
+            expires: "1d".to_owned(),
+            places: keys::Places {
+                ring: self.ring(),
+                file: None,
+            },
+        }))
+    }
+
+    /// Serves it in this process.
+    pub(crate) async fn serve(&self) -> Serving {
+        let settings = config::load(&self.config, &Surrounded(&self.variables))
+            .unwrap_or_else(|found| panic!("{found:?}"));
+        let live = Live::load(&settings).unwrap_or_else(|found| panic!("{found:?}"));
+        Serving::start(Arc::new(settings), live).await.unwrap()
+    }
+
+    /// The folder that `state:` names.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("examples/salesforce/state")
+    }
+
+    fn ring(&self) -> keys::Ring {
+        keys::Ring {
+            config: self.config.clone(),
+            keys: None,
+        }
+    }
+
+    fn keys(&self, command: &KeysCommand) -> String {
+        let (mut out, mut notes) = (Vec::new(), Vec::new());
+        let code = keys::run(command, &mut out, &mut notes).unwrap();
+        assert_eq!(code, 0, "{}", String::from_utf8_lossy(&notes));
+        String::from_utf8(out).unwrap().trim().to_owned()
+    }
+}
