@@ -390,10 +390,12 @@ impl Printer<'_> {
         let Some(binding) = self.binding(path) else {
             return Ok(());
         };
+        let written: Vec<Literal> = values.iter().map(literal).collect();
         let mut replaced: Option<&Vec<Literal>> = None;
         for index in &binding.evaluated {
-            let Some(Some(new)) = self.resolved.values.get(*index) else {
-                continue;
+            let new = match self.resolved.values.get(*index) {
+                Some(Some(new)) => new,
+                _ => &written,
             };
             // Two targets of a polymorphic path that read one token differently can not both be asked.
             if replaced.is_some_and(|old| old != new) || new.len() != values.len() {
