@@ -399,7 +399,26 @@ impl<'a> Lowering<'a> {
         node
     }
 
+    /// The reference fields that lead to the record.
+    fn references(&self, shape: &RecordShape) -> impl Iterator<Item = &'a FieldRuling> + use<'a> {
+        let followed = self.operation.forward.followed();
+        let references = followed.and_then(|f| f.scopes.get(shape.scope));
+        let decision = self.decision;
+        references
+            .into_iter()
+            .flatten()
+            .filter_map(|f| decision.read(*f))
+    }
+
+    /// Whether the record's url would show what a reference to it does not.
+    fn url_follows_reference(&self, shape: &RecordShape) -> bool {
+        self.references(shape).any(|r| r.by_rule() && !r.is_clear())
+    }
+
     fn record(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
+        if self.references(shape).any(FieldRuling::is_hidden_by_rule) {
+            return Ok(DROP);
+        }
         match shape.objects.as_slice() {
             [] => Ok(DROP),
             [one] => self.record_of(shape, *one, row),
@@ -449,7 +468,7 @@ impl<'a> Lowering<'a> {
                         .is_some_and(FieldRuling::is_clear)
                 })
             });
-            let url = if ids_are_clear {
+            let url = if ids_are_clear && !self.url_follows_reference(shape) {
                 self.origin_link()
             } else {
                 DROP
@@ -644,7 +663,7 @@ impl<'a> Lowering<'a> {
         if shape.attributes {
             named.push(Member {
                 key: "attributes".into(),
-                node: self.attributes(object, variant),
+                node: self.attributes(shape, object, variant),
                 unique: true,
             });
         }
@@ -743,7 +762,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// `attributes`: the type must be the plan's, the url follows Id.
-    fn attributes(&mut self, object: ObjectId, variant: usize) -> NodeId {
+    fn attributes(&mut self, shape: &RecordShape, object: ObjectId, variant: usize) -> NodeId {
         let schema = self.catalog.get(object);
         let kind = self.add(Node::Expect(vec![schema.name.clone()]));
         let id = schema.field("Id").and_then(|field| {
@@ -753,6 +772,7 @@ impl<'a> Lowering<'a> {
                 .map(|ruling| (at, ruling.under(variant).treatment))
         });
         let url = match id {
+            _ if self.url_follows_reference(shape) => DROP,
             Some((_, Treatment::Clear)) => self.origin_link(),
             Some((at, treatment)) if treatment.is_token() => match &self.decision.scope {
                 Some(scope) => {

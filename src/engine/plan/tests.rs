@@ -404,3 +404,69 @@ fn tokens_are_turned_back_under_a_row_that_allows_the_filter() {
         "SELECT Id FROM Contact WHERE Email IN ('jo@x.example', 'plain')"
     );
 }
+
+/// A reference that a row hides leads nowhere, and what it leads to does not give its value away.
+#[test]
+fn a_hidden_reference_is_not_followed() {
+    let house = house(&format!(
+        "{ALL}p, deny, role:r, *, Contact.AccountId, -, *, *, -, -, no-account\n\
+         p, allow, role:r, read, Account.OwnerId, drop, work, *, -, 10, no-owner\n"
+    ));
+    for soql in [
+        "SELECT Name, Account.Id FROM Contact",
+        "SELECT Name, Account.Name, Account.Boss.Name FROM Contact",
+    ] {
+        assert_eq!(house.upstream(soql), "SELECT Name FROM Contact");
+    }
+    assert_eq!(
+        house.upstream("SELECT Name, TYPEOF Owner WHEN User THEN Name END FROM Account"),
+        "SELECT Name FROM Account"
+    );
+    for (hidden, unknown, soql) in [
+        (
+            "Account.Name",
+            "Acxount.Name",
+            "SELECT Id FROM Contact WHERE {} = 'x'",
+        ),
+        (
+            "Account.Boss.Name",
+            "Account.Boxs.Name",
+            "SELECT Id FROM Contact ORDER BY {}",
+        ),
+        (
+            "Contacts",
+            "Conxacts",
+            "SELECT Id, (SELECT Name FROM {}) FROM Account",
+        ),
+        (
+            "Contacts",
+            "Conxacts",
+            "SELECT Id, (SELECT Name FROM {}) FROM Account WHERE Nope = 1",
+        ),
+    ] {
+        let (reason, text) = house.refused(&soql.replace("{}", hidden));
+        let (same, expected) = house.refused(&soql.replace("{}", unknown));
+        assert_eq!(
+            (reason, text.replace(hidden, "…")),
+            (same, expected.replace(unknown, "…")),
+            "{soql}"
+        );
+    }
+}
+
+/// The Id behind a reference is the reference's own value.
+#[test]
+fn the_id_behind_a_reference_is_as_protected_as_the_reference() {
+    let house = house(&format!(
+        "{ALL}p, allow, role:r, read, Contact.AccountId, tokenize, work, *, -, 10, account\n"
+    ));
+    let id = "001Dn00000aBcDEIA0";
+    let record = format!(
+        r#"{{"attributes":{{"type":"Contact"}},"Account":{{"attributes":{{"type":"Account","url":"/services/data/v61.0/sobjects/Account/{id}"}},"Id":"{id}","Name":"x"}}}}"#
+    );
+    let seen = house
+        .records("SELECT Account.Id, Account.Name FROM Contact", &record)
+        .unwrap();
+    assert!(!seen.contains(id), "{seen}");
+    assert!(seen.contains(&house.token("id.Account", id)), "{seen}");
+}

@@ -12,7 +12,7 @@ use crate::engine::token::Sealer;
 
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
-use super::resolve::{Binding, Scope, literal, malformed};
+use super::resolve::{Binding, Followed, Scope, literal, malformed};
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
     Query, Slot, Span, Value,
@@ -27,6 +27,8 @@ pub struct Forward {
     pub(super) headers: HeaderMap,
     /// Objects that the request names, as written.
     pub(super) written: Vec<(ObjectId, Arc<str>)>,
+    /// The reference fields that the request follows.
+    pub(super) followed: Followed,
     /// What further pages are sealed from.
     pub(super) pages: Option<Cursor>,
     pub(super) upstream_origin: Arc<str>,
@@ -127,6 +129,11 @@ impl Forward {
             },
             sealer,
         })
+    }
+
+    /// The reference fields that the request follows.
+    pub fn followed(&self) -> &Followed {
+        &self.followed
     }
 
     /// How the caller spelt an object that the request names.
