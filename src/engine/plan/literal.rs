@@ -80,10 +80,15 @@ pub(super) fn resolve(
             })
             .collect::<Result<Vec<_>, _>>()
             .map(Some),
-        Verdict::Permit(_) => {
-            // A clear field may hold anything, tokens of ours included: compared as written.
-            Ok(None)
-        }
+        // A clear field may hold anything, tokens of ours included: compared as written.
+        Verdict::Permit(_) if reads_clear => Ok(None),
+        // A row allows the comparison; the caller may still know the values by their tokens alone.
+        Verdict::Permit(_) => Ok(Some(
+            used.values
+                .iter()
+                .map(|v| open(v).unwrap_or_else(|| v.clone()))
+                .collect(),
+        )),
         // Lookup by record id: a read of Id that carries the id.
         Verdict::Output(ruling) => {
             if ruling.is_clear() {

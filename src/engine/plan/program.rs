@@ -8,7 +8,7 @@ use crate::engine::identity::Identity;
 use crate::engine::path::Path;
 use crate::engine::policy::{Decision, FieldRuling, Verdict};
 use crate::engine::protocol::salesforce::describe::{self, FieldView};
-use crate::engine::protocol::{Forward, Link, Operation, RecordShape, Shape};
+use crate::engine::protocol::{Dialect, Forward, Link, Operation, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::from_paths::{self, FromPaths};
 use crate::engine::rewrite::{
@@ -73,11 +73,16 @@ const REFUSE: NodeId = NodeId(2);
 /// A clear scalar: an object or array under a scalar field becomes null.
 const CLEAR_SCALAR: NodeId = NodeId(4);
 
+/// Salesforce's `attributes.type` for the target of a polymorphic reference that it does not look up.
+const ANY_OBJECT: &str = "Name";
+
 /// The record that a value stands in.
 #[derive(Clone, Copy)]
 struct Record {
     object: ObjectId,
     variant: usize,
+    /// The same shape stands for records of other objects too.
+    several: bool,
 }
 
 struct Lowering<'a> {
@@ -300,6 +305,10 @@ impl<'a> Lowering<'a> {
                 .filter(|s| uses.get(*s).is_some_and(|u| u.field.object == r.object))
                 .collect()
         });
+        if own.is_empty() && record.is_some_and(|r| r.several) {
+            // Another object's field: this one has none of that name.
+            return DROP;
+        }
         let sources: &[usize] = if own.is_empty() { sources } else { &own };
         let mut found: Option<(FieldRef, Treatment)> = None;
         for source in sources {
@@ -369,6 +378,8 @@ impl<'a> Lowering<'a> {
                     Prepared::Token {
                         tokenizer,
                         email: treatment == Treatment::TokenizeEmail,
+                        record_id: self.operation.api.dialect == Dialect::Salesforce
+                            && matches!(schema.kind, FieldType::Id | FieldType::Reference),
                     },
                     treatment,
                 )
@@ -388,15 +399,52 @@ impl<'a> Lowering<'a> {
         node
     }
 
+    /// The reference fields that lead to the record.
+    fn references(&self, shape: &RecordShape) -> impl Iterator<Item = &'a FieldRuling> + use<'a> {
+        let followed = self.operation.forward.followed();
+        let references = followed.and_then(|f| f.scopes.get(shape.scope));
+        let decision = self.decision;
+        references
+            .into_iter()
+            .flatten()
+            .filter_map(|f| decision.read(*f))
+    }
+
+    /// Whether the record's url would show what a reference to it does not.
+    fn url_follows_reference(&self, shape: &RecordShape) -> bool {
+        self.references(shape).any(|r| r.by_rule() && !r.is_clear())
+    }
+
     fn record(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
+        if self.references(shape).any(FieldRuling::is_hidden_by_rule) {
+            return Ok(DROP);
+        }
         match shape.objects.as_slice() {
             [] => Ok(DROP),
             [one] => self.record_of(shape, *one, row),
             several => {
-                let mut cases = Vec::with_capacity(several.len());
+                let mut cases = Vec::with_capacity(several.len() + 1);
+                let mut any_of_them = None;
                 for object in several {
-                    let name = ConditionValue::Text((&*self.catalog.get(*object).name).into());
-                    cases.push((name, self.record_of(shape, *object, row)?));
+                    let name = &self.catalog.get(*object).name;
+                    let node = if self.is_readable(*object) {
+                        self.record_of(shape, *object, row)?
+                    } else {
+                        // Nothing readable = not there.
+                        any_of_them = Some(DROP);
+                        DROP
+                    };
+                    cases.push((ConditionValue::Text((&**name).into()), node));
+                }
+                if !several
+                    .iter()
+                    .any(|o| &*self.catalog.get(*o).name == ANY_OBJECT)
+                {
+                    let node = match any_of_them {
+                        Some(node) => node,
+                        None => self.any_of(shape, row)?,
+                    };
+                    cases.push((ConditionValue::Text(ANY_OBJECT.into()), node));
                 }
                 Ok(self.add(Node::Choose(Choose {
                     by: By::Keys(vec!["attributes".into(), "type".into()]),
@@ -407,6 +455,39 @@ impl<'a> Lowering<'a> {
                 })))
             }
         }
+    }
+
+    /// The record where it does not say which of its objects it is: the most protective of all of them.
+    fn any_of(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
+        let mut named = Vec::with_capacity(shape.members.len() + 1);
+        if shape.attributes {
+            let ids_are_clear = shape.objects.iter().all(|&object| {
+                self.catalog.get(object).field("Id").is_some_and(|field| {
+                    self.decision
+                        .read(FieldRef { object, field })
+                        .is_some_and(FieldRuling::is_clear)
+                })
+            });
+            let url = if ids_are_clear && !self.url_follows_reference(shape) {
+                self.origin_link()
+            } else {
+                DROP
+            };
+            let kind = self.add(Node::Expect(vec![ANY_OBJECT.into()]));
+            named.push(Member {
+                key: "attributes".into(),
+                node: self.type_and_url(kind, url),
+                unique: true,
+            });
+        }
+        for (key, member) in &shape.members {
+            named.push(Member {
+                key: key.clone(),
+                node: self.shape(member, None)?,
+                unique: false,
+            });
+        }
+        Ok(self.object(named, row))
     }
 
     /// The record as `object`, its variants told apart by the object's conditions where they matter.
@@ -546,6 +627,12 @@ impl<'a> Lowering<'a> {
         {
             found.extend(table.fields.iter());
         }
+        // `attributes.url` follows Id, selected or not.
+        if shape.attributes
+            && let Some(field) = self.catalog.get(object).field("Id")
+        {
+            found.extend(self.decision.read(FieldRef { object, field }));
+        }
         found.extend(
             shape
                 .paths
@@ -563,7 +650,11 @@ impl<'a> Lowering<'a> {
         row: bool,
         conditional: bool,
     ) -> Result<NodeId, Refusal> {
-        let record = Record { object, variant };
+        let record = Record {
+            object,
+            variant,
+            several: shape.objects.len() > 1,
+        };
         let schema = self.catalog.get(object);
         if !shape.paths.is_empty() {
             return self.mapped_record(shape, record, row, conditional);
@@ -572,7 +663,7 @@ impl<'a> Lowering<'a> {
         if shape.attributes {
             named.push(Member {
                 key: "attributes".into(),
-                node: self.attributes(object, variant),
+                node: self.attributes(shape, object, variant),
                 unique: true,
             });
         }
@@ -671,7 +762,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// `attributes`: the type must be the plan's, the url follows Id.
-    fn attributes(&mut self, object: ObjectId, variant: usize) -> NodeId {
+    fn attributes(&mut self, shape: &RecordShape, object: ObjectId, variant: usize) -> NodeId {
         let schema = self.catalog.get(object);
         let kind = self.add(Node::Expect(vec![schema.name.clone()]));
         let id = schema.field("Id").and_then(|field| {
@@ -681,6 +772,7 @@ impl<'a> Lowering<'a> {
                 .map(|ruling| (at, ruling.under(variant).treatment))
         });
         let url = match id {
+            _ if self.url_follows_reference(shape) => DROP,
             Some((_, Treatment::Clear)) => self.origin_link(),
             Some((at, treatment)) if treatment.is_token() => match &self.decision.scope {
                 Some(scope) => {
@@ -694,6 +786,10 @@ impl<'a> Lowering<'a> {
             },
             _ => DROP,
         };
+        self.type_and_url(kind, url)
+    }
+
+    fn type_and_url(&mut self, kind: NodeId, url: NodeId) -> NodeId {
         let named = vec![
             Member {
                 key: "type".into(),

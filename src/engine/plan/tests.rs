@@ -294,3 +294,179 @@ fn hidden_names_answer_like_names_that_do_not_exist() {
     };
     assert_eq!(row("Boss__c").reason, row("Bosx__c").reason);
 }
+
+/// Where the record's Id varies by data region, its url follows the record's own variant, selected or not.
+#[test]
+fn the_url_of_a_record_follows_its_own_id() {
+    let house = house(
+        "p, allow, role:r, read, class:operational, clear, work, *, -, -, op\n\
+         p, allow, role:r, read, class:id, clear, work, same, -, -, ids\n",
+    );
+    let record = |country: &str| {
+        house
+            .records(
+                "SELECT Name FROM Account",
+                &format!(
+                    r#"{{"attributes":{{"type":"Account","url":"/services/data/v61.0/sobjects/Account/001000000000001AAA"}},"BillingCountryCode":{country},"Name":"x"}}"#
+                ),
+            )
+            .unwrap()
+    };
+    assert!(record("\"DE\"").contains("001000000000001AAA"));
+    for other in ["\"US\"", "\"XX\"", "null"] {
+        assert!(!record(other).contains("001000000000001AAA"), "{other}");
+    }
+}
+
+/// A record of one of several objects shows what the caller reads of that object, whatever the others allow.
+#[test]
+fn polymorphic_records_are_judged_by_their_type() {
+    let owner = |kind: &str| {
+        format!(
+            r#"{{"attributes":{{"type":"Account"}},"Owner":{{"attributes":{{"type":"{kind}","url":"/services/data/v61.0/sobjects/User/005000000000001AAA"}},"Name":"n","Email":"e@x.example"}}}}"#
+        )
+    };
+    let soql = "SELECT Owner.Name, Owner.Email FROM Account";
+    let mixed = house(&format!(
+        "{ALL}p, allow, role:r, read, User.Email, clear, work, *, -, -, email\n\
+         p, allow, role:r, read, User.Name, mask:all, work, *, -, 10, name\n"
+    ));
+    let user = mixed.records(soql, &owner("User")).unwrap();
+    assert!(
+        user.contains(r#""Name":"****""#) && user.contains("e@x.example"),
+        "{user}"
+    );
+    // A group has no such field.
+    let group = mixed.records(soql, &owner("Group")).unwrap();
+    assert!(
+        group.contains(r#""Name":"n""#) && !group.contains("Email"),
+        "{group}"
+    );
+    // `Name` stands for any of them.
+    let any = mixed.records(soql, &owner("Name")).unwrap();
+    assert!(
+        any.contains(r#""Name":"****""#) && any.contains("005000000000001AAA"),
+        "{any}"
+    );
+    assert_eq!(mixed.records(soql, &owner("Contact")), None);
+
+    // Nothing readable = not there.
+    let no_groups = house(&format!(
+        "{ALL}p, deny, role:r, *, Group.*, -, *, *, -, -, no-groups\n"
+    ));
+    for kind in ["Group", "Name"] {
+        assert_eq!(
+            no_groups.records(soql, &owner(kind)).unwrap(),
+            r#"{"attributes":{"type":"Account"}}"#,
+            "{kind}"
+        );
+    }
+    assert!(
+        no_groups
+            .records(soql, &owner("User"))
+            .unwrap()
+            .contains(r#""Name":"n""#)
+    );
+}
+
+/// An id has one token, in its short and in its long form.
+#[test]
+fn both_forms_of_an_id_have_one_token() {
+    let house = house(
+        "p, allow, role:r, read, class:operational, clear, work, *, -, -, op\n\
+         p, allow, role:r, read, class:id.Account, tokenize, work, *, -, -, ids\n",
+    );
+    let token = house.token("id.Account", "001Dn00000aBcDEIA0");
+    for (form, url) in [
+        ("001Dn00000aBcDE", "001Dn00000aBcDEIA0"),
+        ("001Dn00000aBcDEIA0", "001Dn00000aBcDE"),
+    ] {
+        let record = format!(
+            r#"{{"attributes":{{"type":"Account","url":"/services/data/v61.0/sobjects/Account/{url}"}},"Id":"{form}"}}"#
+        );
+        let seen = house.records("SELECT Id FROM Account", &record).unwrap();
+        assert_eq!(seen.matches(&token).count(), 2, "{seen}");
+    }
+}
+
+/// A rule that allows a comparison does not take away what a token may do.
+#[test]
+fn tokens_are_turned_back_under_a_row_that_allows_the_filter() {
+    let house = house(&format!(
+        "{ALL}p, allow, role:r, read, class:pii.email, tokenize, work, *, -, -, email\n\
+         p, allow, role:r, filter, Contact.Email, -, work, *, -, -, filter\n"
+    ));
+    let token = house.token("pii.email", "jo@x.example");
+    assert_eq!(
+        house.upstream(&format!(
+            "SELECT Id FROM Contact WHERE Email IN ('{token}', 'plain')"
+        )),
+        "SELECT Id FROM Contact WHERE Email IN ('jo@x.example', 'plain')"
+    );
+}
+
+/// A reference that a row hides leads nowhere, and what it leads to does not give its value away.
+#[test]
+fn a_hidden_reference_is_not_followed() {
+    let house = house(&format!(
+        "{ALL}p, deny, role:r, *, Contact.AccountId, -, *, *, -, -, no-account\n\
+         p, allow, role:r, read, Account.OwnerId, drop, work, *, -, 10, no-owner\n"
+    ));
+    for soql in [
+        "SELECT Name, Account.Id FROM Contact",
+        "SELECT Name, Account.Name, Account.Boss.Name FROM Contact",
+    ] {
+        assert_eq!(house.upstream(soql), "SELECT Name FROM Contact");
+    }
+    assert_eq!(
+        house.upstream("SELECT Name, TYPEOF Owner WHEN User THEN Name END FROM Account"),
+        "SELECT Name FROM Account"
+    );
+    for (hidden, unknown, soql) in [
+        (
+            "Account.Name",
+            "Acxount.Name",
+            "SELECT Id FROM Contact WHERE {} = 'x'",
+        ),
+        (
+            "Account.Boss.Name",
+            "Account.Boxs.Name",
+            "SELECT Id FROM Contact ORDER BY {}",
+        ),
+        (
+            "Contacts",
+            "Conxacts",
+            "SELECT Id, (SELECT Name FROM {}) FROM Account",
+        ),
+        (
+            "Contacts",
+            "Conxacts",
+            "SELECT Id, (SELECT Name FROM {}) FROM Account WHERE Nope = 1",
+        ),
+    ] {
+        let (reason, text) = house.refused(&soql.replace("{}", hidden));
+        let (same, expected) = house.refused(&soql.replace("{}", unknown));
+        assert_eq!(
+            (reason, text.replace(hidden, "…")),
+            (same, expected.replace(unknown, "…")),
+            "{soql}"
+        );
+    }
+}
+
+/// The Id behind a reference is the reference's own value.
+#[test]
+fn the_id_behind_a_reference_is_as_protected_as_the_reference() {
+    let house = house(&format!(
+        "{ALL}p, allow, role:r, read, Contact.AccountId, tokenize, work, *, -, 10, account\n"
+    ));
+    let id = "001Dn00000aBcDEIA0";
+    let record = format!(
+        r#"{{"attributes":{{"type":"Contact"}},"Account":{{"attributes":{{"type":"Account","url":"/services/data/v61.0/sobjects/Account/{id}"}},"Id":"{id}","Name":"x"}}}}"#
+    );
+    let seen = house
+        .records("SELECT Account.Id, Account.Name FROM Contact", &record)
+        .unwrap();
+    assert!(!seen.contains(id), "{seen}");
+    assert!(seen.contains(&house.token("id.Account", id)), "{seen}");
+}

@@ -8,7 +8,7 @@ use super::Policies;
 use super::condition::Fact;
 use super::decision::{Decision, FieldRuling, Table, Verdict};
 use super::table::{Key, Question};
-use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
+use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::identity::Identity;
 use crate::engine::protocol::{Action, Comparison, Operation, Use};
 use crate::engine::refusal::{Reason, Refusal};
@@ -30,7 +30,7 @@ pub fn decide(
         exports,
         ..
     } = operation;
-    decide_uses(
+    let mut decision = decide_uses(
         policies,
         catalog,
         identity,
@@ -41,7 +41,84 @@ pub fn decide(
             exports: *exports,
             written: &|object| operation.forward.written_object(object).cloned(),
         },
-    )
+    );
+    follow(&mut decision, catalog, operation);
+    decision
+}
+
+/// What stands behind a reference that a row hides is not there; the Id behind a reference is its own value.
+fn follow(decision: &mut Decision, catalog: &Catalog, operation: &Operation) {
+    let Some(followed) = operation.forward.followed() else {
+        return;
+    };
+    if decision.refusal.is_some() {
+        return;
+    }
+    for (index, references) in &followed.uses {
+        let Some(one) = operation.uses.get(*index) else {
+            continue;
+        };
+        let hidden = references
+            .iter()
+            .filter_map(|f| decision.read(*f))
+            .find(|r| r.is_hidden_by_rule())
+            .cloned();
+        let last = references.last().and_then(|f| decision.read(*f)).cloned();
+        let behind = |own: &FieldRuling| match (&hidden, &last) {
+            (Some(hidden), _) => Some(hidden.clone()),
+            (None, Some(last))
+                if catalog.field(one.field).kind == FieldType::Id && last.by_rule() =>
+            {
+                let both = super::table::strictest(own.strictest(), last.strictest());
+                (both.treatment != own.strictest().treatment).then(|| FieldRuling {
+                    by_variant: [both].into(),
+                })
+            }
+            _ => None,
+        };
+        let Some(verdict) = decision.verdicts.get_mut(*index) else {
+            continue;
+        };
+        match verdict {
+            Verdict::Output(own) => {
+                if let Some(ruling) = behind(own) {
+                    *verdict = Verdict::Output(ruling);
+                }
+            }
+            Verdict::Refuse(_) if hidden.is_none() => {}
+            Verdict::Refuse(_) if matches!(one.action, Action::Read | Action::Export) => {
+                // Denied by name: also as if it were not there.
+                if let Some(hidden) = hidden {
+                    *verdict = Verdict::Output(hidden);
+                }
+            }
+            _ => {
+                if hidden.is_some() {
+                    let object = &catalog.get(one.field.object).name;
+                    *verdict = Verdict::Refuse(Refusal::unknown_field(&one.written, object));
+                }
+            }
+        }
+    }
+    for (first, reference, written) in &followed.children {
+        if !decision
+            .read(*reference)
+            .is_some_and(FieldRuling::is_hidden_by_rule)
+        {
+            continue;
+        }
+        // Refused where a relationship that does not exist would be: before what stands in the child query.
+        let refusal = Refusal::unknown_object(written);
+        if let Some(verdict) = decision.verdicts.get_mut(*first) {
+            *verdict = Verdict::Refuse(refusal);
+        } else if !decision
+            .verdicts
+            .iter()
+            .any(|v| matches!(v, Verdict::Refuse(_)))
+        {
+            decision.refusal = Some(refusal);
+        }
+    }
 }
 
 /// The part of an [`Operation`] that a decision looks at.

@@ -58,6 +58,16 @@ impl FieldRuling {
             .all(|r| r.treatment == Treatment::Clear)
     }
 
+    /// Whether a row speaks of it at all.
+    pub fn by_rule(&self) -> bool {
+        self.by_variant.iter().any(|r| !r.rules.is_empty())
+    }
+
+    /// Whether a row hides it, rather than that none shows it.
+    pub fn is_hidden_by_rule(&self) -> bool {
+        self.is_hidden() && self.by_rule()
+    }
+
     /// Whether every variant is drop or deny.
     pub fn is_hidden(&self) -> bool {
         self.by_variant.iter().all(|r| r.treatment.is_hidden())

@@ -265,6 +265,14 @@ pub enum Forward {
 }
 
 impl Forward {
+    /// The reference fields that the request follows from record to record.
+    pub fn followed(&self) -> Option<&salesforce::Followed> {
+        match self {
+            Self::Salesforce(forward) => Some(forward.followed()),
+            Self::Map(_) => None,
+        }
+    }
+
     /// How the caller spelt an object that the request names, for texts about hidden objects; a mapped request names
     /// its route's.
     pub fn written_object(&self, object: ObjectId) -> Option<&Arc<str>> {

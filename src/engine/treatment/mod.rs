@@ -145,5 +145,7 @@ pub enum Prepared {
         tokenizer: Arc<Tokenizer>,
         /// E-mail-shaped (`tokenize:email`).
         email: bool,
+        /// The values are Salesforce record ids, whose short form has the token of the long one.
+        record_id: bool,
     },
 }

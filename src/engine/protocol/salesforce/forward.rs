@@ -12,7 +12,7 @@ use crate::engine::token::Sealer;
 
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
-use super::resolve::{Binding, Scope, literal, malformed};
+use super::resolve::{Binding, Followed, Scope, literal, malformed};
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
     Query, Slot, Span, Value,
@@ -27,6 +27,8 @@ pub struct Forward {
     pub(super) headers: HeaderMap,
     /// Objects that the request names, as written.
     pub(super) written: Vec<(ObjectId, Arc<str>)>,
+    /// The reference fields that the request follows.
+    pub(super) followed: Followed,
     /// What further pages are sealed from.
     pub(super) pages: Option<Cursor>,
     pub(super) upstream_origin: Arc<str>,
@@ -127,6 +129,11 @@ impl Forward {
             },
             sealer,
         })
+    }
+
+    /// The reference fields that the request follows.
+    pub fn followed(&self) -> &Followed {
+        &self.followed
     }
 
     /// How the caller spelt an object that the request names.
@@ -390,10 +397,12 @@ impl Printer<'_> {
         let Some(binding) = self.binding(path) else {
             return Ok(());
         };
+        let written: Vec<Literal> = values.iter().map(literal).collect();
         let mut replaced: Option<&Vec<Literal>> = None;
         for index in &binding.evaluated {
-            let Some(Some(new)) = self.resolved.values.get(*index) else {
-                continue;
+            let new = match self.resolved.values.get(*index) {
+                Some(Some(new)) => new,
+                _ => &written,
             };
             // Two targets of a polymorphic path that read one token differently can not both be asked.
             if replaced.is_some_and(|old| old != new) || new.len() != values.len() {

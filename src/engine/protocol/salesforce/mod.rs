@@ -22,6 +22,7 @@ use crate::engine::token::Sealer;
 
 pub use cursor::{CURSOR_BYTES_MAX, LIFETIME_S as CURSOR_LIFETIME_S, NO_CURSOR, NextPage};
 pub use forward::Forward;
+pub use resolve::Followed;
 
 use cursor::Cursor;
 use forward::Target;
@@ -101,6 +102,7 @@ fn understand_with(
             version: 0,
             headers: headers::allowed(head.headers)?,
             written: Vec::new(),
+            followed: Followed::default(),
             pages: None,
             upstream_origin: api.upstream_origin.clone(),
         },
@@ -185,6 +187,7 @@ impl Request<'_> {
             return Err(stopped.refusal);
         }
         self.forward.written = stopped.written;
+        self.forward.followed = stopped.followed;
         self.forward.target = Target::Refused(stopped.refusal);
         let mut operation = self.operation(Action::Read, endpoint, Shape::Drop);
         operation.uses = stopped.uses;
@@ -200,6 +203,7 @@ impl Request<'_> {
         };
         self.forward.version = cursor.version;
         self.forward.written = resolved.written;
+        self.forward.followed = resolved.followed;
         self.forward.target = Target::Query {
             all: cursor.all,
             query: Box::new(resolved.query),
@@ -229,6 +233,7 @@ impl Request<'_> {
         };
         self.forward.version = cursor.version;
         self.forward.written = resolved.written;
+        self.forward.followed = resolved.followed;
         self.forward.target = Target::Page {
             all: cursor.all,
             locator: std::mem::take(&mut cursor.locator),
@@ -324,6 +329,7 @@ impl Request<'_> {
                         uses,
                         objects: vec![object],
                         written: std::mem::take(&mut self.forward.written),
+                        followed: Followed::default(),
                     };
                     return self.stopped("sobject-row", stopped);
                 }

@@ -640,6 +640,7 @@ fn a_page_is_understood_anew() {
                 version: 0,
                 headers: HeaderMap::new(),
                 written: Vec::new(),
+                followed: Followed::default(),
                 pages: None,
                 upstream_origin: "".into(),
             },

@@ -15,6 +15,17 @@ use super::soql::ast::{Path, Query, Slot, Source};
 
 pub(super) use predicate::literal;
 
+/// The reference fields that a request follows: they may be hidden where what they lead to is not.
+#[derive(Debug, Default)]
+pub struct Followed {
+    /// Index of a use, and the reference fields on the way to it.
+    pub uses: Vec<(usize, Vec<FieldRef>)>,
+    /// Of each child query the index of its first use, the reference field, and the relationship as the caller wrote it.
+    pub children: Vec<(usize, FieldRef, Arc<str>)>,
+    /// By record scope: the reference fields that lead to its record.
+    pub scopes: Vec<Vec<FieldRef>>,
+}
+
 /// A query, understood.
 #[derive(Debug)]
 pub(super) struct Resolved {
@@ -30,6 +41,7 @@ pub(super) struct Resolved {
     pub(super) bindings: Vec<Binding>,
     /// By record scope.
     pub(super) scopes: Vec<Scope>,
+    pub(super) followed: Followed,
     /// Shape of the whole answer.
     pub(super) shape: Shape,
     /// Shapes of the child envelopes, by the number in [`Link::ChildPage`].
@@ -50,6 +62,7 @@ pub(super) struct Stopped {
     pub(super) objects: Vec<ObjectId>,
     /// As in [`Resolved`].
     pub(super) written: Vec<(ObjectId, Arc<str>)>,
+    pub(super) followed: Followed,
 }
 
 impl From<Refusal> for Box<Stopped> {
@@ -59,6 +72,7 @@ impl From<Refusal> for Box<Stopped> {
             uses: Vec::new(),
             objects: Vec::new(),
             written: Vec::new(),
+            followed: Followed::default(),
         })
     }
 }
@@ -98,8 +112,15 @@ struct Level {
     joins: Vec<(Arc<str>, Vec<Arc<str>>)>,
 }
 
-/// A relationship's key in the answer, and the objects that it may lead to.
-type Step = (Arc<str>, Vec<ObjectId>);
+/// A relationship of a path.
+struct Step {
+    /// Its key in the answer.
+    key: Arc<str>,
+    /// The objects that it may lead to.
+    objects: Vec<ObjectId>,
+    /// The reference fields that it follows.
+    references: Vec<FieldRef>,
+}
 
 /// Where a path leads.
 struct Target {
@@ -119,6 +140,7 @@ struct Resolver<'c> {
     named: Vec<(usize, Use)>,
     bindings: Vec<Binding>,
     scopes: Vec<Scope>,
+    followed: Followed,
     children: Vec<Shape>,
     lists: u32,
     depth: usize,
@@ -147,6 +169,7 @@ pub(super) fn resolve(
         named: Vec::new(),
         bindings: Vec::new(),
         scopes: Vec::new(),
+        followed: Followed::default(),
         children: Vec::new(),
         lists: 0,
         depth: 0,
@@ -162,6 +185,7 @@ pub(super) fn resolve(
         written: resolver.written,
         bindings: resolver.bindings,
         scopes: resolver.scopes,
+        followed: resolver.followed,
         shape,
         children: resolver.children,
     })
@@ -210,12 +234,19 @@ impl Resolver<'_> {
     fn stopped(mut self, refusal: Refusal) -> Stopped {
         for (at, looks) in self.named.into_iter().rev() {
             self.uses.insert(at.min(self.uses.len()), looks);
+            for (index, _) in &mut self.followed.uses {
+                *index += usize::from(*index >= at);
+            }
+            for (index, ..) in &mut self.followed.children {
+                *index += usize::from(*index > at);
+            }
         }
         Stopped {
             refusal,
             uses: self.uses,
             objects: self.objects,
             written: self.written,
+            followed: self.followed,
         }
     }
 
@@ -275,25 +306,16 @@ impl Resolver<'_> {
     /// A parent in FROM asks which rows have one: its reference fields are evaluated.
     fn join(&mut self, level: &Level, segments: &[Arc<str>], written: &str) -> Result<(), Refusal> {
         let steps = self.follow(level, segments, written)?;
-        let mut at = vec![level.object];
-        for (key, objects) in steps {
-            let fields: Vec<FieldRef> = at
-                .iter()
-                .filter_map(|&object| {
-                    let field = self.catalog.get(object).relationship(&key)?;
-                    Some(FieldRef { object, field })
-                })
-                .collect();
+        for Step { references, .. } in steps {
             let template = Use {
-                field: fields[0],
+                field: references[0],
                 action: Action::Filter,
                 written: written.into(),
                 comparison: Comparison::Other,
                 values: Vec::new(),
                 named: true,
             };
-            self.push_uses(&fields, &template);
-            at = objects;
+            self.push_uses(&references, &template);
         }
         Ok(())
     }
@@ -310,12 +332,13 @@ impl Resolver<'_> {
         for segment in segments {
             let mut key = None;
             let mut targets: Vec<ObjectId> = Vec::new();
-            for object in &at {
-                let object = self.catalog.get(*object);
-                let Some(field) = object.relationship(segment) else {
+            let mut references = Vec::new();
+            for &object in &at {
+                let Some(field) = self.catalog.get(object).relationship(segment) else {
                     continue;
                 };
-                let field = &object.fields[field as usize];
+                references.push(FieldRef { object, field });
+                let field = self.catalog.field(FieldRef { object, field });
                 key = key.or_else(|| field.relationship_name.clone());
                 for target in field.reference_to.iter().filter_map(|(_, id)| *id) {
                     if !targets.contains(&target) {
@@ -328,7 +351,11 @@ impl Resolver<'_> {
                 return Err(Refusal::unknown_field(written, name));
             };
             at.clone_from(&targets);
-            steps.push((key, targets));
+            steps.push(Step {
+                key,
+                objects: targets,
+                references,
+            });
         }
         Ok(steps)
     }
@@ -346,7 +373,7 @@ impl Resolver<'_> {
         let written = path.text();
         let steps = self.follow(level, parents, &written)?;
         let own = [level.object];
-        let objects = steps.last().map_or(&own[..], |(_, objects)| &objects[..]);
+        let objects = steps.last().map_or(&own[..], |step| &step.objects[..]);
         let fields = self.fields(objects, leaf, &written)?;
         Ok(Target { steps, fields })
     }
@@ -432,6 +459,14 @@ impl Resolver<'_> {
         } else {
             Vec::new()
         };
+        let references: Vec<FieldRef> = target
+            .steps
+            .iter()
+            .flat_map(|step| step.references.iter().copied())
+            .collect();
+        for index in evaluated.iter().chain(&outputs) {
+            self.follows(*index, &references);
+        }
         let kind = self.catalog.field(target.fields[0]).kind;
         self.bind(
             path,
@@ -443,6 +478,16 @@ impl Resolver<'_> {
             },
         );
         Ok((target, outputs))
+    }
+
+    /// The use `index` stands at the end of `references`.
+    fn follows(&mut self, index: usize, references: &[FieldRef]) {
+        if !references.is_empty() {
+            for reference in references {
+                self.touch(reference.object);
+            }
+            self.followed.uses.push((index, references.to_vec()));
+        }
     }
 
     fn push_outputs(&mut self, fields: &[FieldRef], written: Arc<str>, named: bool) -> Vec<usize> {
@@ -457,12 +502,7 @@ impl Resolver<'_> {
         self.push_uses(fields, &template)
     }
 
-    fn record(
-        &mut self,
-        objects: &[ObjectId],
-        list: Option<u32>,
-        prefix: Vec<Arc<str>>,
-    ) -> RecordShape {
+    fn record(&mut self, objects: &[ObjectId], list: Option<u32>, steps: &[Step]) -> RecordShape {
         for object in objects {
             self.touch(*object);
         }
@@ -474,9 +514,12 @@ impl Resolver<'_> {
         };
         self.scopes.push(Scope {
             list,
-            prefix,
+            prefix: steps.iter().map(|step| step.key.clone()).collect(),
             conditions,
         });
+        // Those before the last one are asked for where their own records stand.
+        let references = steps.last().map(|step| step.references.clone());
+        self.followed.scopes.push(references.unwrap_or_default());
         RecordShape {
             objects: objects.to_vec(),
             scope: self.scopes.len() - 1,

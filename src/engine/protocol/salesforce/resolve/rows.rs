@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::catalog::{FieldType, ObjectId};
+use crate::engine::catalog::{FieldRef, FieldType, ObjectId};
 use crate::engine::protocol::{Action, Comparison, Link, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 
@@ -34,7 +34,10 @@ impl Resolver<'_> {
         key: Arc<str>,
         shape: Shape,
     ) -> Result<usize, Refusal> {
-        let Some((step, objects)) = steps.get(walked) else {
+        let Some(Step {
+            key: step, objects, ..
+        }) = steps.get(walked)
+        else {
             let taken = record
                 .members
                 .iter()
@@ -52,8 +55,7 @@ impl Resolver<'_> {
         let at = if let Some(at) = at {
             at
         } else {
-            let prefix = steps[..=walked].iter().map(|(k, _)| k.clone()).collect();
-            let parent = self.record(objects, Some(list), prefix);
+            let parent = self.record(objects, Some(list), &steps[..=walked]);
             record.members.push((step.clone(), Shape::Record(parent)));
             record.members.len() - 1
         };
@@ -113,7 +115,7 @@ impl Resolver<'_> {
     fn plain_row(&mut self, query: &mut Query, level: &Level) -> Result<RecordShape, Refusal> {
         self.write_out_fields(query, level)?;
         let list = query.slot.0;
-        let mut record = self.record(&[level.object], Some(list), Vec::new());
+        let mut record = self.record(&[level.object], Some(list), &[]);
         let mut unnamed = false;
         for item in &mut query.select {
             let alias = item.alias.clone();
@@ -277,14 +279,25 @@ impl Resolver<'_> {
             }
             _ => return Err(malformed("FROM of a child query takes one relationship")),
         };
-        let (key, object) = self
+        let (key, object, field) = self
             .catalog
             .get(level.object)
             .children
             .get(name.to_ascii_lowercase().as_str())
-            .and_then(|c| Some((c.name.clone(), c.object?)))
+            .and_then(|c| {
+                let object = c.object?;
+                let field = self.catalog.get(object).field(&c.field);
+                Some((c.name.clone(), object, field))
+            })
             .ok_or_else(|| Refusal::unknown_object(&name))?;
         self.name_object(object, &name);
+        if let Some(field) = field {
+            let reference = FieldRef { object, field };
+            let first = self.uses.len();
+            self.followed
+                .children
+                .push((first, reference, name.clone()));
+        }
         let number = self.children.len();
         self.children.push(Shape::Drop);
         self.new_list(query);
@@ -311,12 +324,14 @@ impl Resolver<'_> {
         if segments.len() != 1 {
             return Err(malformed("TYPEOF takes one relationship"));
         }
-        let (key, targets) = self
+        let step = self
             .follow(level, &segments, &type_of.relationship.text())?
             .pop()
             .ok_or_else(|| malformed("TYPEOF takes one relationship"))?;
         // No list: a field can not be added under TYPEOF. An empty prefix keeps paths from descending into it.
-        let mut record = self.record(&targets, None, Vec::new());
+        let mut record = self.record(&step.objects, None, &[]);
+        self.followed.scopes[record.scope].clone_from(&step.references);
+        let targets = &step.objects;
         let mut seen = Vec::new();
         for (name, paths) in &mut type_of.cases {
             let object = self
@@ -329,7 +344,7 @@ impl Resolver<'_> {
             }
             seen.push(object);
             self.name_object(object, name);
-            self.branch(&mut record, &key, &[object], paths)?;
+            self.branch(&mut record, &step, &[object], paths)?;
         }
         let rest: Vec<_> = targets
             .iter()
@@ -337,16 +352,16 @@ impl Resolver<'_> {
             .filter(|o| !seen.contains(o))
             .collect();
         if !rest.is_empty() {
-            self.branch(&mut record, &key, &rest, &mut type_of.otherwise)?;
+            self.branch(&mut record, &step, &rest, &mut type_of.otherwise)?;
         }
-        Ok((key, Shape::Record(record)))
+        Ok((step.key, Shape::Record(record)))
     }
 
-    /// One branch of TYPEOF `relationship`: the fields of `objects`.
+    /// One branch of TYPEOF `step`: the fields of `objects`.
     fn branch(
         &mut self,
         record: &mut RecordShape,
-        relationship: &str,
+        step: &Step,
         objects: &[ObjectId],
         paths: &mut [Path],
     ) -> Result<(), Refusal> {
@@ -356,7 +371,7 @@ impl Resolver<'_> {
                 return Err(malformed("TYPEOF takes fields, not relationships"));
             }
             // As a path: the objects of ELSE are not the caller's words.
-            let written = format!("{relationship}.{}", path.leaf());
+            let written = format!("{}.{}", step.key, path.leaf());
             let fields = self.fields(objects, path.leaf(), &written)?;
             let key = self.catalog.field(fields[0]).name.clone();
             if seen.contains(&key) {
@@ -364,6 +379,9 @@ impl Resolver<'_> {
             }
             seen.push(key.clone());
             let outputs = self.push_outputs(&fields, path.leaf().clone(), true);
+            for index in &outputs {
+                self.follows(*index, &step.references);
+            }
             let kind = self.catalog.field(fields[0]).kind;
             let binding = Binding {
                 outputs: outputs.clone(),
