@@ -303,7 +303,7 @@ impl Default for Bounds {
         Self {
             held_bytes_max: 64 << 10,
             depth_max: 128,
-            key_bytes_max: 64 << 10,
+            key_bytes_max: 32 << 10,
             number_bytes_max: 1024,
             treated_bytes_max: 64 << 10,
         }

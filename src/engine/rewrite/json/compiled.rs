@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use jsonpath_rust::parser::model::JpQuery;
 
@@ -57,19 +58,25 @@ pub(super) struct Key {
 
 /// A member as the fast way tries it: does its key stand here as the schema spells it?
 #[derive(Debug)]
+#[repr(align(16))]
 pub(super) struct Probe {
     /// The key between quotes, its first 32 bytes.
     head: [u8; 32],
     /// The bytes of `head` that count.
     mask: u32,
-    /// The rest.
-    tail: Box<[u8]>,
     length: u32,
     pub(super) node: u32,
+    /// It is short, decides nothing, and a scalar passes as it came.
+    pub(super) easy: bool,
+    /// The rest.
+    tail: Box<[u8]>,
     pub(super) unique: u64,
 }
 
 impl Probe {
+    /// Longest key, with its quotes, that is compared in one step.
+    pub(super) const SHORT: usize = 32;
+
     fn new(key: &Key) -> Self {
         let length = key.quoted.len();
         let (head, tail) = key.quoted.split_at(length.min(32));
@@ -78,11 +85,18 @@ impl Probe {
         Self {
             head: first,
             mask: ((1u64 << head.len()) - 1) as u32,
-            tail: tail.into(),
             length: length as u32,
             node: key.node,
+            easy: false,
+            tail: tail.into(),
             unique: key.unique,
         }
+    }
+
+    /// As [`Probe::at`], of the beginning of a short key.
+    #[inline(always)]
+    pub(super) fn begins(&self, rest: &[u8; Self::SHORT]) -> Option<usize> {
+        (simd::differ(rest, &self.head) & self.mask == 0).then_some(self.length as usize)
     }
 
     /// Length of the key with its quotes if it stands at `at`, plain and as the schema spells it. Not so near the
@@ -189,13 +203,28 @@ pub(crate) struct Compiled {
     pub(super) chooses: Vec<Decider>,
     pub(super) root: u32,
     /// Which member is taken to follow which: one place for an object's start and one for each member, of all
-    /// objects. Each rewriter learns in a copy.
-    pub(super) follows: Vec<u16>,
+    /// objects. Each rewriter learns in a copy and leaves it here for the next; guesses only, so that it does not
+    /// matter who comes last.
+    follows: Vec<AtomicU16>,
     /// A node that drops.
     pub(super) drop: u32,
 }
 
 impl Compiled {
+    /// What follows what, as far as is known.
+    pub(super) fn follows(&self) -> Vec<u16> {
+        self.follows.iter().map(|f| f.load(Relaxed)).collect()
+    }
+
+    /// A rewriter has learnt it.
+    pub(super) fn learn(&self, follows: &[u16]) {
+        for (known, learnt) in self.follows.iter().zip(follows) {
+            if known.load(Relaxed) != *learnt {
+                known.store(*learnt, Relaxed);
+            }
+        }
+    }
+
     /// Compiles the nodes. A node id that points nowhere drops.
     pub(crate) fn new(nodes: &[Node], root: NodeId) -> Self {
         let drop = nodes.len() as u32;
@@ -220,7 +249,9 @@ impl Compiled {
                 Node::Object(members) => {
                     let mut object = object(members, nodes, drop);
                     object.base = compiled.follows.len();
-                    compiled.follows.extend(0..=object.keys.len() as u16);
+                    compiled
+                        .follows
+                        .extend((0..=object.keys.len() as u16).map(AtomicU16::new));
                     compiled.objects.push(object);
                     Op::Object(compiled.objects.len() as u32 - 1)
                 }
@@ -268,6 +299,11 @@ impl Compiled {
                 _ => false,
             })
             .collect();
+        for probe in compiled.objects.iter_mut().flat_map(|o| &mut o.probes) {
+            probe.easy = probe.tail.is_empty()
+                && probe.unique == 0
+                && compiled.clear_scalar[probe.node as usize];
+        }
         compiled
     }
 }

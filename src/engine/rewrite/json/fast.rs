@@ -5,9 +5,87 @@
 use bytes::Bytes;
 
 use super::super::Out;
-use super::compiled::{self, Compiled, EMPTY, Op};
+use super::super::simd;
+use super::compiled::{self, Compiled, EMPTY, Object, Op, Probe};
 use super::lex::{At, Fault, plain_scalar, skip_plain, skip_space};
 use super::{Frame, JsonRewriter, Kind, State, StringScan, Subtree, Use};
+
+/// Bytes that must be there to go over an easy member: indentation, key, colon, space, and a string to its comma.
+const EASY: usize = 16 + Probe::SHORT + 2 + 1 + simd::BLOCK + 2;
+
+/// Goes over members whose key was expected, is short and decides nothing, and whose value passes and is short: most
+/// of them. From `i`, where a key is due. Gives the last member's place and the offset behind its value, if there is
+/// one.
+#[inline(always)]
+fn easy_members(
+    object: &Object,
+    follows: &[u16],
+    mut last: u16,
+    bytes: &[u8],
+    mut i: usize,
+    number_bytes_max: usize,
+) -> (u16, Option<usize>) {
+    let mut behind = None;
+    while let Some(window) = bytes.get(i..).and_then(|rest| rest.first_chunk::<EASY>()) {
+        let guess = follows[usize::from(last.wrapping_add(1))];
+        let Some(probe) = object.probes.get(usize::from(guess)) else {
+            break;
+        };
+        let mut at = 0;
+        if window[0] <= b' ' {
+            let Some(indent) = window.first_chunk() else {
+                break;
+            };
+            at = simd::not_space(indent).trailing_zeros() as usize;
+            if at >= 16 {
+                break;
+            }
+        }
+        let Some(key) = window[at..]
+            .first_chunk()
+            .and_then(|rest| probe.begins(rest))
+        else {
+            break;
+        };
+        if !probe.easy {
+            break;
+        }
+        at += key;
+        if window[at] != b':' {
+            break;
+        }
+        at += 1;
+        if window[at] == b' ' {
+            at += 1;
+        }
+        if window[at] == b'"' {
+            at += 1;
+            let Some(text) = window[at..].first_chunk() else {
+                break;
+            };
+            let marks = simd::special::<false>(text);
+            // With none the string goes on; its end is no quote then.
+            at += (marks.trailing_zeros() as usize).min(simd::BLOCK);
+            if window[at] != b'"' || marks == 0 {
+                break;
+            }
+            at += 1;
+        } else {
+            match plain_scalar(bytes, i + at, window[at], number_bytes_max) {
+                Some(end) => at = end - i,
+                None => break,
+            }
+        }
+        last = guess;
+        i += at;
+        behind = Some(i);
+        if bytes.get(i) != Some(&b',') {
+            break;
+        }
+        i += 1;
+    }
+    (last, behind)
+}
 
 impl JsonRewriter {
     /// Goes on from `i` while nothing is held and no lead came with earlier inputs. Gives where the general walk
@@ -27,6 +105,7 @@ impl JsonRewriter {
         };
         let lead_max = self.lead_max();
         let number_max = self.bounds.number_bytes_max;
+        let easy = lead_max >= EASY && self.bounds.key_bytes_max >= Probe::SHORT;
         macro_rules! leave {
             ($state:expr, $at:expr) => {{
                 if let Some(top) = self.stack.last_mut() {
@@ -41,6 +120,28 @@ impl JsonRewriter {
             let (node, value, b) = match (state, frame.kind) {
                 (State::FirstKey | State::Key, Kind::Object(object)) => {
                     let object = &compiled.objects[object as usize];
+                    if easy && self.sink.lead_length(i) <= 1 {
+                        let (last, end) = easy_members(
+                            object,
+                            self.follows.get(object.base..).unwrap_or_default(),
+                            frame.last,
+                            bytes,
+                            i,
+                            number_max,
+                        );
+                        if let Some(end) = end {
+                            frame.last = last;
+                            frame.emitted = true;
+                            self.sink.commit(input, end, out);
+                            i = end;
+                            state = State::After;
+                            if bytes.get(i) != Some(&b',') {
+                                continue;
+                            }
+                            i += 1;
+                            state = State::Key;
+                        }
+                    }
                     let quote = skip_space(bytes, i);
                     // The key that followed last time, else by its hash.
                     let slot = object.base + usize::from(frame.last.wrapping_add(1));
@@ -48,6 +149,9 @@ impl JsonRewriter {
                     let probe = object.probes.get(usize::from(guess));
                     let guessed = probe.and_then(|p| Some((p, p.at(bytes, quote)?)));
                     let (index, node, unique, behind) = match guessed {
+                        Some((_, length)) if length > self.bounds.key_bytes_max + 2 => {
+                            leave!(state, i);
+                        }
                         Some((probe, length)) => {
                             (guess, Some(probe.node), probe.unique, quote + length)
                         }
@@ -81,10 +185,7 @@ impl JsonRewriter {
                             leave!(state, i);
                         }
                     }
-                    // Behind a colon pretty printers write one space.
-                    let mut value = colon + 1;
-                    value += usize::from(bytes.get(value) == Some(&b' '));
-                    value = skip_space(bytes, value);
+                    let value = skip_space(bytes, colon + 1);
                     let Some(&b) = bytes.get(value) else {
                         leave!(state, i);
                     };

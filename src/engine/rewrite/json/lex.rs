@@ -493,7 +493,8 @@ pub(super) fn encode(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut from = 0;
-    for (at, &b) in bytes.iter().enumerate() {
+    let plain = skip_plain::<false>(bytes, 0);
+    for (at, &b) in bytes.iter().enumerate().skip(plain) {
         if b >= 0x20 && b != b'"' && b != b'\\' {
             continue;
         }

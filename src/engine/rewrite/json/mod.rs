@@ -28,7 +28,16 @@ use sink::Sink;
 use subtree::{Limits, Subtree};
 
 /// White space that may stand around a key or comma whose fate is open, beyond the key's own bound.
-const LEAD_BYTES_MAX: usize = 64 << 10;
+const LEAD_BYTES_MAX: usize = 16 << 10;
+
+/// A deciding scalar over this is no case's.
+const DECIDING_BYTES_MAX: usize = 8 << 10;
+
+/// What buffers may keep once they are not in use.
+const IDLE_BYTES_MAX: usize = 4 << 10;
+
+/// What may be kept between inputs beside the sink's buffer.
+const KEPT_BYTES_MAX: usize = 48 << 10;
 
 /// Rewrites one JSON document.
 #[derive(Debug)]
@@ -155,7 +164,7 @@ impl JsonRewriter {
             treated: vec![0; program.counters.len()],
             ..Counts::default()
         };
-        let follows = program.json.follows.clone();
+        let follows = program.json.follows();
         Self {
             node: program.json.root,
             program,
@@ -229,6 +238,7 @@ impl JsonRewriter {
             return Err(abort);
         }
         self.counts.bytes_out = self.sink.bytes_out;
+        self.program.json.learn(&self.follows);
         Ok(self.counts.clone())
     }
 
@@ -298,6 +308,22 @@ impl JsonRewriter {
             }
         }
         self.sink.flush(out);
+        self.written.clear();
+        for buffer in [&mut self.captured, &mut self.written] {
+            if buffer.is_empty() && buffer.capacity() > IDLE_BYTES_MAX {
+                *buffer = Vec::new();
+            }
+        }
+        for buffer in [&mut self.decoded, &mut self.treated] {
+            if buffer.capacity() > IDLE_BYTES_MAX {
+                *buffer = String::new();
+            }
+        }
+        if self.captured.capacity() + self.held.capacity() + self.sink.lead_capacity()
+            > KEPT_BYTES_MAX
+        {
+            self.sink.release();
+        }
         Ok(())
     }
 
@@ -333,6 +359,7 @@ impl JsonRewriter {
     /// The input ends: keeps what is not decided.
     fn end_input(&mut self, input: &Input, out: &mut Out) -> Result<(), Fault> {
         let bytes = &input.bytes;
+        let lead_max = self.lead_max();
         let captures = match self.state {
             State::InKey => true,
             State::Sub(what) => what.captures(),
@@ -345,8 +372,17 @@ impl JsonRewriter {
             }
         }
         let lead = if let Some(hold) = &mut self.hold {
-            let lead = self.sink.end_input(bytes, hold.start, out);
-            self.held.extend_from_slice(&bytes[hold.start..]);
+            let lead = self.sink.end_input(bytes, hold.start, lead_max, out);
+            let rest = &bytes[hold.start..];
+            let length = self.held.len() + rest.len();
+            if length > self.held.capacity() {
+                // Not more than the bound, whatever growth by doubling would give.
+                let capacity = (2 * length).min(self.bounds.held_bytes_max).max(length);
+                let mut grown = BytesMut::with_capacity(capacity);
+                grown.extend_from_slice(&self.held);
+                self.held = grown;
+            }
+            self.held.extend_from_slice(rest);
             hold.saved = true;
             lead
         } else {
@@ -359,7 +395,7 @@ impl JsonRewriter {
                 State::Sub(what) if what.captures() => self.token,
                 _ => bytes.len(),
             };
-            self.sink.end_input(bytes, to, out)
+            self.sink.end_input(bytes, to, lead_max, out)
         };
         self.check_lead(lead)
     }
@@ -379,6 +415,7 @@ impl JsonRewriter {
         // A key's quotes are not part of the token, a value's are.
         let max = match self.state {
             State::InKey => self.bounds.key_bytes_max,
+            State::Sub(Use::Decide) => DECIDING_BYTES_MAX,
             _ => self
                 .bounds
                 .treated_bytes_max
@@ -388,7 +425,7 @@ impl JsonRewriter {
             self.token_over = true;
             self.captured.clear();
         } else {
-            self.captured.extend_from_slice(part);
+            append(&mut self.captured, part, max);
         }
     }
 
@@ -564,6 +601,16 @@ impl JsonRewriter {
             }
         }
     }
+}
+
+/// Appends without reserving more than `max` in all.
+fn append(to: &mut Vec<u8>, part: &[u8], max: usize) {
+    let length = to.len() + part.len();
+    if length > to.capacity() {
+        let capacity = (2 * length).min(max).max(length);
+        to.reserve_exact(capacity - to.len());
+    }
+    to.extend_from_slice(part);
 }
 
 fn abort(fault: Fault, at: u64) -> Abort {

@@ -7,6 +7,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::Out;
+use super::{IDLE_BYTES_MAX, append};
 
 /// Runs shorter than this are copied.
 const COPY_MAX: usize = 1024;
@@ -95,12 +96,33 @@ impl Sink {
     }
 
     /// The input ends at `to`; what stands before it and is not decided is kept as lead. Gives its length.
-    pub(super) fn end_input(&mut self, input: &Bytes, to: usize, out: &mut Out) -> usize {
+    /// One over `lead_max` is not kept.
+    pub(super) fn end_input(
+        &mut self,
+        input: &Bytes,
+        to: usize,
+        lead_max: usize,
+        out: &mut Out,
+    ) -> usize {
         self.flush_run(input, out);
-        if to > self.run_end {
-            self.lead.extend_from_slice(&input[self.run_end..to]);
+        let length = self.lead_length(to);
+        if to > self.run_end && length <= lead_max {
+            append(&mut self.lead, &input[self.run_end..to], lead_max);
         }
-        self.lead.len()
+        if self.lead.is_empty() && self.lead.capacity() > IDLE_BYTES_MAX {
+            self.lead = Vec::new();
+        }
+        length
+    }
+
+    /// Bytes that the lead takes up.
+    pub(super) fn lead_capacity(&self) -> usize {
+        self.lead.capacity()
+    }
+
+    /// Gives the copy buffer up.
+    pub(super) fn release(&mut self) {
+        self.copied = BytesMut::new();
     }
 
     /// Another input of `length` bytes goes on at `from`.

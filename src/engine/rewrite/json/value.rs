@@ -8,7 +8,7 @@ use super::super::Out;
 use super::compiled::{self, Compiled, DecideBy, Op};
 use super::lex::{self, Fault};
 use super::subtree::Subtree;
-use super::{Frame, JsonRewriter, Kind, State, Use};
+use super::{DECIDING_BYTES_MAX, Frame, JsonRewriter, Kind, State, Use};
 use crate::engine::treatment::{Scalar, Treated};
 
 impl JsonRewriter {
@@ -286,7 +286,11 @@ impl JsonRewriter {
         end: usize,
         out: &mut Out,
     ) -> Result<Option<u32>, Fault> {
-        let over = self.token_over || raw.len() > self.bounds.treated_bytes_max;
+        let max = match what {
+            Use::Decide => DECIDING_BYTES_MAX,
+            _ => self.bounds.treated_bytes_max,
+        };
+        let over = self.token_over || raw.len() > max;
         let mut decoded = std::mem::take(&mut self.decoded);
         let scalar = if over {
             None
