@@ -77,7 +77,7 @@ fn request(c: &mut Criterion) {
         });
     });
     group.bench_function("account", |b| {
-        b.iter(|| black_box(plan::account(&operation, &decision, &catalog)))
+        b.iter(|| black_box(plan::account(&operation, &decision, &catalog)));
     });
     group.bench_function("all", |b| {
         b.iter(|| {

@@ -89,7 +89,10 @@ pub fn json(data: &[u8]) {
     );
     // With room behind it, the short cuts near which the input must not end are taken too.
     let room = [b' '; 200];
-    match (&whole, rewrite(&redacting, &[body, &room].concat(), usize::MAX)) {
+    match (
+        &whole,
+        rewrite(&redacting, &[body, &room].concat(), usize::MAX),
+    ) {
         (Ok(whole), Ok(roomy)) => assert_eq!(roomy.strip_suffix(&room), Some(&whole[..])),
         (whole, roomy) => assert_eq!(whole.is_ok(), roomy.is_ok(), "short cuts differ"),
     }

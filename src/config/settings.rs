@@ -258,7 +258,7 @@ fn limits(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits> {
         }
     }
     if limits.target_bytes_max > limits.head_bytes_max {
-        let place = section.place().clone();
+        let place = *section.place();
         reader.error(
             "bad-value",
             &place,

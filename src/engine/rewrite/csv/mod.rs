@@ -1,9 +1,9 @@
 //! CSV: RFC 4180 in the dialects that [`Delimiter`] and [`LineEnding`] name, strict.
 //!
 //! Columns are bound by the names of the header row, anew for each document. Rows that lie in one input and are
-//! plain are found in blocks of 64 bytes ([`scan`]) and only their treated cells are looked at; every other row
-//! goes through the byte-wise [`lex`], which alone decides what is malformed. A row that a cut has parted is held
-//! until it is complete; one that is longer than the bound goes on cell by cell ([`long`]).
+//! plain are found in blocks of 64 bytes (`scan`) and only their treated cells are looked at; every other row
+//! goes through the byte-wise `lex`, which alone decides what is malformed. A row that a cut has parted is held
+//! until it is complete; one that is longer than the bound goes on cell by cell (`long`).
 //!
 //! Stricter than common readers, so that all of them see the same cells: rows of another width than the header,
 //! text after a closing quote, an unquoted cell whose quotes are odd or hide a separator, a bare CR, mixed line

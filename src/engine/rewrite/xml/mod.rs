@@ -6,7 +6,7 @@
 //! [`XmlNode::Choose`] by a child is scouted: nothing leaves, and once the child that decides is known, the input
 //! goes back to the record's first byte and takes the node of the case.
 //!
-//! [`lex`] cuts the input into pieces, [`tag`] reads one tag, [`scope`] knows what is open, [`walk`] gives it meaning.
+//! `lex` cuts the input into pieces, `tag` reads one tag, `scope` knows what is open, `walk` gives it meaning.
 
 mod capture;
 mod compiled;
