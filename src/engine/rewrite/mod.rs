@@ -166,6 +166,12 @@ pub enum By {
 pub trait LinkRewriter: std::fmt::Debug + Send + Sync {
     /// The link as it should stand for the client; `None` removes it.
     fn rewrite(&self, upstream: &str) -> Option<String>;
+
+    /// Whether a link that is there and cannot be rewritten ends the answer ([`Abort::Contradiction`]) instead of being
+    /// removed: without its link to the next page, a part would pass for the whole.
+    fn is_required(&self) -> bool {
+        false
+    }
 }
 
 /// Where the rewritten bytes go: a queue of slices, in order.

@@ -37,6 +37,7 @@ pub fn understand(
         catalog,
         object: ObjectId(0),
         which: 0,
+        named: None,
         uses: Vec::new(),
         slots: Vec::new(),
         listed: Vec::new(),
@@ -79,7 +80,9 @@ pub fn understand(
         forward: protocol::Forward::Map(Box::new(Forward {
             object: (
                 reading.object,
-                catalog.get(reading.object).name.clone(),
+                reading
+                    .named
+                    .unwrap_or_else(|| catalog.get(reading.object).name.clone()),
             ),
             method: route.method.clone(),
             segments: head.segments.to_vec(),
@@ -212,6 +215,8 @@ struct Reading<'a> {
     object: ObjectId,
     /// Which of the route's objects it is.
     which: usize,
+    /// What the request calls it, where the request says which one.
+    named: Option<Arc<str>>,
     uses: Vec<Use>,
     slots: Vec<Slot>,
     listed: Vec<Listed>,
@@ -284,13 +289,12 @@ impl Reading<'_> {
                     malformed(format!("The member '{}' is missing", at.join(".")))
                 })?;
                 let which = is.iter().position(|(v, _)| **v == *value).ok_or_else(|| {
-                    Refusal::new(
-                        Reason::UnknownObject,
-                        format!("The object that '{}' names is not supported", at.join(".")),
-                    )
+                    // In the caller's words, as where it is hidden.
+                    Refusal::unknown_object(shown(&value))
                 })?;
                 self.which = which;
                 self.object = is[which].1;
+                self.named = Some(shown(&value).into());
             }
         }
         Ok(())
@@ -507,11 +511,11 @@ impl Reading<'_> {
         // A link usually repeats the query that led to it. Where a token went in, the value would come out.
         let mut values = self.uses.iter().flat_map(|u| &u.values);
         let link = if values.any(may_be_token) {
-            Shape::Drop
+            Link::Closed
         } else {
-            Shape::Link(Link::Origin)
+            Link::NextPage
         };
-        paths.extend(route.links.iter().map(|p| (p.clone(), link.clone())));
+        paths.extend(route.links.iter().map(|p| (p.clone(), Shape::Link(link))));
         Shape::Paths(paths)
     }
 }
