@@ -70,7 +70,8 @@ g2, Person.email, class:pii.email
 ";
 
 const PEOPLE: &str = r#"{"schema": 1, "api": "people", "dialect": "map", "objects": {
-  "Person": {"fields": {"email": {"type": "string"}, "id": {"type": "id"}}}}}"#;
+  "Person": {"fields": {"email": {"type": "string"}, "id": {"type": "id"}}},
+  "Bill": {"fields": {"sum": {"type": "number"}, "id": {"type": "id"}}}}}"#;
 
 const PEOPLE_MAP: &str = "schema: 1
 routes:
@@ -83,6 +84,15 @@ routes:
     records: $.items[*]
     fields: { id: $.id, email: $.email }
     links: [$.next]
+  - id: query
+    method: POST
+    path: /query
+    action: read
+    object: { at: $.of, is: { people: Person, bills: Bill } }
+    body:
+      outputs: { each: '$.fields[*]', field: $.name, key: ['{name}'] }
+    records: $.data[*]
+    fields: outputs
 ";
 
 const HEADER: &str =
@@ -144,22 +154,42 @@ fn house(rules: &str) -> House {
 
 impl House {
     fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<super::Plan, Refusal> {
+        self.send(&Method::GET, path, query, "")
+    }
+
+    fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &str,
+    ) -> Result<super::Plan, Refusal> {
         let segments: Vec<String> = path.split('/').skip(1).map(String::from).collect();
         let query: Vec<(String, String)> = query
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
+        let mut headers = HeaderMap::new();
+        if !body.is_empty() {
+            headers.insert("content-type", "application/json".parse().unwrap());
+        }
         let head = RequestHead {
-            method: &Method::GET,
+            method,
             path,
             segments: &segments,
             query: &query,
-            headers: &HeaderMap::new(),
+            headers: &headers,
         };
         let catalog = &self.loaded.catalog;
         let sealer = self.keys.sealer("acme");
-        let operation =
-            protocol::understand(&self.api, &head, b"", catalog, &self.caller, &sealer)?;
+        let operation = protocol::understand(
+            &self.api,
+            &head,
+            body.as_bytes(),
+            catalog,
+            &self.caller,
+            &sealer,
+        )?;
         let decision = policy::decide(&self.loaded.policies, catalog, &self.caller, &operation);
         plan(operation, &decision, catalog, &self.keys, &self.caller)
     }
@@ -530,5 +560,27 @@ fn an_answer_does_not_lose_its_next_page_in_silence() {
         (&*token, own),
     ] {
         assert_eq!(answer(mail, next), None, "{next}");
+    }
+}
+
+/// An object that the body names and the caller reads nothing of answers like one that does not exist.
+#[test]
+fn a_hidden_object_of_a_mapped_api_answers_like_none() {
+    let mut house = house(
+        "p, allow, role:r, read, class:id, clear, work, *, -, -, ids\n\
+         p, deny, role:r, *, Bill.*, -, *, *, -, -, no-bills\n",
+    );
+    house.api.name = "people".into();
+    house.api.dialect = Dialect::Map;
+    for fields in [r#"{"name":"id"}"#, r#"{"name":"nope"}"#, ""] {
+        let refused = |of: &str| {
+            let body = format!(r#"{{"of":"{of}","fields":[{fields}]}}"#);
+            let refusal = house
+                .send(&Method::POST, "/query", &[], &body)
+                .map(|plan| plan.request().clone())
+                .unwrap_err();
+            (refusal.reason, refusal.message.replace(of, "…"))
+        };
+        assert_eq!(refused("bills"), refused("bilks"), "{fields}");
     }
 }

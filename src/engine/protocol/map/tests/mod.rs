@@ -194,7 +194,15 @@ fn ask_as(
         query: &query,
         headers: &headers,
     };
-    understand(&api, &head, body.as_bytes(), catalog)
+    let operation = understand(&api, &head, body.as_bytes(), catalog)?;
+    // As if its object were not hidden.
+    match &operation.forward {
+        protocol::Forward::Map(forward) => match &forward.refused {
+            Some(refusal) => Err(refusal.clone()),
+            None => Ok(operation),
+        },
+        protocol::Forward::Salesforce(_) => panic!("another dialect"),
+    }
 }
 
 const QUERY: &str = "/api/v1/vizql-data-service/query-datasource";

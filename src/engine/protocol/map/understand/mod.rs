@@ -52,23 +52,23 @@ pub fn understand(
         reading.claimed = vec![false; tree.nodes.len()];
     }
     reading.object(route)?;
-    if route.action == Action::Delete {
-        reading.used(Use {
-            field: FieldRef {
-                object: reading.object,
-                field: 0,
-            },
-            action: Action::Delete,
-            written: catalog.get(reading.object).name.clone(),
-            comparison: Comparison::Other,
-            values: Vec::new(),
-            named: false,
-        });
-    }
-    reading.path_parameters(route, head)?;
-    reading.query(route, head)?;
-    reading.body(route)?;
-    let shape = reading.shape(route);
+    let mut refused = None;
+    let shape = match reading.rest(route, head) {
+        Ok(shape) => shape,
+        // The caller said which object: whether it is there is decided first.
+        Err(refusal) if reading.named.is_some() => {
+            refused = Some(refusal);
+            reading.slots.clear();
+            let object = catalog.get(reading.object);
+            if !object.fields.is_empty() {
+                reading
+                    .uses
+                    .insert(0, looks_at(reading.object, &object.name));
+            }
+            Shape::Drop
+        }
+        Err(refusal) => return Err(refusal),
+    };
     Ok(Operation {
         api: api.clone(),
         action: route.action,
@@ -78,6 +78,7 @@ pub fn understand(
         exports: route.action == Action::Export,
         shape,
         forward: protocol::Forward::Map(Box::new(Forward {
+            refused,
             object: (
                 reading.object,
                 reading
@@ -93,6 +94,18 @@ pub fn understand(
             droppable: reading.droppable,
         })),
     })
+}
+
+/// A use that shows nothing and is refused where the caller reads nothing of `object`.
+fn looks_at(object: ObjectId, name: &Arc<str>) -> Use {
+    Use {
+        field: FieldRef { object, field: 0 },
+        action: Action::Describe,
+        written: name.clone(),
+        comparison: Comparison::Other,
+        values: Vec::new(),
+        named: false,
+    }
 }
 
 fn unknown_path() -> Refusal {
@@ -298,6 +311,31 @@ impl Reading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// All that comes once the object is known.
+    fn rest(
+        &mut self,
+        route: &Route<Fields, ObjectId>,
+        head: &RequestHead<'_>,
+    ) -> Result<Shape, Refusal> {
+        if route.action == Action::Delete {
+            self.used(Use {
+                field: FieldRef {
+                    object: self.object,
+                    field: 0,
+                },
+                action: Action::Delete,
+                written: self.catalog.get(self.object).name.clone(),
+                comparison: Comparison::Other,
+                values: Vec::new(),
+                named: false,
+            });
+        }
+        self.path_parameters(route, head)?;
+        self.query(route, head)?;
+        self.body(route)?;
+        Ok(self.shape(route))
     }
 
     /// The bound field under the object of this request.
