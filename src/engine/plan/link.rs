@@ -42,6 +42,30 @@ impl LinkRewriter for NextPageLink {
     fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
         self.page.link(upstream).map(Cow::Owned)
     }
+
+    fn is_required(&self) -> bool {
+        true
+    }
+}
+
+/// A mapped API's link to a further page; `None` = none may be followed.
+#[derive(Debug)]
+pub(super) struct MappedPageLink(pub(super) Option<OriginLink>);
+
+impl LinkRewriter for MappedPageLink {
+    fn rewrite(&self, upstream: &str) -> Option<String> {
+        // Some APIs say "" where there is no further page, or name it by its query alone.
+        match (&self.0, upstream) {
+            (_, "") => Some(String::new()),
+            (Some(_), query) if query.starts_with('?') => Some(query.to_owned()),
+            (Some(origin), link) => origin.rewrite(link),
+            (None, _) => None,
+        }
+    }
+
+    fn is_required(&self) -> bool {
+        true
+    }
 }
 
 /// `/services/data/v61.0/sobjects/Contact/003…` with the id in its last segment replaced by its token.

@@ -17,7 +17,7 @@ use crate::engine::rewrite::{
 use crate::engine::token::KeyRing;
 use crate::engine::treatment::{Prepared, Treatment};
 
-use super::link::{NextPageLink, OriginLink, RecordUrl};
+use super::link::{MappedPageLink, NextPageLink, OriginLink, RecordUrl};
 
 /// The program, and the condition fields that the request must fetch for it.
 pub(super) struct Lowered {
@@ -149,7 +149,9 @@ impl<'a> Lowering<'a> {
                 }))
             }
             Shape::Link(Link::Origin) => self.origin_link(),
-            Shape::Link(link @ (Link::NextPage | Link::ChildPage(_))) => self.next_page(*link)?,
+            Shape::Link(link @ (Link::NextPage | Link::ChildPage(_) | Link::Closed)) => {
+                self.next_page(*link)?
+            }
             Shape::Paths(paths) => {
                 let mut lowered = Vec::with_capacity(paths.len());
                 for (path, shape) in paths {
@@ -205,12 +207,16 @@ impl<'a> Lowering<'a> {
         Ok(self.object(named, row))
     }
 
-    fn origin_link(&mut self) -> NodeId {
+    fn own_origin(&self) -> OriginLink {
         let api = &self.operation.api;
-        let link = OriginLink {
+        OriginLink {
             upstream: api.upstream_origin.clone(),
             public: api.public_origin.clone(),
-        };
+        }
+    }
+
+    fn origin_link(&mut self) -> NodeId {
+        let link = self.own_origin();
         self.add(Node::Link(Arc::new(link)))
     }
 
@@ -225,7 +231,10 @@ impl<'a> Lowering<'a> {
                 };
                 Ok(self.add(Node::Link(Arc::new(NextPageLink { page }))))
             }
-            Forward::Map(_) => Ok(self.origin_link()),
+            Forward::Map(_) => {
+                let open = (link == Link::NextPage).then(|| self.own_origin());
+                Ok(self.add(Node::Link(Arc::new(MappedPageLink(open)))))
+            }
         }
     }
 

@@ -66,6 +66,33 @@ g2, Contact.Name, class:operational
 g2, Group.Name, class:operational
 g2, User.Email, class:pii.email
 g2, User.Name, class:operational
+g2, Person.email, class:pii.email
+";
+
+const PEOPLE: &str = r#"{"schema": 1, "api": "people", "dialect": "map", "objects": {
+  "Person": {"fields": {"email": {"type": "string"}, "id": {"type": "id"}}},
+  "Bill": {"fields": {"sum": {"type": "number"}, "id": {"type": "id"}}}}}"#;
+
+const PEOPLE_MAP: &str = "schema: 1
+routes:
+  - id: list-people
+    method: GET
+    path: /people
+    action: read
+    object: Person
+    parameters: { mail: { use: filter, field: email } }
+    records: $.items[*]
+    fields: { id: $.id, email: $.email }
+    links: [$.next]
+  - id: query
+    method: POST
+    path: /query
+    action: read
+    object: { at: $.of, is: { people: Person, bills: Bill } }
+    body:
+      outputs: { each: '$.fields[*]', field: $.name, key: ['{name}'] }
+    records: $.data[*]
+    fields: outputs
 ";
 
 const HEADER: &str =
@@ -86,6 +113,8 @@ fn house(rules: &str) -> House {
         ("classes/salesforce.csv", CLASSES),
         ("roles.csv", "# g, who, role\ng, user:ana, role:r\n"),
         ("rules/all.csv", &rules),
+        ("schema/people.json", PEOPLE),
+        ("apis/people.yaml", PEOPLE_MAP),
     ];
     let sources = Sources {
         files: files
@@ -125,22 +154,42 @@ fn house(rules: &str) -> House {
 
 impl House {
     fn ask(&self, path: &str, query: &[(&str, &str)]) -> Result<super::Plan, Refusal> {
+        self.send(&Method::GET, path, query, "")
+    }
+
+    fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &str,
+    ) -> Result<super::Plan, Refusal> {
         let segments: Vec<String> = path.split('/').skip(1).map(String::from).collect();
         let query: Vec<(String, String)> = query
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect();
+        let mut headers = HeaderMap::new();
+        if !body.is_empty() {
+            headers.insert("content-type", "application/json".parse().unwrap());
+        }
         let head = RequestHead {
-            method: &Method::GET,
+            method,
             path,
             segments: &segments,
             query: &query,
-            headers: &HeaderMap::new(),
+            headers: &headers,
         };
         let catalog = &self.loaded.catalog;
         let sealer = self.keys.sealer("acme");
-        let operation =
-            protocol::understand(&self.api, &head, b"", catalog, &self.caller, &sealer)?;
+        let operation = protocol::understand(
+            &self.api,
+            &head,
+            body.as_bytes(),
+            catalog,
+            &self.caller,
+            &sealer,
+        )?;
         let decision = policy::decide(&self.loaded.policies, catalog, &self.caller, &operation);
         plan(operation, &decision, catalog, &self.keys, &self.caller)
     }
@@ -469,4 +518,69 @@ fn the_id_behind_a_reference_is_as_protected_as_the_reference() {
         .unwrap();
     assert!(!seen.contains(id), "{seen}");
     assert!(seen.contains(&house.token("id.Account", id)), "{seen}");
+}
+
+/// A page that cannot be linked is not hidden: the answer does not end well.
+#[test]
+fn an_answer_does_not_lose_its_next_page_in_silence() {
+    let mut house = house(
+        "p, allow, role:r, read, class:id, clear, work, *, -, -, ids\n\
+         p, allow, role:r, read, Person.email, tokenize, work, *, -, -, email\n",
+    );
+    house.api.name = "people".into();
+    house.api.dialect = Dialect::Map;
+    let token = house.token("pii.email", "jo@x.example");
+    let answer = |mail: &str, next: &str| {
+        let query: &[(&str, &str)] = if mail.is_empty() {
+            &[]
+        } else {
+            &[("mail", mail)]
+        };
+        let plan = house.ask("/people", query).unwrap();
+        let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
+        let mut out = Out::default();
+        let body = format!(r#"{{"items":[],"next":{next}}}"#);
+        rewriter.push(Bytes::from(body), &mut out).ok()?;
+        rewriter.finish(&mut out).ok()?;
+        Some(String::from_utf8(out.concat()).unwrap())
+    };
+    let own = r#""https://acme.my.salesforce.com/people?page=2""#;
+    assert_eq!(
+        answer("", own).unwrap(),
+        r#"{"items":[],"next":"https://crm.acme.example/people?page=2"}"#
+    );
+    for none in ["null", "\"\""] {
+        assert!(answer("", none).is_some() && answer(&token, none).is_some());
+    }
+    assert!(answer("", r#""?page=2""#).unwrap().contains("?page=2"));
+    for (mail, next) in [
+        ("", r#""https://elsewhere.example/2""#),
+        ("", r#"{"href":"/2"}"#),
+        // It would repeat the value behind the token.
+        (&*token, own),
+    ] {
+        assert_eq!(answer(mail, next), None, "{next}");
+    }
+}
+
+/// An object that the body names and the caller reads nothing of answers like one that does not exist.
+#[test]
+fn a_hidden_object_of_a_mapped_api_answers_like_none() {
+    let mut house = house(
+        "p, allow, role:r, read, class:id, clear, work, *, -, -, ids\n\
+         p, deny, role:r, *, Bill.*, -, *, *, -, -, no-bills\n",
+    );
+    house.api.name = "people".into();
+    house.api.dialect = Dialect::Map;
+    for fields in [r#"{"name":"id"}"#, r#"{"name":"nope"}"#, ""] {
+        let refused = |of: &str| {
+            let body = format!(r#"{{"of":"{of}","fields":[{fields}]}}"#);
+            let refusal = house
+                .send(&Method::POST, "/query", &[], &body)
+                .map(|plan| plan.request().clone())
+                .unwrap_err();
+            (refusal.reason, refusal.message.replace(of, "…"))
+        };
+        assert_eq!(refused("bills"), refused("bilks"), "{fields}");
+    }
 }

@@ -212,6 +212,8 @@ pub enum Link {
     NextPage,
     /// The next page of the child query with this number (see [`salesforce::Forward::cursor`]): sealed for this caller.
     ChildPage(u16),
+    /// A further page that no link may lead to: an answer that names one is refused.
+    Closed,
     /// An absolute URL of the upstream: rewritten to the public origin; of any other origin: removed.
     Origin,
 }

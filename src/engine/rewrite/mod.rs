@@ -175,6 +175,12 @@ pub enum By {
 pub trait LinkRewriter: std::fmt::Debug + Send + Sync {
     /// The link as it should stand for the client, borrowed if it stays as it is; `None` removes it.
     fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>>;
+
+    /// Whether a link that is there and cannot be rewritten ends the answer ([`Abort::Contradiction`]) instead of being
+    /// removed: without its link to the next page, a part would pass for the whole.
+    fn is_required(&self) -> bool {
+        false
+    }
 }
 
 /// Where the rewritten bytes go: a queue of slices, in order.

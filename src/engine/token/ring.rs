@@ -44,6 +44,8 @@ pub struct KeyRing {
     keys: Vec<Key>,
     /// Derived once for each (tenant, scope, class, folding): as many as the vocabulary has.
     tokenizers: RwLock<HashMap<String, Arc<Tokenizer>>>,
+    /// Derived once for each tenant.
+    sealers: RwLock<HashMap<String, Arc<Sealer>>>,
 }
 
 /// Ids and states, never a secret.
@@ -81,6 +83,7 @@ impl KeyRing {
         Self {
             keys,
             tokenizers: RwLock::default(),
+            sealers: RwLock::default(),
         }
     }
 
@@ -206,15 +209,29 @@ impl KeyRing {
 
     /// The sealer of cursors of a tenant.
     pub fn sealer(&self, tenant: &str) -> Arc<Sealer> {
+        let known = self
+            .sealers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(tenant)
+            .cloned();
+        if let Some(sealer) = known {
+            return sealer;
+        }
         let info = format!("v1|{tenant}|||cursor");
-        Arc::new(Sealer {
+        let sealer = Arc::new(Sealer {
             associated: format!("cursor1|{tenant}").into(),
             keys: self
                 .keys
                 .iter()
                 .map(|k| SivKey::new(derive(k.secret.expose_secret(), &info)))
                 .collect(),
-        })
+        });
+        self.sealers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(tenant.to_owned(), Arc::clone(&sealer));
+        sealer
     }
 
     /// The pepper under which API keys are stored.

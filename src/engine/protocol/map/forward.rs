@@ -16,6 +16,8 @@ use super::body::{self, Node, NodeId, Tree};
 
 /// How a mapped request goes upstream. `Debug` shows no value.
 pub struct Forward {
+    /// The request holds a mistake, which is told once its object has been decided on.
+    pub(super) refused: Option<Refusal>,
     /// The route's object and its name.
     pub(super) object: (ObjectId, Arc<str>),
     pub(super) method: Method,
@@ -76,6 +78,9 @@ impl Forward {
     /// `Denied` when no output is left, `BadRequest` when a value cannot stand in a path, `Internal` when the
     /// plan and the request do not fit together.
     pub fn print(&self, resolved: &Resolved<'_>) -> Result<UpstreamRequest, Refusal> {
+        if let Some(refusal) = &self.refused {
+            return Err(refusal.clone());
+        }
         let mut segments = self.segments.clone();
         let mut query = self.query.clone();
         let mut tree = self.body.clone();

@@ -120,7 +120,7 @@ impl Forward {
         match link {
             Link::NextPage => {}
             Link::ChildPage(child) => cursor.child = Some(child),
-            Link::Origin => return None,
+            Link::Origin | Link::Closed => return None,
         }
         Some(NextPage {
             page: Page {

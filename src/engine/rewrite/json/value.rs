@@ -78,6 +78,7 @@ impl JsonRewriter {
                 self.emit_lead(input, i, out);
                 Use::Pass
             }
+            Op::Link(link) if link.is_required() => return Err((Fault::Contradiction, i)),
             Op::Link(_) if self.stack.is_empty() => {
                 self.instead(input, i, b"null", out);
                 Use::Skip
@@ -339,11 +340,14 @@ impl JsonRewriter {
                 }
             }
             (Use::Link(node), scalar) => {
-                let link = match (&compiled.ops[node as usize], scalar) {
-                    (Op::Link(rewriter), Some(Scalar::Text(text))) => rewriter.rewrite(text),
-                    _ => None,
+                let (link, required) = match (&compiled.ops[node as usize], scalar) {
+                    (Op::Link(rewriter), Some(Scalar::Text(text))) => {
+                        (rewriter.rewrite(text), rewriter.is_required())
+                    }
+                    _ => (None, true),
                 };
                 match link {
+                    None if required => return Err(Fault::Contradiction),
                     // As it came, if that is how it would be written.
                     Some(Cow::Borrowed(link))
                         if here

@@ -37,6 +37,7 @@ pub fn understand(
         catalog,
         object: ObjectId(0),
         which: 0,
+        named: None,
         uses: Vec::new(),
         slots: Vec::new(),
         listed: Vec::new(),
@@ -51,23 +52,23 @@ pub fn understand(
         reading.claimed = vec![false; tree.nodes.len()];
     }
     reading.object(route)?;
-    if route.action == Action::Delete {
-        reading.used(Use {
-            field: FieldRef {
-                object: reading.object,
-                field: 0,
-            },
-            action: Action::Delete,
-            written: catalog.get(reading.object).name.clone(),
-            comparison: Comparison::Other,
-            values: Vec::new(),
-            named: false,
-        });
-    }
-    reading.path_parameters(route, head)?;
-    reading.query(route, head)?;
-    reading.body(route)?;
-    let shape = reading.shape(route);
+    let mut refused = None;
+    let shape = match reading.rest(route, head) {
+        Ok(shape) => shape,
+        // The caller said which object: whether it is there is decided first.
+        Err(refusal) if reading.named.is_some() => {
+            refused = Some(refusal);
+            reading.slots.clear();
+            let object = catalog.get(reading.object);
+            if !object.fields.is_empty() {
+                reading
+                    .uses
+                    .insert(0, looks_at(reading.object, &object.name));
+            }
+            Shape::Drop
+        }
+        Err(refusal) => return Err(refusal),
+    };
     Ok(Operation {
         api: api.clone(),
         action: route.action,
@@ -77,7 +78,13 @@ pub fn understand(
         exports: route.action == Action::Export,
         shape,
         forward: protocol::Forward::Map(Box::new(Forward {
-            object: (reading.object, catalog.get(reading.object).name.clone()),
+            refused,
+            object: (
+                reading.object,
+                reading
+                    .named
+                    .unwrap_or_else(|| catalog.get(reading.object).name.clone()),
+            ),
             method: route.method.clone(),
             segments: head.segments.to_vec(),
             query: head.query.to_vec(),
@@ -87,6 +94,18 @@ pub fn understand(
             droppable: reading.droppable,
         })),
     })
+}
+
+/// A use that shows nothing and is refused where the caller reads nothing of `object`.
+fn looks_at(object: ObjectId, name: &Arc<str>) -> Use {
+    Use {
+        field: FieldRef { object, field: 0 },
+        action: Action::Describe,
+        written: name.clone(),
+        comparison: Comparison::Other,
+        values: Vec::new(),
+        named: false,
+    }
 }
 
 fn unknown_path() -> Refusal {
@@ -209,6 +228,8 @@ struct Reading<'a> {
     object: ObjectId,
     /// Which of the route's objects it is.
     which: usize,
+    /// What the request calls it, where the request says which one.
+    named: Option<Arc<str>>,
     uses: Vec<Use>,
     slots: Vec<Slot>,
     listed: Vec<Listed>,
@@ -281,16 +302,40 @@ impl Reading<'_> {
                     malformed(format!("The member '{}' is missing", at.join(".")))
                 })?;
                 let which = is.iter().position(|(v, _)| **v == *value).ok_or_else(|| {
-                    Refusal::new(
-                        Reason::UnknownObject,
-                        format!("The object that '{}' names is not supported", at.join(".")),
-                    )
+                    // In the caller's words, as where it is hidden.
+                    Refusal::unknown_object(shown(&value))
                 })?;
                 self.which = which;
                 self.object = is[which].1;
+                self.named = Some(shown(&value).into());
             }
         }
         Ok(())
+    }
+
+    /// All that comes once the object is known.
+    fn rest(
+        &mut self,
+        route: &Route<Fields, ObjectId>,
+        head: &RequestHead<'_>,
+    ) -> Result<Shape, Refusal> {
+        if route.action == Action::Delete {
+            self.used(Use {
+                field: FieldRef {
+                    object: self.object,
+                    field: 0,
+                },
+                action: Action::Delete,
+                written: self.catalog.get(self.object).name.clone(),
+                comparison: Comparison::Other,
+                values: Vec::new(),
+                named: false,
+            });
+        }
+        self.path_parameters(route, head)?;
+        self.query(route, head)?;
+        self.body(route)?;
+        Ok(self.shape(route))
     }
 
     /// The bound field under the object of this request.
@@ -504,11 +549,11 @@ impl Reading<'_> {
         // A link usually repeats the query that led to it. Where a token went in, the value would come out.
         let mut values = self.uses.iter().flat_map(|u| &u.values);
         let link = if values.any(may_be_token) {
-            Shape::Drop
+            Link::Closed
         } else {
-            Shape::Link(Link::Origin)
+            Link::NextPage
         };
-        paths.extend(route.links.iter().map(|p| (p.clone(), link.clone())));
+        paths.extend(route.links.iter().map(|p| (p.clone(), Shape::Link(link))));
         Shape::Paths(paths)
     }
 }
