@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::super::Out;
 use super::super::simd;
 use super::compiled::{self, Compiled, EMPTY, Object, Op, Probe};
-use super::lex::{At, Fault, plain_scalar, skip_plain, skip_space};
+use super::lex::{self, At, Fault, plain_scalar, skip_plain, skip_space};
 use super::{Frame, JsonRewriter, Kind, State, StringScan, Subtree, Use};
+use crate::engine::treatment::{Scalar, Treated};
 
 /// Bytes that must be there to go over an easy member: indentation, key, colon, space, and a string to its comma.
 const EASY: usize = 16 + Probe::SHORT + 2 + 1 + simd::BLOCK + 2;
@@ -343,6 +344,45 @@ impl JsonRewriter {
                     frame.emitted = true;
                     self.sink.commit(input, value, out);
                     self.sink.replace(input, i, b"null", out);
+                }
+                (Op::Treat { treatment, counter }, Some(end))
+                    if b == b'"' && end - value <= self.bounds.treated_bytes_max =>
+                {
+                    if let Some(count) = self.counts.treated.get_mut(*counter as usize) {
+                        *count += 1;
+                    }
+                    i = end;
+                    frame.emitted = true;
+                    self.sink.commit(input, value, out);
+                    let treated = match std::str::from_utf8(&bytes[value + 1..end - 1]) {
+                        Ok(text) => treatment.apply(Scalar::Text(text), &mut self.treated),
+                        Err(_) => Treated::Null,
+                    };
+                    match treated {
+                        Treated::Same => self.sink.commit(input, i, out),
+                        Treated::Null => self.sink.replace(input, i, b"null", out),
+                        Treated::Number(number) => {
+                            self.sink.replace(input, i, number.as_bytes(), out);
+                        }
+                        Treated::Text(text) => {
+                            self.written.clear();
+                            lex::encode(text, &mut self.written);
+                            self.sink.replace(input, i, &self.written, out);
+                        }
+                    }
+                }
+                (Op::Expect(texts), Some(end)) if b == b'"' => {
+                    let given = &bytes[value + 1..end - 1];
+                    if end - value > self.bounds.treated_bytes_max
+                        || !texts
+                            .iter()
+                            .any(|t| t.as_bytes().eq_ignore_ascii_case(given))
+                    {
+                        return Err((Fault::Contradiction, end));
+                    }
+                    i = end;
+                    frame.emitted = true;
+                    self.sink.commit(input, i, out);
                 }
                 (Op::Treat { .. } | Op::Expect(_) | Op::Link(_) | Op::Constant(_), Some(end)) => {
                     // As the general walk does it, only that the value's end is known.

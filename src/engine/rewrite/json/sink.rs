@@ -10,7 +10,7 @@ use super::super::Out;
 use super::{IDLE_BYTES_MAX, append};
 
 /// Runs shorter than this are copied.
-const COPY_MAX: usize = 1024;
+const COPY_MAX: usize = 4096;
 
 /// Least and largest size of the copy buffers. What an input gives mostly fits into one, which is used again once
 /// what it held has been sent.
@@ -80,10 +80,13 @@ impl Sink {
 
     /// Writes bytes of our own, or copied ones.
     pub(super) fn text(&mut self, text: &[u8], out: &mut Out) {
-        if self.copied.capacity() - self.copied.len() < text.len() {
+        let free = self.copied.capacity() - self.copied.len();
+        // An empty buffer is used again before anything is in it: later it could not.
+        let due = self.input_length + self.input_length / 8 + 256;
+        if free < text.len() || (self.copied.is_empty() && free < due.min(BUFFER_MAX)) {
             self.flush_copied(out);
-            let due = self.input_length.clamp(BUFFER_MIN, BUFFER_MAX);
-            self.copied.reserve(due.max(text.len()));
+            self.copied
+                .reserve(due.clamp(BUFFER_MIN, BUFFER_MAX).max(text.len()));
         }
         self.copied.put_slice(text);
         self.bytes_out += text.len() as u64;

@@ -186,6 +186,7 @@ impl JsonRewriter {
     pub(super) fn key_complete(&mut self, compiled: &Compiled, part: &[u8]) -> Result<(), Fault> {
         let captured = std::mem::take(&mut self.captured);
         let result = if captured.is_empty() {
+            self.captured = captured;
             self.key_found(compiled, part)
         } else {
             self.captured = captured;
@@ -255,6 +256,7 @@ impl JsonRewriter {
             Use::Treat(_) | Use::Expect(_) | Use::Link(_) | Use::Decide => {
                 let captured = std::mem::take(&mut self.captured);
                 let result = if captured.is_empty() && !self.token_over {
+                    self.captured = captured;
                     let whole = &input[self.token..end];
                     self.captured_value(compiled, what, input, whole, end, out)
                 } else {

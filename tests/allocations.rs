@@ -1,0 +1,190 @@
+//! What the rewriter takes from the heap, counted.
+#![allow(
+    unsafe_code,
+    clippy::expect_used,
+    reason = "an allocator that counts cannot be written without"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use privet::engine::rewrite::{
+    Bounds, Elements, Member, Members, Node, NodeId, Out, Program, Rewriter,
+};
+use privet::engine::treatment::{Prepared, Treatment};
+
+thread_local! {
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+    static BYTES: Cell<i64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+fn count(calls: u64, bytes: i64) {
+    // The thread may be ending.
+    let _ = CALLS.try_with(|c| c.set(c.get() + calls));
+    let _ = BYTES.try_with(|b| b.set(b.get() + bytes));
+}
+
+// SAFETY: every call is handed on as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as i64);
+        // SAFETY: as the caller's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as i64));
+        // SAFETY: as the caller's.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(1, size as i64 - layout.size() as i64);
+        // SAFETY: as the caller's.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn program() -> Arc<Program> {
+    let member = |key: &str, node| Member {
+        key: key.into(),
+        node: NodeId(node),
+        unique: false,
+    };
+    let treat = |treatment| Node::Treat {
+        treatment: Prepared::Keyless(treatment),
+        counter: 0,
+    };
+    Arc::new(Program::new(
+        vec![
+            Node::Array(Elements {
+                head: vec![],
+                rest: NodeId(1),
+            }),
+            Node::Object(Members {
+                named: vec![
+                    member("type", 2),
+                    member("Name", 3),
+                    member("Email", 4),
+                    member("Phone", 5),
+                    member("Fax", 6),
+                    member("Owner", 3),
+                    member("Id", 3),
+                ],
+                other: None,
+                row: true,
+            }),
+            Node::Expect(vec!["Contact".into()]),
+            Node::Clear,
+            treat(Treatment::MaskEmail),
+            treat(Treatment::Redact),
+            Node::Drop,
+        ],
+        NodeId(0),
+        vec![],
+    ))
+}
+
+fn body(records: usize) -> Bytes {
+    let record = r#"{"type":"Contact","Name":"Ren\u00e9 Zoé \"Z\" Example","Email":"zoe\u0040acme.example","Phone":"+33 6","Fax":null,"Unknown":[1,{"a":2}],"Owner":{"Name":"x"},"Id":"003000000000001AAA"}"#;
+    Bytes::from(format!("[{}]", vec![record; records].join(",\n  ")))
+}
+
+/// Allocations after the first two pieces, and the pieces they fell on.
+fn steady(records: usize, piece: usize) -> (u64, u64) {
+    let (program, body) = (program(), body(records));
+    let mut rewriter = Rewriter::json(program, Bounds::default());
+    let mut out = Out::default();
+    let (mut calls, mut pieces) = (0, 0);
+    for from in (0..body.len()).step_by(piece) {
+        let part = body.slice(from..body.len().min(from + piece));
+        let before = CALLS.get();
+        rewriter.push(part, &mut out).expect("JSON");
+        if from >= 2 * piece {
+            calls += CALLS.get() - before;
+            pieces += 1;
+        }
+        assert!(!out.take().is_empty());
+    }
+    assert_eq!(
+        rewriter.finish(&mut out).expect("JSON").rows,
+        records as u64
+    );
+    (calls, pieces)
+}
+
+/// One allocation a piece is the queue of slices that is handed over; the records themselves cost none.
+#[test]
+fn records_take_nothing_from_the_heap() {
+    for piece in [4 << 10, 16 << 10, 64 << 10] {
+        let (calls, pieces) = steady(20_000, piece);
+        assert!(pieces > 40);
+        assert!(
+            calls <= pieces + 8,
+            "{calls} allocations in {pieces} pieces of {piece}"
+        );
+    }
+}
+
+/// The worst that a stream can make the rewriter keep between two pieces.
+#[test]
+fn a_stream_keeps_at_most_128_kib() {
+    let long = |n: usize| "k".repeat(n);
+    let escaped = |n: usize| "\\u0041".repeat(n / 6);
+    let spaces = |n: usize| " ".repeat(n);
+    for (what, body) in [
+        (
+            "records",
+            format!("[{}]", vec!["{\"Id\":1}"; 50_000].join(",")),
+        ),
+        ("email", format!("[{{\"Email\":\"{}\"}}]", long(63 << 10))),
+        (
+            "escaped email",
+            format!("[{{\"Email\":\"{}\"}}]", escaped(63 << 10)),
+        ),
+        (
+            "email over the bound",
+            format!("[{{\"Email\":\"{}\"}}]", long(1 << 20)),
+        ),
+        (
+            "key",
+            format!("[{{{}\"{}\":1}}]", spaces(15 << 10), long(32 << 10)),
+        ),
+        (
+            "key, value",
+            format!(
+                "[{{{}\"{}\":1,\"type\"{}:\"{}Contact\"}}]",
+                spaces(15 << 10),
+                long(32 << 10),
+                spaces(15 << 10),
+                escaped(60 << 10)
+            ),
+        ),
+    ] {
+        for piece in [1000, 16 << 10, 64 << 10] {
+            let (program, body) = (program(), Bytes::from(body.clone()));
+            let before = BYTES.get();
+            let mut rewriter = Rewriter::json(program, Bounds::default());
+            let mut out = Out::default();
+            let mut most = 0;
+            for from in (0..body.len()).step_by(piece) {
+                let part = body.slice(from..body.len().min(from + piece));
+                // The last case may be refused; it is the state until then that counts.
+                let go_on = rewriter.push(part, &mut out).is_ok();
+                drop(out.take());
+                most = most.max(BYTES.get() - before);
+                if !go_on {
+                    break;
+                }
+            }
+            assert!(most <= 128 << 10, "{what} in pieces of {piece}: {most}");
+        }
+    }
+}
