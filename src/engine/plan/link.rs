@@ -53,11 +53,11 @@ impl LinkRewriter for NextPageLink {
 pub(super) struct MappedPageLink(pub(super) Option<OriginLink>);
 
 impl LinkRewriter for MappedPageLink {
-    fn rewrite(&self, upstream: &str) -> Option<String> {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
         // Some APIs say "" where there is no further page, or name it by its query alone.
         match (&self.0, upstream) {
-            (_, "") => Some(String::new()),
-            (Some(_), query) if query.starts_with('?') => Some(query.to_owned()),
+            (_, "") => Some(Cow::Borrowed("")),
+            (Some(_), query) if query.starts_with('?') => Some(Cow::Borrowed(query)),
             (Some(origin), link) => origin.rewrite(link),
             (None, _) => None,
         }
