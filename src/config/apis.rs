@@ -45,7 +45,7 @@ pub(super) fn apis(
         }
     }
     if reader.entries(&section).is_empty() {
-        let place = section.place().clone();
+        let place = *section.place();
         reader.error("missing-key", &place, "`apis` names no API");
         return None;
     }
@@ -263,7 +263,7 @@ fn versions(
         return section.get("versions").is_none().then_some(DEFAULT);
     };
     if dialect == Some(Dialect::Map) {
-        let place = versions.place().clone();
+        let place = *versions.place();
         reader.error(
             "unused-key",
             &place,
@@ -275,7 +275,7 @@ fn versions(
     let max = number(reader, &versions, "max", 1..=999, DEFAULT.1.into());
     let (min, max) = (u16::try_from(min?).ok()?, u16::try_from(max?).ok()?);
     if min > max {
-        let place = versions.place().clone();
+        let place = *versions.place();
         reader.error("bad-value", &place, format!("min {min} is above max {max}"));
         return None;
     }

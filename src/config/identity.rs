@@ -52,10 +52,7 @@ pub(super) fn identity(
             .all(|api| matches!(api.credential, Credential::Passthrough))
     });
     if nobody && apis.is_some() && !all_pass {
-        let place = section
-            .as_ref()
-            .map_or_else(|| top.place(), Section::place)
-            .clone();
+        let place = *section.as_ref().map_or_else(|| top.place(), Section::place);
         reader
             .error("nobody-can-sign-in", &place, "neither `identity.api_keys` nor `identity.jwt` is set: every request would be refused")
             .help = Some("add `identity: { api_keys: api-keys.jsonl }`".into());
@@ -112,7 +109,7 @@ fn issuer(reader: &mut Reader<'_>, node: &Node, path: String) -> Option<JwtIssue
         .subsection(&section, "hmac", &["kid", "key"])
         .map(|section| hmac_key(reader, &section));
     if section.get("jwks").is_some() == section.get("hmac").is_some() {
-        let place = section.place().clone();
+        let place = *section.place();
         reader
             .error(
                 "issuer-key",
