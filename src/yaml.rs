@@ -169,7 +169,11 @@ impl<'a> Tree<'a> {
                     width: 1,
                     text: 0,
                 };
-                self.error("yaml", at, &e.info())
+                // The scanner's words for what this reader does not take in any case.
+                match e.info() {
+                    info if info.contains("unknown anchor") => self.alias(at),
+                    info => self.error("yaml", at, &info),
+                }
             })?;
             match next {
                 Some((event, _)) if !says_something(&event) => {}
@@ -186,6 +190,11 @@ impl<'a> Tree<'a> {
         }
     }
 
+    fn alias(&self, place: Place) -> Diagnostic {
+        self.error("yaml", place, "aliases (`*name`) are not allowed here")
+            .help("quote a text that begins with `*`")
+    }
+
     fn node(&mut self, event: Event<'a>, span: &Span, depth: usize) -> Result<Node, Diagnostic> {
         let place = place(span);
         if depth > DEPTH_MAX {
@@ -195,10 +204,7 @@ impl<'a> Tree<'a> {
             Event::Scalar(_, _, anchor, tag)
             | Event::SequenceStart(_, anchor, tag)
             | Event::MappingStart(_, anchor, tag) => (*anchor, tag.is_some()),
-            _ => {
-                let found = self.error("yaml", place, "aliases (`*name`) are not allowed here");
-                return Err(found.help("quote a text that begins with `*`"));
-            }
+            _ => return Err(self.alias(place)),
         };
         if anchor != 0 || tagged {
             let message = "anchors (`&name`) and tags (`!name`) are not allowed here";
@@ -379,7 +385,7 @@ mod tests {
             ("a: 1\n\"a\": 2\n", 2, "twice"),
             ("a: &x 1\n", 1, "anchors"),
             ("a: &x 1\nb: *x\n", 1, "anchors"),
-            ("b: *x\n", 1, ""),
+            ("b: *x\n", 1, "aliases"),
             ("a: !!str 1\n", 1, "tags"),
             ("a: 1\n---\nb: 2\n", 3, "second document"),
             ("a: [1\n", 1, ""),

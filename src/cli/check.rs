@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::config::folder;
+use super::exit;
+use crate::config::{self, Machine, folder};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::policy::{Loaded, Policies, load};
 
@@ -26,9 +27,12 @@ pub struct CheckArgs {
     /// Compare the schema with the CRM as well
     #[arg(long)]
     pub online: bool,
-    /// The policy folder
-    #[arg(long, value_name = "DIR", default_value = "policies")]
-    pub policies: PathBuf,
+    /// The policy folder [default: policies]
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    pub policies: Option<PathBuf>,
+    /// Check this configuration, and the policies that it names
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Print every rule as a sentence
     #[arg(short, long)]
     pub verbose: bool,
@@ -36,13 +40,6 @@ pub struct CheckArgs {
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
 }
-
-/// The set is valid.
-const VALID: u8 = 0;
-/// The arguments do not fit.
-const USAGE: u8 = 2;
-/// The set is invalid.
-const INVALID: u8 = 78;
 
 /// Runs the verb. Findings and the result go to `out`; gives the exit code: 0 valid (warnings allowed), 2 usage,
 /// 78 invalid.
@@ -55,28 +52,47 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             out,
             "privet check --online is not built yet: compare with `privet schema pull`"
         )?;
-        return Ok(USAGE);
+        return Ok(exit::USAGE);
     }
-    let sources = match folder::read(&args.policies) {
+    let (policies, mut found) = match &args.config {
+        None => (
+            args.policies
+                .clone()
+                .unwrap_or_else(|| PathBuf::from("policies")),
+            Vec::new(),
+        ),
+        Some(file) => match config::load_with_warnings(file, &Machine) {
+            Ok(loaded) => (loaded.settings.policies, loaded.warnings),
+            Err(found) => {
+                print(args, &found, None, out)?;
+                return Ok(exit::CONFIG);
+            }
+        },
+    };
+    let sources = match folder::read(&policies) {
         Ok(sources) => sources,
         Err(e) => {
             let finding = Diagnostic::error(
                 "unreadable",
                 None,
                 format!("the policy folder cannot be read: {e}"),
-            );
-            print(args, &[finding], None, out)?;
-            return Ok(INVALID);
+            )
+            .help("name it with --policies DIR, or a configuration with --config FILE");
+            found.push(finding);
+            print(args, &found, None, out)?;
+            return Ok(exit::CONFIG);
         }
     };
     match load(&sources) {
         Ok(loaded) => {
-            print(args, &loaded.warnings, Some(&loaded), out)?;
-            Ok(VALID)
+            found.extend(loaded.warnings.iter().cloned());
+            print(args, &found, Some(&loaded), out)?;
+            Ok(exit::OK)
         }
-        Err(found) => {
+        Err(problems) => {
+            found.extend(problems);
             print(args, &found, None, out)?;
-            Ok(INVALID)
+            Ok(exit::CONFIG)
         }
     }
 }
@@ -198,7 +214,8 @@ mod tests {
         let args = CheckArgs {
             offline: true,
             online: false,
-            policies: folder.path().to_owned(),
+            policies: Some(folder.path().to_owned()),
+            config: None,
             verbose,
             format,
         };

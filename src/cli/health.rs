@@ -9,7 +9,7 @@ use super::exit;
 /// `privet health`.
 #[derive(Debug, clap::Args)]
 pub struct Health {
-    /// The admin listener.
+    /// The admin listener
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     pub address: SocketAddr,
 }
@@ -21,8 +21,15 @@ pub struct Health {
 pub fn execute(health: &Health) -> anyhow::Result<u8> {
     Ok(match ask(health.address) {
         Ok(true) => exit::OK,
-        Ok(false) => exit::FAILURE,
-        Err(_) => exit::UNAVAILABLE,
+        Ok(false) => {
+            let _ = writeln!(std::io::stderr(), "not ready");
+            exit::FAILURE
+        }
+        Err(e) => {
+            let address = health.address;
+            let _ = writeln!(std::io::stderr(), "no answer from {address}: {e}");
+            exit::UNAVAILABLE
+        }
     })
 }
 

@@ -8,17 +8,12 @@ use std::path::{Path, PathBuf};
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+use super::exit;
 use crate::config::{self, KeyPlaces, Machine, Surroundings, unix_seconds};
 use crate::diagnostic::Diagnostic;
 use crate::engine::identity::api_key::{self, KeyFile, NewKey, StoredKey};
 use crate::engine::identity::is_well_formed_name;
 use crate::engine::token::{KeyRing, KeyState};
-
-const OK: u8 = 0;
-const FAILURE: u8 = 1;
-const USAGE: u8 = 2;
-/// EX_CONFIG.
-const CONFIG: u8 = 78;
 
 /// Longest life of an API key: ten years.
 const LIFE_S_MAX: i64 = 3650 * 86_400;
@@ -107,7 +102,7 @@ impl Stop {
 impl From<Vec<Diagnostic>> for Stop {
     fn from(problems: Vec<Diagnostic>) -> Self {
         let shown: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Self::new(CONFIG, shown.join("\n\n"))
+        Self::new(exit::CONFIG, shown.join("\n\n"))
     }
 }
 
@@ -127,7 +122,7 @@ pub fn run(command: &KeysCommand, out: &mut dyn Write, notes: &mut dyn Write) ->
         Ok(answer) => {
             out.write_all(answer.out.as_bytes())?;
             notes.write_all(answer.notes.as_bytes())?;
-            Ok(OK)
+            Ok(exit::OK)
         }
         Err(stop) => {
             writeln!(notes, "{}", stop.text)?;
@@ -155,7 +150,7 @@ fn init(ring: &Ring) -> Result<Answer, Stop> {
     let _lock = lock(&path)?;
     if path.symlink_metadata().is_ok() {
         let text = format!("`{}` exists: nothing was changed", path.display());
-        return Err(Stop::new(FAILURE, text));
+        return Err(Stop::new(exit::FAILURE, text));
     }
     replace(&path, fresh.to_json().as_bytes())?;
     let notes = format!(
@@ -173,7 +168,12 @@ fn rotate(ring: &Ring) -> Result<Answer, Stop> {
     let _lock = lock(&path)?;
     let rotated = read_ring(&path)?
         .rotate(&*random()?)
-        .ok_or_else(|| Stop::new(FAILURE, "the ring is full: remove keys that nothing uses"))?
+        .ok_or_else(|| {
+            Stop::new(
+                exit::FAILURE,
+                "the ring is full: remove keys that nothing uses",
+            )
+        })?
         .created(&now());
     replace(&path, rotated.to_json().as_bytes())?;
     let active = rotated.keys().next().map_or("", |(id, ..)| id);
@@ -197,7 +197,7 @@ fn issue_key(issue: &Issue) -> Result<Answer, Stop> {
             "`{}` is no name: 1 to 128 characters A-Z a-z 0-9 _ . : @ -",
             bad.escape_debug()
         );
-        return Err(Stop::new(USAGE, text));
+        return Err(Stop::new(exit::USAGE, text));
     }
     let expires = expiry(&issue.expires, Machine.now_s())?;
     let path = api_keys_path(&issue.places)?;
@@ -239,7 +239,7 @@ fn revoke_key(revoke: &Revoke) -> Result<Answer, Stop> {
             revoke.id.escape_debug(),
             path.display()
         );
-        Stop::new(FAILURE, text)
+        Stop::new(exit::FAILURE, text)
     })?;
     replace(&path, text.as_bytes())?;
     Ok(Answer {
@@ -300,13 +300,13 @@ fn expiry(text: &str, now_s: i64) -> Result<String, Stop> {
         .or_else(|| unix_seconds(text))
         .ok_or_else(|| {
             Stop::new(
-                USAGE,
+                exit::USAGE,
                 "`--expires` must be like 90d, 12h, 2027-03-31 or 2027-03-31T12:00:00Z",
             )
         })?;
     if at <= now_s || at - now_s > LIFE_S_MAX {
         return Err(Stop::new(
-            USAGE,
+            exit::USAGE,
             "`--expires` must lie in the future, ten years at most",
         ));
     }
@@ -326,7 +326,7 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, Stop> {
     let mut bytes = Zeroizing::new([0; N]);
     SystemRandom::new()
         .fill(&mut *bytes)
-        .map_err(|_| Stop::new(FAILURE, "the system gives no random bytes"))?;
+        .map_err(|_| Stop::new(exit::FAILURE, "the system gives no random bytes"))?;
     Ok(bytes)
 }
 
@@ -339,7 +339,7 @@ fn ring_path(ring: &Ring) -> Result<PathBuf, Stop> {
         Some(path) => Ok(path.clone()),
         None => places_of(&ring.config)?.keys.ok_or_else(|| {
             Stop::new(
-                USAGE,
+                exit::USAGE,
                 "the configuration has no `keys`: name the file with --keys",
             )
         }),
@@ -351,7 +351,7 @@ fn api_keys_path(places: &Places) -> Result<PathBuf, Stop> {
         Some(path) => Ok(path.clone()),
         None => places_of(&places.ring.config)?.api_keys.ok_or_else(|| {
             Stop::new(
-                USAGE,
+                exit::USAGE,
                 "the configuration has no `identity.api_keys`: name the file with --file",
             )
         }),
@@ -360,7 +360,7 @@ fn api_keys_path(places: &Places) -> Result<PathBuf, Stop> {
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Stop {
     Stop::new(
-        FAILURE,
+        exit::FAILURE,
         format!("cannot {what} `{}`: {error}", path.display()),
     )
 }
@@ -467,18 +467,18 @@ mod tests {
     fn a_key_is_issued_listed_and_revoked_and_outlives_a_rotation() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        assert_eq!(keys(at, "init RING").0, OK);
+        assert_eq!(keys(at, "init RING").0, exit::OK);
         assert_eq!(mode(&at.join("ring.json")), 0o600);
         let before = fs::read(at.join("ring.json")).unwrap();
-        assert_eq!(keys(at, "init RING").0, FAILURE);
+        assert_eq!(keys(at, "init RING").0, exit::FAILURE);
         assert_eq!(fs::read(at.join("ring.json")).unwrap(), before);
 
         let issue = "issue desk --roles support,lead --region eu --expires 90d RING FILE";
         let (code, key, notes) = keys(at, issue);
-        assert_eq!(code, OK, "{notes}");
+        assert_eq!(code, exit::OK, "{notes}");
         assert!(!notes.contains(key.trim()));
         assert_eq!(mode(&at.join("api.jsonl")), 0o600);
-        assert_eq!(keys(at, "rotate RING").0, OK);
+        assert_eq!(keys(at, "rotate RING").0, exit::OK);
         let (_, second, _) = keys(at, issue);
         assert!(grants(at, &key) && grants(at, &second));
 
@@ -488,9 +488,9 @@ mod tests {
         assert!(listed.contains(id) && listed.contains("support,lead"));
         assert!(!listed.contains(key.trim()));
 
-        assert_eq!(keys(at, &format!("revoke {id} RING FILE")).0, OK);
+        assert_eq!(keys(at, &format!("revoke {id} RING FILE")).0, exit::OK);
         assert!(!grants(at, &key) && grants(at, &second));
-        assert_eq!(keys(at, &format!("revoke {id} RING FILE")).0, FAILURE);
+        assert_eq!(keys(at, &format!("revoke {id} RING FILE")).0, exit::FAILURE);
         assert!(keys(at, "list RING FILE").1.contains("revoked"));
         // Nothing but the two files is left behind.
         assert_eq!(fs::read_dir(at).unwrap().count(), 2);
@@ -501,16 +501,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         let (code, _, notes) = keys(at, "init CONFIG");
-        assert_eq!(code, CONFIG);
+        assert_eq!(code, exit::CONFIG);
         assert!(notes.contains("privet.yaml"));
         let yaml = "keys: ring.json\nidentity: { api_keys: api.jsonl }\n";
         fs::write(at.join("privet.yaml"), yaml).unwrap();
-        assert_eq!(keys(at, "init CONFIG").0, OK);
+        assert_eq!(keys(at, "init CONFIG").0, exit::OK);
         let (code, key, _) = keys(at, "issue desk --roles a --expires 12h CONFIG");
-        assert_eq!(code, OK);
+        assert_eq!(code, exit::OK);
         assert!(grants(at, &key));
         let deep = format!("init --keys {}", at.join("state/keys/ring.json").display());
-        assert_eq!(keys(at, &deep).0, OK);
+        assert_eq!(keys(at, &deep).0, exit::OK);
         assert_eq!(mode(&at.join("state/keys")), 0o700);
     }
 
@@ -518,23 +518,38 @@ mod tests {
     fn mistakes_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        assert_eq!(keys(at, "init RING").0, OK);
+        assert_eq!(keys(at, "init RING").0, exit::OK);
         for (line, code) in [
-            ("issue a,b --roles x --expires 1d RING FILE", USAGE),
-            ("issue desk --roles x,y/z --expires 1d RING FILE", USAGE),
-            ("issue desk --roles x --expires yesterday RING FILE", USAGE),
-            ("issue desk --roles x --expires 0d RING FILE", USAGE),
-            ("issue desk --roles x --expires 2020-01-01 RING FILE", USAGE),
-            ("issue desk --roles x --expires 99999d RING FILE", USAGE),
-            ("issue desk --roles x --expires 1d CONFIG FILE", CONFIG),
-            ("revoke abc RING FILE", FAILURE),
+            ("issue a,b --roles x --expires 1d RING FILE", exit::USAGE),
+            (
+                "issue desk --roles x,y/z --expires 1d RING FILE",
+                exit::USAGE,
+            ),
+            (
+                "issue desk --roles x --expires yesterday RING FILE",
+                exit::USAGE,
+            ),
+            ("issue desk --roles x --expires 0d RING FILE", exit::USAGE),
+            (
+                "issue desk --roles x --expires 2020-01-01 RING FILE",
+                exit::USAGE,
+            ),
+            (
+                "issue desk --roles x --expires 99999d RING FILE",
+                exit::USAGE,
+            ),
+            (
+                "issue desk --roles x --expires 1d CONFIG FILE",
+                exit::CONFIG,
+            ),
+            ("revoke abc RING FILE", exit::FAILURE),
         ] {
             assert_eq!(keys(at, line).0, code, "{line}");
         }
         assert!(!at.join("api.jsonl").exists());
         fs::write(at.join("api.jsonl"), "{\"id\":7}\n").unwrap();
         let (code, out, _) = keys(at, "issue desk --roles x --expires 1d RING FILE");
-        assert_eq!((code, out.as_str()), (CONFIG, ""));
+        assert_eq!((code, out.as_str()), (exit::CONFIG, ""));
         assert_eq!(fs::read(at.join("api.jsonl")).unwrap(), b"{\"id\":7}\n");
     }
 

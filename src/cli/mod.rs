@@ -67,7 +67,7 @@ pub enum SchemaVerb {
 /// Where the configuration stands, as every verb that needs it takes it.
 #[derive(Debug, clap::Args)]
 pub struct ConfigFile {
-    /// The configuration.
+    /// The configuration
     #[arg(long, value_name = "FILE", default_value = "privet.yaml")]
     pub config: PathBuf,
 }

@@ -20,8 +20,11 @@ pub(super) const SECTIONS: [&str; 12] = [
 /// Everything that can be read; `None` when a required part is missing (which has been reported).
 pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     let top = reader.section(root, String::new(), &SECTIONS)?;
-    if let Some(node) = reader.required(&top, "schema") {
-        reader.number(node, 1..=1);
+    if let Some(node) = reader.required(&top, "schema")
+        && reader.number(node, 1..=u64::MAX).is_some_and(|n| n != 1)
+    {
+        let message = "this version of privet reads `schema: 1`";
+        reader.error("bad-value", &node.place, message);
     }
     let tenant = reader
         .required(&top, "tenant")

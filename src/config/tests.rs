@@ -248,7 +248,7 @@ fn each_check_finds_its_mistake() {
             "a header that is free",
         ),
         ("10.0.0.0/8", "10.0.0.0/33", "must be a network"),
-        ("schema: 1", "schema: 2", "from 1 to 1"),
+        ("schema: 1", "schema: 2", "reads `schema: 1`"),
         (
             "target_bytes_max: 16384",
             "target_bytes_max: 65536",

@@ -60,14 +60,14 @@ impl Term {
         match &self.fact {
             Fact::Mfa if self.negated => "no second factor was used".to_owned(),
             Fact::Mfa => "a second factor was used".to_owned(),
-            Fact::Session(s) => format!(
-                "the session is {} than {s} s",
-                if self.negated {
-                    "not younger"
-                } else {
-                    "younger"
-                }
-            ),
+            Fact::Session(s) => {
+                let (number, unit) = match s {
+                    s if s % 3600 == 0 => (s / 3600, "h"),
+                    s if s % 60 == 0 => (s / 60, "min"),
+                    s => (*s, "s"),
+                };
+                format!("the session is {not}younger than {number} {unit}")
+            }
             Fact::Hours(name) => format!("the time is {not}within {name} hours"),
             Fact::Network(name) => format!("the caller is {not}in the network {name}"),
             Fact::Record(flag, value) => format!("the record's {flag} is {not}{value}"),

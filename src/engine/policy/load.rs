@@ -230,6 +230,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
             ));
         }
     }
+    causes_alone(&mut found, &catalog);
     found.sort_by(|a, b| (&a.position, a.code).cmp(&(&b.position, b.code)));
     if found.iter().any(|d| d.severity == Severity::Error) {
         return Err(found);
@@ -255,6 +256,46 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
         catalog,
         warnings: found,
     })
+}
+
+/// Takes out what only follows from a schema or a vocabulary that could not be read, so that one typo there does
+/// not bury itself under a finding for each rule.
+fn causes_alone(found: &mut Vec<Diagnostic>, catalog: &Catalog) {
+    let stands_in = |d: &Diagnostic, place: &str| {
+        let file = d.position.as_ref().map_or("", |p| &*p.file);
+        file.starts_with(place)
+    };
+    // What may itself be taken out causes nothing: something to repair always stays.
+    let wrong = |place: &str| {
+        found.iter().any(|d| {
+            let follows = matches!(
+                d.code,
+                "unknown-flag-value"
+                    | "unknown-class"
+                    | "unknown-purpose"
+                    | "unknown-region"
+                    | "unknown-flag"
+            ) || (place != "schema/"
+                && matches!(d.code, "unknown-object" | "unknown-field" | "unknown-api"));
+            d.severity == Severity::Error && stands_in(d, place) && !follows
+        })
+    };
+    let (schema, vocabulary) = (wrong("schema/"), wrong("vocabulary.yaml"));
+    let words = &catalog.vocabulary;
+    found.retain(|d| {
+        let follows = match d.code {
+            "unknown-object" | "unknown-field" | "unknown-api" => {
+                schema && !stands_in(d, "schema/")
+            }
+            "unknown-flag-value" => schema || vocabulary,
+            "unknown-class" => vocabulary && words.classes.is_empty(),
+            "unknown-purpose" => vocabulary && words.purposes.is_empty(),
+            "unknown-region" => vocabulary && words.regions.is_empty(),
+            "unknown-flag" => vocabulary && words.flags.is_empty(),
+            _ => false,
+        };
+        !follows
+    });
 }
 
 fn utf8<'b>(file: &Arc<str>, bytes: &'b [u8], found: &mut Vec<Diagnostic>) -> Option<&'b str> {
@@ -343,7 +384,8 @@ fn classes(rows: &[Row], catalog: &mut Catalog, found: &mut Vec<Diagnostic>) {
         let class = match name.strip_prefix("class:") {
             None => {
                 let e = row.error(2, "unknown-class", format!("`{name}` is not a class"));
-                found.push(e.help(format!("write `class:{name}`")));
+                let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
+                found.push(e.help(format!("write `class:{bare}`")));
                 None
             }
             Some(class) => {

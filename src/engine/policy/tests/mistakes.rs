@@ -33,6 +33,21 @@ fn unknown_row_type() {
     );
 }
 
+/// A typo in the vocabulary is not buried under what follows from it; and what follows never goes without its cause.
+#[test]
+fn a_cause_is_told_without_its_consequences() {
+    for text in ["schema: 1\nclases: {}\n", "schema: 1\nclasses: {\n"] {
+        let found = findings("vocabulary.yaml", text);
+        assert!(!found.is_empty());
+        assert!(!found.join("\n").contains("unknown-class"), "{found:?}");
+    }
+    let nothing_declared = findings(
+        "vocabulary.yaml",
+        "schema: 1\nclients: { a: { purposes: [x] } }\n",
+    );
+    assert!(nothing_declared.join("\n").contains("unknown-purpose"));
+}
+
 #[test]
 fn misspelt_effect() {
     golden(

@@ -636,7 +636,7 @@ fn rules_read_as_sentences() {
             .rule("support-email-clear")
             .expect("a rule")
             .to_string(),
-        "support-email-clear: allow role:support_agent to read class:pii.email as clear for support from the data's own region when a second factor was used and the session is younger than 900 s (priority 20)"
+        "support-email-clear: allow role:support_agent to read class:pii.email as clear for support from the data's own region when a second factor was used and the session is younger than 15 min (priority 20)"
     );
     assert_eq!(
         l.policies
