@@ -23,7 +23,7 @@ use crate::house::{
 /// How every planted text begins; four digits follow. In e-mails it is in lower case.
 const TEXT: &str = "CNRYvaluePRIVET";
 /// How every planted number begins; four digits follow, the last of them never 0.
-const NUMBER: &str = "91753";
+const NUMBER: &str = "9175313862";
 /// The planted birthday: its year and month may be seen, its day never.
 const DAY: &str = "1871-05-23";
 /// Planted where no rule lets anybody look.
@@ -53,7 +53,7 @@ impl Garden {
         format!("{}@firm.example", self.text(class).to_lowercase())
     }
 
-    fn number(&mut self, class: &str) -> u32 {
+    fn number(&mut self, class: &str) -> u64 {
         format!("{NUMBER}{:04}", self.next(class)).parse().unwrap()
     }
 }
@@ -84,7 +84,7 @@ fn may_see(who: &str, class: &str) -> bool {
     if who == DESK {
         employee || desk || any(&["pii.phone", "pii.address", "freetext"])
     } else if who == DESK_US.title {
-        employee || desk || inside("company.phone")
+        employee || desk || any(&["company.phone", "abroad"])
     } else if who == ANALYST {
         employee || any(&["pii.address.city", "financial", "company"])
     } else if who == MARKETING {
@@ -107,7 +107,11 @@ fn plant_crm(crm: &Crm, garden: &mut Garden) {
             }
             for field in meta.fields {
                 let class = classes.get(&format!("{}.{}", meta.name, field.name));
-                let class = class.map_or(CLOSED, String::as_str);
+                // Firms say where they are: what the desk there may read, it may not read elsewhere.
+                let class = match class.map_or(CLOSED, String::as_str) {
+                    "freetext" if meta.name == "Account" => "abroad",
+                    class => class,
+                };
                 let computed = !field.is_writable() && field.name != "CaseNumber";
                 let value = match field.kind {
                     _ if field.name == "BillingCountryCode" => Value::text("US"),
@@ -116,8 +120,8 @@ fn plant_crm(crm: &Crm, garden: &mut Garden) {
                     "id" | "reference" | "boolean" | "address" | "datetime" => continue,
                     "date" if field.name == "Birthdate" => Value::text(DAY),
                     "date" => continue,
-                    "int" => Value::Int(garden.number(class).into()),
-                    "double" | "currency" => Value::Number(garden.number(class).into()),
+                    "int" => Value::Int(garden.number(class).cast_signed()),
+                    "double" | "currency" => Value::Number(garden.number(class) as f64),
                     "email" => Value::text(&garden.email(class)),
                     _ => Value::text(&garden.text(class)),
                 };
@@ -250,7 +254,7 @@ fn requests(crm: &Crm, garden: &Garden) -> Vec<(&'static str, String, String)> {
         "SELECT Id, Subject, Who.Name, What.Name, Owner.Name, Description FROM Task ORDER BY Id LIMIT 5".to_owned(),
         "SELECT c.Name, c.Email, c.Account.Owner.Email FROM Contact c ORDER BY c.Id LIMIT 5".to_owned(),
         "SELECT COUNT() FROM Contact".to_owned(),
-        "SELECT Id FROM Contact WHERE NOT (Salary__c < 917530000)".to_owned(),
+        "SELECT Id FROM Contact WHERE NOT (Salary__c < 9175313862000)".to_owned(),
     ]);
     for name in plain(|n| n != "MailingAddress") {
         queries.push(format!(
@@ -274,12 +278,12 @@ fn requests(crm: &Crm, garden: &Garden) -> Vec<(&'static str, String, String)> {
         "Title",
     ] {
         for condition in [
-            format!("{name} = '{value}'"),
-            format!("{name} LIKE '%{value}%'"),
-            format!("{name} LIKE '{TEXT}%'"),
-            format!("{name} IN ('x', '{value}')"),
-            format!("{name} > '{value}'"),
-            format!("NOT {name} = '{value}'"),
+            format!("{name} = '{value}' LIMIT 20"),
+            format!("{name} LIKE '%{value}%' LIMIT 20"),
+            format!("{name} LIKE '{TEXT}%' LIMIT 20"),
+            format!("{name} IN ('x', '{value}') LIMIT 20"),
+            format!("{name} > '{value}' LIMIT 20"),
+            format!("NOT {name} = '{value}' LIMIT 20"),
             format!("{name} = '{value}' FROBNICATE"),
             format!("{name} = '{value}"),
             format!("{name} = '{value}' OFFSET 13"),
@@ -400,7 +404,7 @@ fn requests(crm: &Crm, garden: &Garden) -> Vec<(&'static str, String, String)> {
                 json!({ "fieldCaption": "Region" }),
                 json!({ "fieldCaption": caption, "sortPriority": 1 }),
             ] {
-                for filter in captions {
+                for filter in ["Customer Email", "Amount"] {
                     found.push(sales(&json!([column, extra]), filter, &value));
                 }
             }
@@ -462,12 +466,17 @@ impl Search {
     /// Numbers of what is found in `bytes`, in whatever coding; `day` and `coded` for what has no number.
     fn find(&self, bytes: &[u8]) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        for form in [
-            bytes.to_vec(),
-            percent_decoded(bytes),
-            unescaped(bytes),
-            gunzip(bytes),
-        ] {
+        let mut forms = vec![bytes.to_vec()];
+        if memchr::memchr(b'%', bytes).is_some() {
+            forms.push(percent_decoded(bytes));
+        }
+        if memmem::find(bytes, b"\\u00").is_some() {
+            forms.push(unescaped(bytes));
+        }
+        if bytes.starts_with(&[0x1F, 0x8B]) {
+            forms.push(gunzip(bytes));
+        }
+        for form in forms {
             let lower = form.to_ascii_lowercase();
             for prefix in [TEXT.to_lowercase(), NUMBER.to_owned()] {
                 for at in memmem::find_iter(&lower, prefix.as_bytes()) {
@@ -591,8 +600,11 @@ fn what_is_treated_is_seen_nowhere() {
             let mut seen = BTreeSet::new();
             let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
             let mut check = |request: &(&'static str, String, String), answer: &Answer| {
-                let mut found = search.find(&answer.raw);
+                let mut found = search.find(answer.head.as_bytes());
                 found.append(&mut search.find(&answer.body));
+                // Also what stands between the chunks, or after the end; their borders cut some numbers.
+                let raw = search.find(&answer.raw).into_iter();
+                found.extend(raw.filter(|n| n == "coded" || garden.classes.contains_key(n)));
                 *statuses.entry(answer.status).or_default() += 1;
                 // What ends in 0 was rounded down: nothing planted does.
                 for number in found.into_iter().filter(|n| !n.ends_with('0')) {
