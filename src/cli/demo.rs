@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::config::{Machine, Settings};
 use crate::demo::analytics::Analytics;
 use crate::demo::callers::{CALLERS, Caller, Credential};
@@ -61,10 +63,17 @@ pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let stop = async {
-        let _ = tokio::signal::ctrl_c().await;
-    };
-    runtime.block_on(run(demo, parts(), stop, out))?;
+    runtime.block_on(async {
+        // Also a plain kill leaves no folder behind.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let stop = async {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        run(demo, parts(), stop, out).await
+    })?;
     Ok(super::exit::OK)
 }
 

@@ -91,7 +91,7 @@ pub(super) fn treated_header(
         if shown.treatment != Treatment::Clear
             && name
                 .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b',' && b != b'=')
+                .all(|b| (b.is_ascii_graphic() || b == b' ') && b != b',' && b != b'=')
         {
             let word = shown.treatment.word().split(':').next().unwrap_or_default();
             let entry = format!("{name}={word}");

@@ -1,0 +1,14 @@
+//! The whole product in one process, over real sockets: the demo's three services, privet with the shipped
+//! policies before them, callers with API keys.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test fails"
+)]
+
+mod callers;
+mod canary;
+mod house;
+mod live;
+mod mapped;
