@@ -13,9 +13,10 @@ pub fn long_record_id(value: &str) -> Cow<'_, str> {
     }
     let mut long = value.to_owned();
     for five in bytes.chunks(5) {
-        let case = five.iter().rev().fold(0, |bits, b| {
-            bits << 1 | usize::from(b.is_ascii_uppercase())
-        });
+        let case = five
+            .iter()
+            .rev()
+            .fold(0, |bits, b| bits << 1 | usize::from(b.is_ascii_uppercase()));
         long.push(char::from(CASES[case]));
     }
     Cow::Owned(long)
