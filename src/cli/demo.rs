@@ -77,16 +77,16 @@ pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> 
     Ok(super::exit::OK)
 }
 
+/// Makes the key ring and API keys for a `privet.yaml`.
+pub type MakeKeys = fn(&Path) -> anyhow::Result<Vec<Credential>>;
+
 /// The demo on privet itself, in this process.
-pub fn parts() -> Parts<
-    impl FnOnce(&Path) -> anyhow::Result<Vec<Credential>>,
-    impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>,
-> {
+pub fn parts() -> Parts<MakeKeys, impl AsyncFnOnce(&Path) -> anyhow::Result<Serving>> {
     let token = Some(SERVICE_TOKEN.to_owned());
     Parts {
         people: people(People::seeded(token.clone())),
         analytics: analytics(Analytics::seeded(token)),
-        keys: |config: &Path| make_keys(config, &CALLERS),
+        keys: |config| make_keys(config, &CALLERS),
         start: async |config: &Path| {
             let (settings, live) = load(config)?;
             super::run::log_to(&settings.log, std::io::stderr);
