@@ -77,7 +77,11 @@ pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> 
     Ok(super::exit::OK)
 }
 
+<<<<<<< HEAD
 /// Makes the key ring and the callers' API keys for a `privet.yaml`.
+=======
+/// Makes the key ring and API keys for a `privet.yaml`.
+>>>>>>> demo
 pub type MakeKeys = fn(&Path) -> anyhow::Result<Vec<Credential>>;
 
 /// The demo on privet itself, in this process.
@@ -86,7 +90,7 @@ pub fn parts() -> Parts<MakeKeys, impl AsyncFnOnce(&Path) -> anyhow::Result<Serv
     Parts {
         people: people(People::seeded(token.clone())),
         analytics: analytics(Analytics::seeded(token)),
-        keys: |config: &Path| make_keys(config, &CALLERS),
+        keys: |config| make_keys(config, &CALLERS),
         start: async |config: &Path| {
             let (settings, live) = load(config)?;
             super::run::log_to(&settings.log, std::io::stderr);
