@@ -358,6 +358,41 @@ async fn a_drain_lets_running_requests_finish_and_takes_no_new_ones() {
 }
 
 #[tokio::test]
+async fn what_the_upstream_has_sent_does_not_wait_for_what_it_has_not() {
+    let item = r#"{"id":"1","name":"Ada","email":"ada@example.org"}"#;
+    let (first, last) = (format!("{{\"items\":[{item}"), "]}");
+    let (release, held) = tokio::sync::oneshot::channel();
+    let rest = std::sync::Mutex::new(Some((held, last.as_bytes().to_vec())));
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        first.len() + last.len()
+    );
+    let origin = Origin::start(move |_| Reply {
+        rest: rest.lock().expect("lock").take(),
+        ..Reply::raw(format!("{head}{first}"))
+    })
+    .await;
+    let proxy = Proxy::start(origin.address, None).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address)
+        .await
+        .expect("connect");
+    let raw = format!(
+        "GET /a HTTP/1.1\r\nHost: crm.test\r\nAuthorization: Bearer {KEY}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(raw.as_bytes()).await.expect("written");
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains("a****@example.org") {
+        let read = stream.read_buf(&mut answer).await.expect("read");
+        assert!(read > 0, "ended before the second half was sent");
+    }
+    release.send(()).expect("the origin waits");
+    stream.read_to_end(&mut answer).await.expect("an end");
+    let (_, body) = split(&answer);
+    let treated = format!("{{\"items\":[{}]}}", item.replace("ada@", "a****@"));
+    assert_eq!(dechunk(&body).as_deref(), Some(treated.as_bytes()));
+}
+
+#[tokio::test]
 async fn a_stop_lets_a_streaming_answer_finish_and_its_audit_records_are_there() {
     // More than privet holds before it sends, then a pause, then the rest.
     let item = r#"{"id":"1","name":"Ada","email":"ada@example.org"}"#;

@@ -77,11 +77,7 @@ pub fn execute(demo: &Demo, out: &mut (dyn Write + Send)) -> anyhow::Result<u8> 
     Ok(super::exit::OK)
 }
 
-<<<<<<< HEAD
-/// Makes the key ring and the callers' API keys for a `privet.yaml`.
-=======
 /// Makes the key ring and API keys for a `privet.yaml`.
->>>>>>> demo
 pub type MakeKeys = fn(&Path) -> anyhow::Result<Vec<Credential>>;
 
 /// The demo on privet itself, in this process.

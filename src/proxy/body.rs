@@ -303,7 +303,8 @@ impl Pump {
     }
 
     async fn run(mut self, sender: mpsc::Sender<Piece>, mut journal: Journal, status: u16) {
-        // The newest piece is held back until another one or the end is there: it may be the last.
+        // The newest byte is held back until another one or the end is there: it may be the last, without which no
+        // document is complete. All before it leaves at once: a slow upstream does not hold up what it has sent.
         let mut held: Option<Bytes> = None;
         let failed = loop {
             let mut pieces = held
@@ -311,7 +312,12 @@ impl Pump {
                 .into_iter()
                 .chain(self.take())
                 .collect::<Vec<_>>();
-            held = pieces.pop();
+            if let Some(mut newest) = pieces.pop() {
+                held = Some(newest.split_off(newest.len().saturating_sub(1)));
+                if !newest.is_empty() {
+                    pieces.push(newest);
+                }
+            }
             if let Err(ending) = self.send(&sender, pieces).await {
                 break ending;
             }
