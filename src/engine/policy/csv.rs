@@ -7,25 +7,25 @@ use crate::diagnostic::{Diagnostic, Position};
 
 /// One cell, trimmed and unquoted.
 #[derive(Debug, Clone)]
-pub(super) struct Cell {
-    pub(super) text: String,
+pub(in crate::engine) struct Cell {
+    pub(in crate::engine) text: String,
     /// In characters, from 1.
-    pub(super) column: u32,
+    pub(in crate::engine) column: u32,
     /// In characters, at least 1.
-    pub(super) width: u32,
+    pub(in crate::engine) width: u32,
 }
 
 /// One row.
 #[derive(Debug, Clone)]
-pub(super) struct Row {
-    pub(super) file: Arc<str>,
-    pub(super) line: u32,
-    pub(super) source: Arc<str>,
-    pub(super) cells: Vec<Cell>,
+pub(in crate::engine) struct Row {
+    pub(in crate::engine) file: Arc<str>,
+    pub(in crate::engine) line: u32,
+    pub(in crate::engine) source: Arc<str>,
+    pub(in crate::engine) cells: Vec<Cell>,
 }
 
 impl Row {
-    pub(super) fn position(&self, cell: usize) -> Position {
+    pub(in crate::engine) fn position(&self, cell: usize) -> Position {
         Position {
             file: self.file.clone(),
             line: self.line,
@@ -34,7 +34,7 @@ impl Row {
     }
 
     /// An error under a cell.
-    pub(super) fn error(
+    pub(in crate::engine) fn error(
         &self,
         cell: usize,
         code: &'static str,
@@ -47,7 +47,7 @@ impl Row {
     }
 
     /// A warning under a cell.
-    pub(super) fn warning(
+    pub(in crate::engine) fn warning(
         &self,
         cell: usize,
         code: &'static str,
@@ -60,7 +60,7 @@ impl Row {
     }
 
     /// An error under a word inside a cell.
-    pub(super) fn error_at_word(
+    pub(in crate::engine) fn error_at_word(
         &self,
         cell: usize,
         word: &str,
@@ -80,7 +80,7 @@ impl Row {
 }
 
 /// Reads a file of rows that all begin with `kind`. `header` is the first line, such as `# g, who, role`.
-pub(super) fn read(
+pub(in crate::engine) fn read(
     file: &Arc<str>,
     bytes: &[u8],
     kind: &'static str,
