@@ -1,5 +1,10 @@
 //! `privet policy`: the security team's workbench.
 
+pub mod diff;
+pub mod explain;
+pub mod fmt;
+pub mod matrix;
+pub mod scaffold;
 pub mod test;
 
 use std::io::Write;
@@ -16,6 +21,17 @@ use crate::engine::policy::{Loaded, load};
 pub enum PolicyVerb {
     /// Run the tests and invariants of policies/tests
     Test(test::TestArgs),
+    /// Say why somebody gets what it gets: the rule, those that lost, and what would change it
+    Explain(explain::ExplainArgs),
+    /// Say what a change of the policy files means: looser first, then stricter
+    Diff(diff::DiffArgs),
+    /// Print every field, and who could see it how
+    Matrix(matrix::MatrixArgs),
+    /// Align the columns of the CSV files; comments stay
+    Fmt(fmt::FmtArgs),
+    /// Begin a rule, a class or a role
+    #[command(subcommand)]
+    New(scaffold::New),
 }
 
 /// Carries out the verb; gives the exit code.
@@ -29,6 +45,11 @@ pub fn execute(
 ) -> anyhow::Result<u8> {
     match verb {
         PolicyVerb::Test(args) => test::execute(args, out, notes),
+        PolicyVerb::Explain(args) => explain::execute(args, out, notes),
+        PolicyVerb::Diff(args) => diff::execute(args, out, notes),
+        PolicyVerb::Matrix(args) => matrix::execute(args, out, notes),
+        PolicyVerb::Fmt(args) => fmt::execute(args, out, notes),
+        PolicyVerb::New(new) => scaffold::execute(new, out, notes),
     }
 }
 

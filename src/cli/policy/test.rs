@@ -30,7 +30,7 @@ pub struct TestArgs {
 }
 
 /// Tokens in tests are made with this key and are worth nothing anywhere else.
-const TEST_KEY: [u8; 64] = [0x70; 64];
+pub(super) const TEST_KEY: [u8; 64] = [0x70; 64];
 
 /// Runs the verb: 0 all held, 1 something did not, 78 a file is invalid.
 ///

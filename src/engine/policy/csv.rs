@@ -252,9 +252,11 @@ fn shape(
     None
 }
 
-type Mistake = (u32, &'static str, &'static str, &'static str);
+/// Column, code, message, help.
+pub(in crate::engine) type Mistake = (u32, &'static str, &'static str, &'static str);
 
-fn cells(line: &str) -> Result<Vec<Cell>, Mistake> {
+/// The cells of one row; the error is (column, code, message, help).
+pub(in crate::engine) fn cells(line: &str) -> Result<Vec<Cell>, Mistake> {
     let chars: Vec<char> = line.chars().collect();
     let mut cells = Vec::new();
     let mut i = 0;

@@ -97,6 +97,11 @@ impl Rule {
         }
     }
 
+    /// A warning under the rule's id.
+    pub fn warning(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        self.row.warning(ID, code, message)
+    }
+
     /// Whether the row names the field itself or its own class.
     pub(super) fn names(&self, catalog: &Catalog, field: FieldRef) -> bool {
         match &self.what {

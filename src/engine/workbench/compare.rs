@@ -39,8 +39,8 @@ impl Direction {
 pub struct Change {
     /// Whether more or less is shown.
     pub direction: Direction,
-    /// What is asked.
-    pub action: Action,
+    /// What is asked, in documentation order.
+    pub actions: Vec<Action>,
     /// The outcome before.
     pub from: Outcome,
     /// The outcome after.
@@ -99,7 +99,6 @@ struct Seen {
     cells: usize,
 }
 
-/// Actions that are compared; `describe` follows read, and a reveal is asked for in person.
 const ACTIONS: [Action; 12] = [
     Action::Read,
     Action::Export,
@@ -121,6 +120,11 @@ pub fn compare(old: &Loaded, new: &Loaded) -> Comparison {
     let mut compared = 0;
     let pairs = object_pairs(old, new);
     for action in ACTIONS {
+        let named = |set: &Loaded| set.policies.rules().iter().any(|r| r.speaks_of(action));
+        // Without a row of its own a describe shows what a read shows, and a reveal is refused.
+        if matches!(action, Action::Describe | Action::Reveal) && !named(old) && !named(new) {
+            continue;
+        }
         let spoken = match action {
             Action::Read => vec![action],
             other => vec![Action::Read, other],
@@ -162,11 +166,11 @@ pub fn compare(old: &Loaded, new: &Loaded) -> Comparison {
             }
         }
     }
-    let changes = groups
-        .into_iter()
-        .map(|(group, seen)| Change {
+    let mut changes: Vec<Change> = Vec::new();
+    for (group, seen) in groups {
+        let change = Change {
             direction: group.direction,
-            action: group.action,
+            actions: vec![group.action],
             from: group.from,
             to: group.to,
             by_before: rule_words(&old.policies, &group.by.0),
@@ -175,8 +179,25 @@ pub fn compare(old: &Loaded, new: &Loaded) -> Comparison {
             who: seen.who,
             fields: seen.fields,
             cells: seen.cells,
-        })
-        .collect();
+        };
+        // Filter, sort and the others mostly change together.
+        let alike = changes.iter_mut().find(|c| {
+            let differs = (&c.actions, c.cells) != (&change.actions, change.cells);
+            differs
+                && Change {
+                    actions: change.actions.clone(),
+                    cells: change.cells,
+                    ..(*c).clone()
+                } == change
+        });
+        match alike {
+            Some(known) => {
+                known.actions.extend(change.actions);
+                known.cells += change.cells;
+            }
+            None => changes.push(change),
+        }
+    }
     Comparison {
         changes,
         cells: compared,

@@ -16,7 +16,7 @@ use crate::engine::treatment::Treatment;
 
 use super::request::Request;
 
-pub use read::read;
+pub use read::{read, seconds};
 pub use run::run;
 
 /// Keys of a test file and of its parts, as read.

@@ -674,7 +674,7 @@ fn plain(node: &Node) -> String {
 }
 
 /// `5m` in seconds.
-pub(super) fn seconds(text: &str) -> Option<i64> {
+pub fn seconds(text: &str) -> Option<i64> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {
         "s" => 1,
