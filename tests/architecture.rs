@@ -411,7 +411,7 @@ fn the_engine_knows_no_room_around_it() {
         if room.starts_with("engine") {
             for other in may_use {
                 assert!(
-                    other.starts_with("engine::") || other == "diagnostic" || other == "yaml",
+                    other.starts_with("engine") || other == "diagnostic" || other == "yaml",
                     "{room} → {other}"
                 );
             }

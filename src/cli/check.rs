@@ -1,12 +1,13 @@
 //! `privet check`: is this policy folder valid, and what does it say?
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::exit;
 use crate::config::{self, Machine, folder};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::policy::{Loaded, Policies, load};
+use crate::engine::workbench::lint::lint;
 
 /// How findings are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -16,6 +17,8 @@ pub enum Format {
     Text,
     /// One JSON document.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// Checks a policy folder.
@@ -85,16 +88,28 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
     };
     match load(&sources) {
         Ok(loaded) => {
-            found.extend(loaded.warnings.iter().cloned());
+            let warnings = loaded.warnings.iter().cloned();
+            let all = warnings.chain(lint(&sources, &loaded));
+            found.extend(all.map(|d| placed(args.format, &policies, d)));
             print(args, &found, Some(&loaded), out)?;
             Ok(exit::OK)
         }
         Err(problems) => {
-            found.extend(problems);
+            let all = problems.into_iter();
+            found.extend(all.map(|d| placed(args.format, &policies, d)));
             print(args, &found, None, out)?;
             Ok(exit::CONFIG)
         }
     }
+}
+
+/// A finding of the policy folder as `format` names places: SARIF by paths that the repository knows, if the folder
+/// was named relative to its root.
+fn placed(format: Format, policies: &Path, mut finding: Diagnostic) -> Diagnostic {
+    if let (Format::Sarif, Some(position)) = (format, &mut finding.position) {
+        position.file = policies.join(&*position.file).to_string_lossy().into();
+    }
+    finding
 }
 
 fn print(
@@ -104,6 +119,7 @@ fn print(
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     match args.format {
+        Format::Sarif => sarif(found, out),
         Format::Json => json(found, loaded, out),
         Format::Text => text(args.verbose, found, loaded, out),
     }
@@ -173,6 +189,69 @@ fn json(found: &[Diagnostic], loaded: Option<&Loaded>, out: &mut dyn Write) -> s
     writeln!(out)
 }
 
+/// SARIF 2.1.0.
+fn sarif(found: &[Diagnostic], out: &mut dyn Write) -> std::io::Result<()> {
+    let mut rules: Vec<&str> = found.iter().map(|d| d.code).collect();
+    rules.sort_unstable();
+    rules.dedup();
+    let results: Vec<serde_json::Value> = found
+        .iter()
+        .map(|d| {
+            let text = match &d.help {
+                Some(help) => format!("{} ({help})", d.message),
+                None => d.message.clone(),
+            };
+            let mut result = serde_json::json!({
+                "ruleId": d.code,
+                "level": match d.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                },
+                "message": { "text": text },
+            });
+            if let (Some(p), Some(members)) = (&d.position, result.as_object_mut()) {
+                let mut place = serde_json::json!({
+                    "artifactLocation": { "uri": &*p.file },
+                });
+                if let (true, Some(place)) = (p.line > 0, place.as_object_mut()) {
+                    place.insert(
+                        "region".into(),
+                        serde_json::json!({
+                            "startLine": p.line,
+                            "startColumn": p.column.max(1),
+                            "endColumn": p.column.max(1) + d.width,
+                        }),
+                    );
+                }
+                members.insert(
+                    "locations".into(),
+                    serde_json::json!([{ "physicalLocation": place }]),
+                );
+            }
+            result
+        })
+        .collect();
+    let rules: Vec<serde_json::Value> = rules
+        .iter()
+        .map(|r| serde_json::json!({ "id": r }))
+        .collect();
+    let document = serde_json::json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": "privet",
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            } },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    });
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
 struct Counts {
     rules: usize,
     fields: usize,
@@ -229,11 +308,11 @@ mod tests {
         let row = "p, allow, *, read, Person.mail, mask:all, *, *, -, -, mail";
         let (code, text) = check(row, true, Format::Text);
         assert_eq!(code, 0);
-        let (sentence, last) = text.split_once("\n\n").unwrap();
-        assert_eq!(
-            sentence,
-            "mail: allow everyone to read Person.mail as mask:all for any purpose from anywhere"
-        );
+        assert!(text.starts_with("warning[field-without-class]: "), "{text}");
+        let (rest, last) = text.rsplit_once("\n\n").unwrap();
+        let sentence =
+            "\nmail: allow everyone to read Person.mail as mask:all for any purpose from anywhere";
+        assert!(rest.ends_with(sentence), "{text}");
         assert!(
             last.starts_with("1 rules, 1 fields, 0 roles: valid (policy "),
             "{last}"
@@ -251,5 +330,14 @@ mod tests {
         let (code, text) = check(rows, false, Format::Json);
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!((code, json["findings"][0]["line"].as_u64()), (78, Some(2)));
+        let (code, text) = check(rows, false, Format::Sarif);
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let first = &json["runs"][0]["results"][0];
+        assert_eq!((code, first["level"].as_str()), (78, Some("error")));
+        let region = &first["locations"][0]["physicalLocation"]["region"];
+        assert_eq!(
+            (region["startLine"].as_u64(), region["startColumn"].as_u64()),
+            (Some(2), Some(4))
+        );
     }
 }

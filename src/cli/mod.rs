@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod health;
 pub mod keys;
+pub mod policy;
 pub mod run;
 pub mod schema;
 
@@ -45,6 +46,9 @@ pub enum Verb {
     Demo(demo::Demo),
     /// Check the policy files and say where each mistake is
     Check(check::CheckArgs),
+    /// Test, explain, compare and write policies
+    #[command(subcommand)]
+    Policy(policy::PolicyVerb),
     /// Make, list and end keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -83,6 +87,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Run(run) => run::execute(&run),
         Verb::Demo(demo) => demo::execute(&demo, out),
         Verb::Check(check) => Ok(check::run(&check, out)?),
+        Verb::Policy(verb) => policy::execute(&verb, out, notes),
         Verb::Keys(command) => Ok(keys::run(&command, out, notes)?),
         Verb::Schema(SchemaVerb::Pull(pull)) => schema::execute(&pull, out, notes),
         Verb::Audit(arguments) => Ok(audit::execute(&arguments)?),

@@ -21,6 +21,15 @@ pub fn read(directory: &Path) -> io::Result<Sources> {
     Ok(sources)
 }
 
+/// Whether the file at `relative` (with `/`) is part of a policy set.
+pub fn is_part(relative: &str) -> bool {
+    let ends = [".csv", ".yaml", ".json", ".conf"];
+    ends.iter().any(|end| relative.ends_with(end))
+        && relative != "monitors.yaml"
+        && !relative.starts_with("tests/")
+        && !relative.split('/').any(|part| part.starts_with('.'))
+}
+
 fn walk(directory: &Path, prefix: &str, depth: usize, sources: &mut Sources) -> io::Result<()> {
     let named =
         |path: &Path, e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
@@ -46,10 +55,7 @@ fn walk(directory: &Path, prefix: &str, depth: usize, sources: &mut Sources) -> 
             }
             continue;
         }
-        let wanted = [".csv", ".yaml", ".json", ".conf"]
-            .iter()
-            .any(|end| name.ends_with(end));
-        if !wanted || relative == "monitors.yaml" {
+        if !is_part(&relative) {
             continue;
         }
         if meta.len() > FILE_BYTES_MAX {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Policies;
 use super::condition::Fact;
 use super::decision::{Decision, FieldRuling, Table, Verdict};
+use super::standpoint::Standpoint;
 use super::table::{Key, Question};
 use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::identity::Identity;
@@ -152,89 +153,87 @@ pub fn decide_uses(
     identity: &Identity,
     asking: &Asking<'_>,
 ) -> Decision {
-    let Asking {
-        action,
-        uses,
-        objects,
-        exports,
-        written,
-    } = *asking;
     let client = identity
         .client
         .as_ref()
         .and_then(|name| catalog.vocabulary.clients.get(name));
     let (purpose, refusal) = purpose(identity, client.map_or(&[][..], |c| &c.purposes));
-    let (principals, closure) = policies.principals_of(identity);
-    let region = identity
-        .region
-        .as_ref()
-        .and_then(|r| catalog.vocabulary.regions.iter().find(|known| *known == r))
-        .cloned();
-    let (known, holds) = policies.session(catalog, identity);
-    let scope = client.and_then(|c| c.scope.clone());
-    let mut decision = Decision {
-        policy_version: policies.version.clone(),
-        principals,
-        purpose: purpose.clone(),
-        region: region.clone().unwrap_or_else(|| "cross".into()),
-        scope: scope.clone(),
-        explain: client.is_some_and(|c| c.explain),
-        refusal,
-        verdicts: Vec::with_capacity(uses.len()),
-        tables: HashMap::new(),
-    };
-    if let Some(refusal) = &decision.refusal {
+    let standpoint = policies.standpoint(catalog, identity, purpose);
+    match refusal {
         // Nothing is looked at, nothing can be read off the order of refusals.
-        decision.verdicts = vec![Verdict::Refuse(refusal.clone()); uses.len()];
-        return decision;
-    }
-    let judge = Judge {
-        policies,
-        catalog,
-        key: Key {
-            principals: closure,
-            object: ObjectId(0),
-            question: Question::Delete,
-            purpose,
-            region,
-            known,
-            holds,
-            scoped: scope.is_some(),
+        Some(refusal) => Decision {
+            verdicts: vec![Verdict::Refuse(refusal.clone()); asking.uses.len()],
+            refusal: Some(refusal),
+            ..standpoint.nothing_decided(policies)
         },
-        export: exports,
-        describe: action == Action::Describe,
-        written,
-    };
-    for object in objects
-        .iter()
-        .copied()
-        .chain(uses.iter().map(|u| u.field.object))
-    {
-        decision
-            .tables
-            .entry(object)
-            .or_insert_with(|| judge.read(object));
+        None => standpoint.decide(policies, catalog, asking),
     }
-    for one in uses {
-        let verdict = match decision.tables.get(&one.field.object) {
-            Some(table) => judge.judge(one, table, &|| {
-                uses.iter().any(|other| {
-                    other.field.object != one.field.object
-                        && (&other.written, other.action) == (&one.written, one.action)
-                        && decision
-                            .tables
-                            .get(&other.field.object)
-                            .is_some_and(|t| !t.nothing_readable())
-                })
-            }),
-            None => Verdict::Refuse(Refusal::new(
-                Reason::Internal,
-                "The request was not decided",
-            )),
+}
+
+impl Standpoint {
+    fn nothing_decided(&self, policies: &Policies) -> Decision {
+        Decision {
+            policy_version: policies.version.clone(),
+            principals: self.principals.clone(),
+            purpose: self.purpose.clone(),
+            region: self.region.clone().unwrap_or_else(|| "cross".into()),
+            scope: self.scope.clone(),
+            explain: self.explain,
+            refusal: None,
+            verdicts: Vec::new(),
+            tables: HashMap::new(),
+        }
+    }
+
+    /// Decides every use for whoever stands here, as [`decide_uses`] does once the purpose is known to be granted.
+    pub fn decide(&self, policies: &Policies, catalog: &Catalog, asking: &Asking<'_>) -> Decision {
+        let Asking {
+            action,
+            uses,
+            objects,
+            exports,
+            written,
+        } = *asking;
+        let mut decision = self.nothing_decided(policies);
+        let judge = Judge {
+            policies,
+            catalog,
+            key: self.key(),
+            export: exports,
+            describe: action == Action::Describe,
+            written,
         };
-        decision.verdicts.push(verdict);
+        for object in objects
+            .iter()
+            .copied()
+            .chain(uses.iter().map(|u| u.field.object))
+        {
+            decision
+                .tables
+                .entry(object)
+                .or_insert_with(|| judge.read(object));
+        }
+        for one in uses {
+            let verdict = match decision.tables.get(&one.field.object) {
+                Some(table) => judge.judge(one, table, &|| {
+                    uses.iter().any(|other| {
+                        other.field.object != one.field.object
+                            && (&other.written, other.action) == (&one.written, one.action)
+                            && decision
+                                .tables
+                                .get(&other.field.object)
+                                .is_some_and(|t| !t.nothing_readable())
+                    })
+                }),
+                None => Verdict::Refuse(Refusal::new(
+                    Reason::Internal,
+                    "The request was not decided",
+                )),
+            };
+            decision.verdicts.push(verdict);
+        }
+        decision
     }
-    decision
 }
 
 /// The purpose decided under, and a refusal if the one asked for is not granted.
@@ -345,11 +344,14 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn table(&self, object: ObjectId, question: Question) -> Arc<Table> {
+        let facts = self.policies.facts_asked(question);
         self.policies.table(
             self.catalog,
             &Key {
                 object,
                 question,
+                known: self.key.known & facts,
+                holds: self.key.holds & facts,
                 ..self.key.clone()
             },
         )

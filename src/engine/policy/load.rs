@@ -12,7 +12,7 @@ use super::rules::{self, Rule};
 use super::{Policies, lint, schema, table, vocabulary};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::engine::catalog::{Catalog, FieldRef};
-use crate::engine::protocol::map;
+use crate::engine::protocol::{Action, map};
 use crate::yaml;
 
 /// Header comment of `classes/*.csv`.
@@ -241,6 +241,18 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
         .map(|(i, r)| (r.id.clone(), i))
         .collect();
     let lineage = super::lineage(&catalog);
+    let facts_by_action = Action::WORDS.map(|(_, action)| {
+        let asked = |fact: &Fact| {
+            rules
+                .iter()
+                .any(|r| r.speaks_of(action) && r.when.iter().any(|t| t.fact == *fact))
+        };
+        facts
+            .iter()
+            .enumerate()
+            .map(|(bit, fact)| u64::from(asked(fact)) << bit)
+            .sum()
+    });
     Ok(Loaded {
         policies: Policies {
             version: digest(&version),
@@ -249,6 +261,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
             principals,
             closures,
             facts,
+            facts_by_action,
             zones,
             lineage,
             cache: table::Cache::default(),

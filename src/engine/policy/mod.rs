@@ -21,15 +21,16 @@
 
 mod casbin;
 mod condition;
-mod csv;
+pub(crate) mod csv;
 mod decide;
 pub mod decision;
 mod lint;
 mod load;
-mod reader;
+pub(crate) mod reader;
 mod roles;
 mod rules;
 mod schema;
+mod standpoint;
 mod table;
 mod vocabulary;
 
@@ -45,9 +46,12 @@ pub use condition::{Fact, Term};
 pub use decide::{Asking, decide, decide_uses};
 pub use decision::{Decision, FieldRuling, Ruling, Table, Verdict};
 pub use load::{Loaded, Sources, load};
+pub(crate) use rules::is_inside;
 pub use rules::{Effect, Rule, What};
+pub use standpoint::{Point, Standpoint};
 
 use crate::engine::catalog::{Catalog, FieldRef};
+use crate::engine::protocol::Action;
 
 /// The rules of one policy version with everything that deciding needs. Immutable but for its cache of answers.
 pub struct Policies {
@@ -61,6 +65,8 @@ pub struct Policies {
     closures: Vec<Box<[u16]>>,
     /// The session facts that rules ask for; the position is the bit.
     facts: Vec<Fact>,
+    /// Per action, the facts that rows speaking of it ask for, as bits.
+    facts_by_action: [u64; Action::WORDS.len()],
     zones: BTreeMap<Arc<str>, jiff::tz::TimeZone>,
     /// Derived field → all it is computed from, however deep.
     lineage: HashMap<FieldRef, Arc<[FieldRef]>>,
@@ -77,6 +83,11 @@ impl fmt::Debug for Policies {
 }
 
 impl Policies {
+    /// The session facts that rules ask for.
+    pub fn facts(&self) -> &[Fact] {
+        &self.facts
+    }
+
     /// Hash over rules, roles, classes, vocabulary, schema and API maps: 12 hex digits.
     pub fn version(&self) -> &Arc<str> {
         &self.version

@@ -6,14 +6,14 @@ use crate::diagnostic::{Diagnostic, suggest};
 use crate::yaml::{self, At, Node, Place, Value};
 
 /// One file while it is read: its name and text for diagnostics, and what was found so far.
-pub(super) struct Reader<'a> {
-    pub(super) file: Arc<str>,
-    pub(super) text: &'a str,
-    pub(super) found: Vec<Diagnostic>,
+pub(crate) struct Reader<'a> {
+    pub(crate) file: Arc<str>,
+    pub(crate) text: &'a str,
+    pub(crate) found: Vec<Diagnostic>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &str, text: &'a str) -> Self {
+    pub(crate) fn new(file: &str, text: &'a str) -> Self {
         Self {
             file: file.into(),
             text,
@@ -22,13 +22,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Parses the file; a syntax error is its only finding then.
-    pub(super) fn parse(&mut self) -> Option<Node> {
+    pub(crate) fn parse(&mut self) -> Option<Node> {
         yaml::parse(&self.file, self.text)
             .map_err(|problem| self.found.push(problem))
             .ok()
     }
 
-    pub(super) fn error(
+    pub(crate) fn error(
         &mut self,
         code: &'static str,
         at: Place,
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An error under a scalar, with the nearest known word as help.
-    pub(super) fn unknown<'w>(
+    pub(crate) fn unknown<'w>(
         &mut self,
         code: &'static str,
         what: &str,
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The members of a map; anything else is an error (null is an empty map).
-    pub(super) fn map<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(At<String>, Node)] {
+    pub(crate) fn map<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(At<String>, Node)] {
         match &node.value {
             Value::Map(members) => members,
             Value::Null => &[],
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The texts of a list; anything else is an error.
-    pub(super) fn texts(&mut self, node: &Node, what: &str) -> Vec<At<String>> {
+    pub(crate) fn texts(&mut self, node: &Node, what: &str) -> Vec<At<String>> {
         match &node.value {
             Value::List(items) => items.iter().filter_map(|i| self.text(i, what)).collect(),
             Value::Null => Vec::new(),
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text (a boolean stands for its own text only when quoted).
-    pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<At<String>> {
+    pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<At<String>> {
         match &node.value {
             Value::Text(text) | Value::Number(text) => Some(At {
                 value: text.clone(),
@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn bool(&mut self, node: &Node, what: &str) -> Option<bool> {
+    pub(crate) fn bool(&mut self, node: &Node, what: &str) -> Option<bool> {
         match node.value {
             Value::Bool(b) => Some(b),
             _ => {
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn number<T: std::str::FromStr>(&mut self, node: &Node, what: &str) -> Option<T> {
+    pub(crate) fn number<T: std::str::FromStr>(&mut self, node: &Node, what: &str) -> Option<T> {
         if let Value::Number(n) = &node.value
             && let Ok(n) = n.parse()
         {
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub(super) fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
+    pub(crate) fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
         self.error(
             "wrong-type",
             node.place,

@@ -96,6 +96,11 @@ impl Rule {
         }
     }
 
+    /// A warning under the rule's id.
+    pub fn warning(&self, code: &'static str, message: impl Into<String>) -> Diagnostic {
+        self.row.warning(ID, code, message)
+    }
+
     /// Whether the row names the field itself or its own class.
     pub(super) fn names(&self, catalog: &Catalog, field: FieldRef) -> bool {
         match &self.what {
@@ -202,7 +207,7 @@ impl fmt::Display for Rule {
 }
 
 /// Whether class `inner` is `outer` or nested in it.
-pub(super) fn is_inside(inner: &str, outer: &str) -> bool {
+pub(crate) fn is_inside(inner: &str, outer: &str) -> bool {
     inner
         .strip_prefix(outer)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
