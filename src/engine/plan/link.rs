@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::protocol::salesforce::NextPage;
 use crate::engine::rewrite::LinkRewriter;
-use crate::engine::token::Tokenizer;
+use crate::engine::token::{Tokenizer, record_id};
 
 /// An absolute URL of the upstream's origin → the public origin; a path stays; anything else is removed.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl LinkRewriter for RecordUrl {
             return None;
         }
         let mut url = format!("{path}/");
-        self.tokenizer.token(id, &mut url);
+        self.tokenizer.token(&record_id(id), &mut url);
         Some(url.into())
     }
 }

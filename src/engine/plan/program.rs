@@ -337,6 +337,19 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// Whether the field holds a record id that the CRM spells in two ways.
+    fn is_record_id(&self, field: FieldRef) -> bool {
+        let api = &self.catalog.get(field.object).api;
+        matches!(
+            self.catalog.field(field).kind,
+            FieldType::Id | FieldType::Reference
+        ) && self
+            .catalog
+            .apis
+            .get(api)
+            .is_some_and(|a| &*a.dialect == "salesforce")
+    }
+
     fn treat(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
         if treatment.is_hidden() {
             return DROP;
@@ -369,6 +382,7 @@ impl<'a> Lowering<'a> {
                     Prepared::Token {
                         tokenizer,
                         email: treatment == Treatment::TokenizeEmail,
+                        record_id: self.is_record_id(field),
                     },
                     treatment,
                 )

@@ -294,3 +294,23 @@ fn hidden_names_answer_like_names_that_do_not_exist() {
     };
     assert_eq!(row("Boss__c").reason, row("Bosx__c").reason);
 }
+
+/// The CRM spells one id with 15 or with 18 characters; tokens of both must join.
+#[test]
+fn both_spellings_of_a_record_id_get_one_token() {
+    let house = house(&format!(
+        "{ALL}p, allow, role:r, read, class:id.Account, tokenize, work, *, -, 10, account-id\n"
+    ));
+    let answer = |written: &str| {
+        let url = format!("/services/data/v61.0/sobjects/Account/{written}");
+        house
+            .records(
+                "SELECT Id FROM Account",
+                &format!(r#"{{"attributes":{{"type":"Account","url":"{url}"}},"Id":"{written}"}}"#),
+            )
+            .unwrap()
+    };
+    let long = answer("001A0000006Vm9rIAC");
+    assert!(long.contains(&house.token("id.Account", "001A0000006Vm9rIAC")));
+    assert_eq!(answer("001A0000006Vm9r"), long);
+}

@@ -10,10 +10,12 @@
 //! joins and counts work on tokens. What leaks by that equality is what `scopes` and `entropy` bound.
 
 mod cipher;
+mod record_id;
 mod ring;
 mod sealer;
 mod tokenizer;
 
+pub use record_id::record_id;
 pub use ring::{KeyRing, KeyState, Pepper};
 pub use sealer::Sealer;
 pub use tokenizer::Tokenizer;

@@ -1,5 +1,7 @@
 //! Carries out a treatment on one value (design section 5, "Exact results").
 
+use crate::engine::token;
+
 use super::{Prepared, Scalar, Treated, Treatment};
 
 /// Shortest text of which a mask shows a part, in characters.
@@ -39,8 +41,14 @@ impl Prepared {
             (Treatment::GeneraliseMonth, Scalar::Text(t)) => date(t, true, buf),
             (Treatment::GeneraliseRange10, Scalar::Number(n)) => range_of_ten(n, buf),
             (Treatment::Tokenize | Treatment::TokenizeEmail, Scalar::Text(t)) => match self {
-                Self::Token { tokenizer, email } => {
-                    if *email {
+                Self::Token {
+                    tokenizer,
+                    email,
+                    record_id,
+                } => {
+                    if *record_id {
+                        tokenizer.token(&token::record_id(t), buf);
+                    } else if *email {
                         tokenizer.email_token(t, buf);
                     } else {
                         tokenizer.token(t, buf);

@@ -145,5 +145,7 @@ pub enum Prepared {
         tokenizer: Arc<Tokenizer>,
         /// E-mail-shaped (`tokenize:email`).
         email: bool,
+        /// A record id of Salesforce, whose two spellings get one token.
+        record_id: bool,
     },
 }
