@@ -9,10 +9,11 @@ use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use super::exit;
-use crate::config::{self, KeyPlaces, Machine, Surroundings, unix_seconds};
-use crate::diagnostic::Diagnostic;
+use crate::config::{self, KeyPlaces, Machine, Surroundings, folder, unix_seconds};
+use crate::diagnostic::{Diagnostic, suggest};
 use crate::engine::identity::api_key::{self, KeyFile, NewKey, StoredKey};
 use crate::engine::identity::is_well_formed_name;
+use crate::engine::policy::load;
 use crate::engine::token::{KeyRing, KeyState};
 
 /// Longest life of an API key: ten years.
@@ -219,15 +220,41 @@ fn issue_key(issue: &Issue) -> Result<Answer, Stop> {
     // What is written must load, the new line and the old ones.
     KeyFile::parse(&path.to_string_lossy(), &text, pepper)?;
     replace(&path, text.as_bytes())?;
-    let notes = format!(
+    let mut notes = format!(
         "for client `{}`, until {expires}; this is the only time it is shown\nstored as a keyed hash in `{}`\n",
         issue.client,
         path.display()
     );
+    for warning in unknown_roles(issue) {
+        notes.push_str(&format!("{warning}\n"));
+    }
     Ok(Answer {
         out: Zeroizing::new(format!("{}\n", key.expose_secret())),
         notes,
     })
+}
+
+/// Warnings about roles that no row names. None while there is no policy folder that loads: the first key may be made
+/// before the first rule.
+fn unknown_roles(issue: &Issue) -> Vec<Diagnostic> {
+    let loaded = config::key_places(&issue.places.ring.config, &Machine)
+        .ok()
+        .and_then(|places| folder::read(&places.policies?).ok())
+        .and_then(|sources| load(&sources).ok());
+    let Some(loaded) = loaded else {
+        return Vec::new();
+    };
+    let known: Vec<&str> = loaded.policies.roles().collect();
+    let unknown = issue.roles.iter().filter(|r| !known.contains(&r.as_str()));
+    unknown
+        .map(|role| {
+            let mut message = format!("no rule and no row of roles.csv names role `{role}`");
+            if let Some(help) = suggest(role, &known) {
+                message.push_str(&format!(" ({help})"));
+            }
+            Diagnostic::warning("unknown-role", None, message)
+        })
+        .collect()
 }
 
 fn revoke_key(revoke: &Revoke) -> Result<Answer, Stop> {
@@ -461,6 +488,38 @@ mod tests {
             .unwrap()
             .verify(key.trim(), Machine.now_s())
             .is_some()
+    }
+
+    #[test]
+    fn a_role_that_no_row_names_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        let yaml = "keys: ring.json\nidentity: { api_keys: api.jsonl }\npolicies: rows\n";
+        fs::write(at.join("privet.yaml"), yaml).unwrap();
+        assert_eq!(keys(at, "init CONFIG").0, exit::OK);
+        let line = "issue desk --roles agent,laed --expires 12h CONFIG";
+        let (code, _, notes) = keys(at, line);
+        assert_eq!(code, exit::OK);
+        assert!(!notes.contains("warning"), "no rows to ask: {notes}");
+
+        fs::create_dir_all(at.join("rows/rules")).unwrap();
+        let write = |name: &str, text: &str| fs::write(at.join("rows").join(name), text).unwrap();
+        write("vocabulary.yaml", "schema: 1\nclasses: { pii: {} }\n");
+        write("roles.csv", "# g, who, role\ng, role:lead, role:agent\n");
+        let header =
+            "# p, effect, who, action, what, treatment, purpose, region, when, priority, id";
+        let rule = "p, deny, role:auditor, read, class:pii, -, *, *, -, -, no-audit";
+        write("rules/all.csv", &format!("{header}\n{rule}\n"));
+        let (code, key, notes) = keys(at, line);
+        assert_eq!(code, exit::OK);
+        assert!(grants(at, &key));
+        let warnings: Vec<&str> = notes.lines().filter(|l| l.contains("warning")).collect();
+        let [warning] = warnings.as_slice() else {
+            panic!("{notes}");
+        };
+        assert!(warning.contains("`laed`") && warning.contains("did you mean `lead`?"));
+        let (_, _, notes) = keys(at, "issue desk --roles lead,auditor --expires 12h CONFIG");
+        assert!(!notes.contains("warning"), "{notes}");
     }
 
     #[test]

@@ -360,6 +360,8 @@ pub struct KeyPlaces {
     pub keys: Option<PathBuf>,
     /// `identity.api_keys`.
     pub api_keys: Option<PathBuf>,
+    /// `policies`, or its default.
+    pub policies: Option<PathBuf>,
 }
 
 /// Where the keys are, and nothing else: the other settings may still be wrong, or their secrets missing, when the

@@ -69,7 +69,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     })
 }
 
-/// `keys` and `identity.api_keys` alone.
+/// `keys`, `identity.api_keys` and `policies` alone.
 pub(super) fn key_places(reader: &mut Reader<'_>, root: &Node) -> Option<KeyPlaces> {
     let top = reader.open_section(root, String::new())?;
     let keys = top.get("keys").and_then(|node| reader.path(node));
@@ -78,8 +78,13 @@ pub(super) fn key_places(reader: &mut Reader<'_>, root: &Node) -> Option<KeyPlac
         None => None,
     };
     let api_keys = identity.as_ref().and_then(|i| i.get("api_keys"));
+    let policies = match top.get("policies") {
+        Some(node) => reader.path(node),
+        None => Some(reader.base.join("policies")),
+    };
     Some(KeyPlaces {
         keys,
+        policies,
         api_keys: api_keys.and_then(|node| reader.path(node)),
     })
 }

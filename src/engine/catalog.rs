@@ -235,7 +235,8 @@ pub struct Class {
     pub low_entropy: bool,
     /// `tokenize:email` folds the local part as well. Inherited.
     pub fold_local_part: bool,
-    /// Smallest group that an aggregate may stand for. Inherited.
+    /// Smallest group that an aggregate may stand for: more than 1 refuses sums and extremes of what is not read in
+    /// clear. Inherited.
     pub group_size_min: Option<u32>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::iter;
 use std::sync::Arc;
 
 use super::Policies;
@@ -447,7 +448,16 @@ impl Judge<'_> {
         if read.is_clear() {
             return Verdict::Permit(read.strictest().rules.clone());
         }
-        if sources_allow && let Used::Allowed(rules) = own {
+        // Sums and extremes of a small group are its values, and nothing here can ensure how large the CRM's groups
+        // are: where a class asks for it, a row is not enough.
+        let of_groups = (one.action, one.comparison) == (Action::Aggregate, Comparison::Other)
+            && iter::once(&one.field)
+                .chain(sources.iter().flat_map(|s| s.iter()))
+                .any(|f| self.group_size_min(*f) > 1);
+        if sources_allow
+            && !of_groups
+            && let Used::Allowed(rules) = own
+        {
             return Verdict::Permit(rules);
         }
         if self.key.scoped && read.by_variant.iter().all(|r| r.treatment.is_token()) {
@@ -477,6 +487,16 @@ impl Judge<'_> {
             refusal = refusal.by_rule(rule.clone());
         }
         Verdict::Refuse(refusal)
+    }
+
+    /// The smallest group that an aggregate of the field may stand for, by its class or the nearest one around it.
+    fn group_size_min(&self, field: FieldRef) -> u32 {
+        let classes = &self.catalog.vocabulary.classes;
+        let class = &*self.catalog.field(field).class;
+        iter::successors(Some(class), |c| c.rfind('.').map(|i| &c[..i]))
+            .find_map(|c| classes.get(c))
+            .and_then(|c| c.group_size_min)
+            .unwrap_or(1)
     }
 
     fn write(&self, one: &Use, table: &Table, read: &FieldRuling) -> Verdict {

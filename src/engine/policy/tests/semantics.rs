@@ -501,6 +501,40 @@ fn tokens_may_be_compared_and_grouped() {
     );
 }
 
+/// Sums and extremes of a small group are its values; a row that allows them says nothing about groups.
+#[test]
+fn a_class_with_a_group_size_is_not_aggregated_where_it_is_treated() {
+    let rows = "\
+p, allow, role:bi, read, class:pii, redact, *, *, -, -, bi-redact
+p, allow, role:bi, read, class:operational, clear, *, *, -, -, bi-clear
+p, allow, role:bi, aggregate, Contact.Salary__c, -, *, *, -, -, bi-salary-sum
+p, allow, role:bi, aggregate, Contact.Birthdate, -, *, *, -, -, bi-birthdate-extremes
+p, allow, role:bi, aggregate, Contact.Greeting__c, -, *, *, -, -, bi-formula-sum
+p, allow, role:reader, read, Contact.*, clear, *, *, -, -, reader-clear
+";
+    let rules = format!("{HEADER}{rows}");
+    let schema = SCHEMA.replace(r#"["FirstName", "Account.Name"]"#, r#"["Salary__c"]"#);
+    let l = loaded(&sources(&[
+        ("rules/all.csv", &rules),
+        ("schema/salesforce.json", &schema),
+    ]));
+    let sum = |who: &Identity, name: &str| ask(&l, who, Action::Aggregate, name, OTHER);
+    for name in ["Contact.Salary__c", "Contact.Greeting__c"] {
+        let (reason, message, _) = refused(sum(&bi(), name));
+        assert_eq!(reason, Reason::TreatedFieldEvaluated, "{name}");
+        assert!(message.ends_with("can not be aggregated in a query call"));
+    }
+    // A count shows no value, Birthdate's class names no size, and whoever reads in clear sums at home.
+    let count = Comparison::Identity;
+    for permitted in [
+        ask(&l, &bi(), Action::Aggregate, "Contact.Salary__c", count),
+        sum(&bi(), "Contact.Birthdate"),
+        sum(&caller("scopeless", &["reader"]), "Contact.Salary__c"),
+    ] {
+        assert!(matches!(permitted, Verdict::Permit(_)), "{permitted:?}");
+    }
+}
+
 #[test]
 fn writes_need_a_row_and_broad_rows_take_tokens_only() {
     let l = loaded(&sources(&[]));
