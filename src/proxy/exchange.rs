@@ -25,6 +25,7 @@ use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
 use super::refuse::{self, Answer, ErrorShape};
+use super::snapshot::Live;
 use super::upstream::{Answered, Content, Ids};
 
 /// Longest answer to an HTTP/1.0 client.
@@ -82,15 +83,12 @@ impl Page {
         let journal = self.journal.insert(journal);
 
         // Head: one path, one host, one credential.
+        // A head that is refused has its answer in the shape of the API that its path, as written, begins like.
+        self.shape = error_shape(&live, carrier.served(parts.uri.path()));
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
-        if let Some(served) = served {
-            self.shape = match live.catalog.maps.get(&served.api.name) {
-                Some(map) => ErrorShape::Map(Arc::clone(map)),
-                None => served.error_shape.clone(),
-            };
-            journal.api = Some(Arc::clone(&served.api.name));
-        }
+        self.shape = error_shape(&live, served);
+        journal.api = served.map(|s| Arc::clone(&s.api.name));
 
         // Who asks?
         let passthrough =
@@ -445,6 +443,16 @@ fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> Ip
         &carrier.settings.listen.trusted_proxies,
         forwarded.into_iter(),
     )
+}
+
+/// How the API spells its errors; no API, no shape of its own.
+fn error_shape(live: &Live, served: Option<&ServedApi>) -> ErrorShape {
+    served.map_or(ErrorShape::Neutral, |served| {
+        match live.catalog.maps.get(&served.api.name) {
+            Some(map) => ErrorShape::Map(Arc::clone(map)),
+            None => served.error_shape.clone(),
+        }
+    })
 }
 
 /// `^[A-Za-z0-9_.:-]{1,128}$`.
