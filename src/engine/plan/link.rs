@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::protocol::salesforce::NextPage;
+use crate::engine::protocol::salesforce::{NextPage, errors};
 use crate::engine::rewrite::LinkRewriter;
 use crate::engine::token::Tokenizer;
 
@@ -61,6 +61,20 @@ impl LinkRewriter for RecordUrl {
         let mut url = format!("{path}/");
         self.tokenizer.token(id, &mut url);
         Some(url)
+    }
+}
+
+/// An error code from the closed list stays, any other becomes the one that stands for all.
+#[derive(Debug)]
+pub(super) struct ErrorCode;
+
+impl LinkRewriter for ErrorCode {
+    fn rewrite(&self, upstream: &str) -> Option<String> {
+        Some(
+            errors::passing(upstream)
+                .unwrap_or(errors::OTHER_CODE)
+                .to_owned(),
+        )
     }
 }
 

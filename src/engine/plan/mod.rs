@@ -112,11 +112,18 @@ pub fn plan(
         })
         .collect();
 
+    let clear: Vec<bool> = decision
+        .verdicts
+        .iter()
+        .map(|v| matches!(v, Verdict::Output(ruling) if ruling.is_clear()))
+        .collect();
+
     let lowered = program::lower(&operation, decision, catalog, keys, caller)?;
     let resolved = Resolved {
         kept: &kept,
         values: &values,
         conditions: &lowered.conditions,
+        clear: &clear,
     };
     let request = match &operation.forward {
         Forward::Salesforce(forward) => forward.print(&resolved)?,

@@ -13,7 +13,6 @@
 //! * An envelope or link path that could reach into the records is refused at load, since it passes untreated.
 
 mod bind;
-mod body;
 mod forward;
 mod parse;
 mod selector;
@@ -28,6 +27,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::engine::catalog::{FieldRef, ObjectId};
+use crate::engine::protocol::json_body as body;
 use crate::engine::path::Path;
 
 use super::{Action, Comparison};

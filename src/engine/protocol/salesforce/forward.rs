@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::engine::catalog::{FieldRef, FieldType, ObjectId};
 use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
@@ -12,12 +13,14 @@ use crate::engine::token::Sealer;
 
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
+use super::record::Outputs;
 use super::resolve::{Binding, Scope, literal, malformed};
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
     Query, Slot, Span, Value,
 };
 use super::soql::is_word_literal;
+use super::template::{self, Template};
 
 /// How a Salesforce request goes upstream.
 #[derive(Debug)]
@@ -47,14 +50,40 @@ pub(super) enum Target {
     /// A page of an earlier query.
     Page { all: bool, locator: String },
     /// One record.
-    Row {
-        object: Arc<str>,
-        /// The use that looks the record up.
-        key: usize,
-        id: String,
-        /// The fields named, with their uses; `None` = all.
-        fields: Option<Vec<(Arc<str>, usize, FieldRef)>>,
-        conditions: Vec<(FieldRef, Arc<str>)>,
+    Record(Box<RecordTarget>),
+}
+
+/// One record, to be read or changed.
+#[derive(Debug)]
+pub(super) struct RecordTarget {
+    pub(super) method: Method,
+    pub(super) object: Arc<str>,
+    pub(super) lookup: Lookup,
+    pub(super) relationships: Vec<Arc<str>>,
+    /// The fields named, with their uses; `None` = all.
+    pub(super) fields: Option<Outputs>,
+    pub(super) conditions: Vec<(FieldRef, Arc<str>)>,
+    pub(super) body: Option<Template>,
+}
+
+/// How the record is found.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    /// It is made.
+    New,
+    /// By its id.
+    Id {
+        /// The use that looks it up.
+        used: usize,
+        written: Literal,
+        /// Stands for a value of an earlier part of the request.
+        reference: bool,
+    },
+    /// By the value of a field.
+    External {
+        used: usize,
+        field: Arc<str>,
+        written: Literal,
     },
 }
 
@@ -65,6 +94,8 @@ impl Forward {
     /// A literal that does not fit its place, or a record id that is none.
     pub fn print(&self, resolved: &Resolved<'_>) -> Result<UpstreamRequest, Refusal> {
         let base = format!("/services/data/v{}.0", self.version);
+        let mut method = Method::GET;
+        let mut body = String::new();
         let path_and_query = match &self.target {
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
@@ -85,26 +116,23 @@ impl Forward {
                 percent_encode(&query.to_string(), &mut path);
                 path
             }
-            Target::Row {
-                object,
-                key,
-                id,
-                fields,
-                conditions,
-            } => {
-                let id = record_id(resolved, *key, id)?;
-                let mut path = format!("{base}/sobjects/{object}/{id}");
-                if let Some(fields) = fields {
-                    row_fields(fields, conditions, resolved, &mut path);
+            Target::Record(target) => {
+                method = target.method.clone();
+                if let Some(template) = &target.body {
+                    body = template.print(resolved)?;
                 }
-                path
+                target.path(&base, resolved)?
             }
         };
+        let mut headers = self.headers.clone();
+        if !body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         Ok(UpstreamRequest {
-            method: Method::GET,
+            method,
             path_and_query,
-            headers: self.headers.clone(),
-            body: Bytes::new(),
+            headers,
+            body: Bytes::from(body),
         })
     }
 
@@ -115,7 +143,7 @@ impl Forward {
         match link {
             Link::NextPage => {}
             Link::ChildPage(child) => cursor.child = Some(child),
-            Link::Origin => return None,
+            Link::Origin | Link::Part { .. } => return None,
         }
         Some(NextPage {
             page: Page {
@@ -153,36 +181,87 @@ fn percent_encode(text: &str, out: &mut String) {
     }
 }
 
-/// The record id of the path, a token turned back. Whatever is no record id afterwards does not exist.
-fn record_id(resolved: &Resolved<'_>, key: usize, written: &str) -> Result<String, Refusal> {
-    let id = match resolved.values.get(key) {
-        Some(Some(values)) => match &**values {
-            [Literal::Text(id)] => id.as_str(),
-            _ => "",
-        },
-        _ => written,
+impl RecordTarget {
+    fn path(&self, base: &str, resolved: &Resolved<'_>) -> Result<String, Refusal> {
+        let mut path = format!("{base}/sobjects/{}", self.object);
+        match &self.lookup {
+            Lookup::New => {}
+            Lookup::Id {
+                used,
+                written,
+                reference,
+            } => {
+                path.push('/');
+                path.push_str(&record_id(resolved, *used, 0, written, *reference)?);
+            }
+            Lookup::External {
+                used,
+                field,
+                written,
+            } => {
+                let Literal::Text(value) = template::literal(resolved, *used, 0, written)? else {
+                    return Err(super::unknown_path());
+                };
+                // Whatever would lead elsewhere is no value.
+                if matches!(value.as_str(), "" | "." | "..")
+                    || value.contains(['/', '\\'])
+                    || value.chars().any(char::is_control)
+                {
+                    return Err(super::unknown_path());
+                }
+                path.push('/');
+                path.push_str(field);
+                path.push('/');
+                percent_encode(value, &mut path);
+            }
+        }
+        for relationship in &self.relationships {
+            path.push('/');
+            path.push_str(relationship);
+        }
+        if let Some(fields) = &self.fields {
+            path.push_str("?fields=");
+            let names = field_names(fields, &self.conditions, resolved);
+            percent_encode(&names.join(","), &mut path);
+        }
+        Ok(path)
+    }
+}
+
+/// A record id, a token turned back. Whatever is no record id afterwards does not exist.
+pub(super) fn record_id(
+    resolved: &Resolved<'_>,
+    used: usize,
+    index: usize,
+    written: &Literal,
+    reference: bool,
+) -> Result<String, Refusal> {
+    let Literal::Text(id) = template::literal(resolved, used, index, written)? else {
+        return Err(super::unknown_path());
     };
-    let readable = resolved.kept.get(key).copied().unwrap_or(false);
-    if readable && is_record_id(id) {
+    let readable = resolved.kept.get(used).copied().unwrap_or(false);
+    if readable && (is_record_id(id) || reference) {
         Ok(id.to_owned())
     } else {
         Err(super::unknown_path())
     }
 }
 
-fn row_fields(
-    fields: &[(Arc<str>, usize, FieldRef)],
-    conditions: &[(FieldRef, Arc<str>)],
+/// The fields to ask for: condition fields first, hidden ones left out, Id where nothing is left.
+pub(super) fn field_names<'a>(
+    fields: &'a [(Arc<str>, Vec<usize>)],
+    conditions: &'a [(FieldRef, Arc<str>)],
     resolved: &Resolved<'_>,
-    path: &mut String,
-) {
+) -> Vec<&'a str> {
     let mut names: Vec<&str> = conditions
         .iter()
         .filter(|(field, _)| resolved.conditions.contains(&(0, *field)))
         .map(|(_, name)| &**name)
         .collect();
-    for (name, output, _) in fields {
-        let kept = resolved.kept.get(*output).copied().unwrap_or(false);
+    for (name, outputs) in fields {
+        let kept = outputs
+            .iter()
+            .any(|u| resolved.kept.get(*u).copied().unwrap_or(false));
         if kept && !names.contains(&&**name) {
             names.push(name);
         }
@@ -190,13 +269,7 @@ fn row_fields(
     if names.is_empty() {
         names.push("Id");
     }
-    path.push_str("?fields=");
-    for (i, name) in names.iter().enumerate() {
-        if i > 0 {
-            path.push_str("%2C");
-        }
-        percent_encode(name, path);
-    }
+    names
 }
 
 struct Printer<'a> {

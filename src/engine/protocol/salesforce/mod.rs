@@ -6,12 +6,15 @@
 
 mod cursor;
 pub mod describe;
+pub mod errors;
 mod forward;
 mod headers;
+mod record;
 mod resolve;
 mod route;
 pub mod schema_pull;
 pub mod soql;
+mod template;
 
 use std::sync::Arc;
 
@@ -28,8 +31,8 @@ use forward::Target;
 use route::Endpoint;
 
 use super::{
-    Action, Api, Comparison, Forward as AnyForward, Link, Literal, Operation, RecordShape,
-    RequestHead, Shape, Use,
+    Action, Api, Comparison, Forward as AnyForward, Link, Literal, Operation, RequestHead, Shape,
+    Use, json_body,
 };
 
 /// No such path: one text for whatever does not exist or may not be seen.
@@ -80,19 +83,23 @@ fn understand_with(
     open: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Operation, Refusal> {
     let endpoint = route::route(api, head)?;
-    if !body.is_empty() {
+    let tree = if endpoint.takes_body(head.method) {
+        Some(json_body::read(head.headers, body)?)
+    } else if body.is_empty() {
+        None
+    } else {
         return Err(Refusal::new(
             Reason::BadRequest,
             "this resource takes no request body",
         ));
-    }
+    };
     let request = Request {
         api,
         catalog,
         forward: Forward {
             target: Target::Fixed(String::new()),
             version: 0,
-            headers: headers::allowed(head.headers)?,
+            headers: headers::allowed(head.headers, head.method)?,
             written: Vec::new(),
             pages: None,
             upstream_origin: api.upstream_origin.clone(),
@@ -136,9 +143,15 @@ fn understand_with(
         Endpoint::Row {
             version,
             object,
-            id,
+            found,
+            relationships,
             fields,
-        } => request.row(version, &object, id, fields.as_deref()),
+        } => request.row(version, &object, found, &relationships, fields.as_deref()),
+        Endpoint::Change {
+            version,
+            object,
+            found,
+        } => request.change(version, head.method, &object, found, tree.as_ref()),
     }
 }
 
@@ -166,6 +179,11 @@ impl Request<'_> {
     fn fixed(mut self, endpoint: &str, path: String, shape: Shape) -> Operation {
         self.forward.target = Target::Fixed(path);
         self.operation(Action::Describe, endpoint, shape)
+    }
+
+    /// Whether `value` stands for a value of an earlier part of the same request.
+    fn is_reference(&self, _value: &Literal) -> bool {
+        false
     }
 
     fn resolve(&self, soql: &str) -> Result<resolve::Resolved, Refusal> {
@@ -243,76 +261,6 @@ impl Request<'_> {
             });
         }
         operation.objects = objects;
-        Ok(operation)
-    }
-
-    fn row(
-        mut self,
-        version: u16,
-        written: &Arc<str>,
-        id: String,
-        fields: Option<&[Arc<str>]>,
-    ) -> Result<Operation, Refusal> {
-        let object = self.object(written)?;
-        let known = self.catalog.get(object);
-        let key = FieldRef {
-            object,
-            field: known.field("Id").ok_or_else(unknown_path)?,
-        };
-        let output = |field, written: Arc<str>| Use {
-            field,
-            action: Action::Read,
-            written,
-            comparison: Comparison::Other,
-            values: Vec::new(),
-            named: true,
-        };
-        let mut uses = vec![Use {
-            comparison: Comparison::Equality,
-            values: vec![Literal::Text(id.clone())],
-            named: false,
-            ..output(key, "Id".into())
-        }];
-        let mut record = RecordShape {
-            objects: vec![object],
-            scope: 0,
-            members: Vec::new(),
-            all_fields: fields.is_none(),
-            attributes: true,
-            paths: Vec::new(),
-        };
-        let mut named = fields.map(|_| Vec::new());
-        for written in fields.unwrap_or_default() {
-            let field = known
-                .field(written)
-                .map(|field| FieldRef { object, field })
-                .ok_or_else(|| Refusal::unknown_field(written, &known.name))?;
-            let name = self.catalog.field(field).name.clone();
-            if record.members.iter().any(|(k, _)| *k == name) {
-                return Err(Refusal::new(
-                    Reason::BadRequest,
-                    format!("duplicate field selected: {name}"),
-                ));
-            }
-            record
-                .members
-                .push((name.clone(), Shape::Value(vec![uses.len()])));
-            named
-                .get_or_insert_default()
-                .push((name, uses.len(), field));
-            uses.push(output(field, written.clone()));
-        }
-        self.forward.version = version;
-        self.forward.target = Target::Row {
-            object: known.name.clone(),
-            key: 0,
-            id,
-            fields: named,
-            conditions: resolve::condition_fields(self.catalog, object),
-        };
-        let mut operation = self.operation(Action::Read, "sobject-row", Shape::Record(record));
-        operation.uses = uses;
-        operation.objects.push(object);
         Ok(operation)
     }
 }

@@ -39,9 +39,44 @@ pub(super) enum Endpoint {
     Row {
         version: u16,
         object: Arc<str>,
-        id: String,
+        found: Found,
+        relationships: Vec<String>,
         fields: Option<Vec<Arc<str>>>,
     },
+    /// POST, PATCH or DELETE of a record.
+    Change {
+        version: u16,
+        object: Arc<str>,
+        found: Option<Found>,
+    },
+}
+
+impl Endpoint {
+    /// Whether a JSON body belongs to it.
+    pub(super) fn takes_body(&self, method: &Method) -> bool {
+        matches!(self, Self::Change { .. }) && method != Method::DELETE
+    }
+}
+
+/// By what a record is found.
+pub(super) enum Found {
+    /// Its id, or a token that stands for it.
+    Id(String),
+    /// A field's value.
+    External {
+        /// As written.
+        field: Arc<str>,
+        value: String,
+    },
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Id(_) => "Id(***)",
+            Self::External { .. } => "External(***)",
+        })
+    }
 }
 
 /// Resources under `/services/data/vNN.0/` that are known and closed.
@@ -186,6 +221,14 @@ fn object_resource(
     }
     let object: Arc<str> = object.into();
     match rest {
+        [] if head.method == Method::POST => {
+            no_parameters(head)?;
+            Ok(Endpoint::Change {
+                version,
+                object,
+                found: None,
+            })
+        }
         [] => {
             only_get(head.method)?;
             Err(closed("An object's recent items"))
@@ -203,27 +246,65 @@ fn object_resource(
                 .map_or("", |(_, what)| what);
             Err(closed(what))
         }
-        [id] => {
-            let [fields] = reads(head, &["fields"])?;
-            // A token stands for an id; anything else is no record.
-            if !is_record_id(id) && !id.contains('.') {
-                return Err(unknown_path());
-            }
-            let fields = fields.map(field_names).transpose()?;
-            Ok(Endpoint::Row {
-                version,
-                object,
-                id: (*id).to_owned(),
-                fields,
-            })
-        }
-        _ => Err(closed(
-            "Blobs, lookups by external id, and relationship paths of a record",
-        )),
+        [one, rest @ ..] => record(head, version, object, one, rest),
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// A record by its id, or by a field and its value, and where its relationships lead.
+fn record(
+    head: &RequestHead<'_>,
+    version: u16,
+    object: Arc<str>,
+    first: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    // A token stands for an id; anything else is no record.
+    let (found, rest) = if is_record_id(first) || first.contains('.') {
+        (Found::Id(first.to_owned()), rest)
+    } else {
+        let ([value, rest @ ..], true) = (rest, is_name(first)) else {
+            return Err(unknown_path());
+        };
+        if matches!(*value, "" | "." | "..") {
+            return Err(unknown_path());
+        }
+        let found = Found::External {
+            field: first.into(),
+            value: (*value).to_owned(),
+        };
+        (found, rest)
+    };
+    if !rest.iter().all(|name| is_name(name)) {
+        return Err(unknown_path());
+    }
+    if rest.is_empty() && (head.method == Method::PATCH || head.method == Method::DELETE) {
+        no_parameters(head)?;
+        return Ok(Endpoint::Change {
+            version,
+            object,
+            found: Some(found),
+        });
+    }
+    let [fields] = reads(head, &["fields"])?;
+    let fields = fields.map(field_names).transpose()?;
+    Ok(Endpoint::Row {
+        version,
+        object,
+        found,
+        relationships: rest.iter().map(|name| (*name).to_owned()).collect(),
+        fields,
+    })
+}
+
+fn no_parameters(head: &RequestHead<'_>) -> Result<(), Refusal> {
+    if head.query.is_empty() {
+        Ok(())
+    } else {
+        Err(bad_request("unknown query parameter"))
+    }
+}
+
+pub(super) fn is_name(text: &str) -> bool {
     (1..=80).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 

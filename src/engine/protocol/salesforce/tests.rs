@@ -241,6 +241,7 @@ fn print(
         kept: &kept,
         values: &values,
         conditions,
+        clear: &vec![true; operation.uses.len()],
     })
 }
 
@@ -566,8 +567,6 @@ fn paths_are_open_closed_or_unknown() {
     for closed in [
         "/services/data/v61.0/tooling/query",
         "/services/data/v61.0/composite/batch",
-        "/services/data/v61.0/sobjects/Attachment/00P000000000001/Body",
-        "/services/data/v61.0/sobjects/Contact/Email/x@y.z",
         "/services/data/v61.0/sobjects/Contact",
         "/services/apexrest/x",
         "/services/Soap/u/61.0",
@@ -581,6 +580,9 @@ fn paths_are_open_closed_or_unknown() {
         "/services/data/v061.0/limits",
         "/services/data/v61.1/limits",
         "/services/data/v61.0/nothing",
+        "/services/data/v61.0/sobjects/Contact/003000000000001/Salary__c",
+        "/services/data/v61.0/sobjects/Contact/Id/003000000000001",
+        "/services/data/v61.0/sobjects/Contact/Email",
         "/services/data/v61.0//limits",
         "/elsewhere",
     ] {

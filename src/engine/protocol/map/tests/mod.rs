@@ -254,6 +254,7 @@ fn print(
         kept: &kept,
         values: &values,
         conditions: &[],
+        clear: &[],
     })
 }
 

@@ -8,7 +8,7 @@ use crate::engine::path::Path;
 use crate::engine::protocol::{Action, Comparison, Literal, Use};
 use crate::engine::refusal::{Reason, Refusal};
 
-use super::super::body::{Node, NodeId};
+use crate::engine::protocol::json_body::{Node, NodeId};
 use super::super::forward::Place;
 use super::super::{Fields, Filters, KeyPart, Outputs, Requirement, Route, Writes};
 use super::{Reading, malformed, shown};
