@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod collections;
 mod conversation;
 mod records;
 

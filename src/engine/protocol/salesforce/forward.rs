@@ -51,6 +51,33 @@ pub(super) enum Target {
     Page { all: bool, locator: String },
     /// One record.
     Record(Box<RecordTarget>),
+    /// Several records, read by their ids.
+    Retrieve(Box<RetrieveTarget>),
+    /// Several records, changed.
+    Collection(Box<CollectionTarget>),
+}
+
+/// Several records, read by their ids.
+#[derive(Debug)]
+pub(super) struct RetrieveTarget {
+    /// In the body of a POST rather than in parameters.
+    pub(super) post: bool,
+    pub(super) object: Arc<str>,
+    /// The use that looks them up.
+    pub(super) used: usize,
+    pub(super) ids: Vec<Literal>,
+    pub(super) fields: Outputs,
+    pub(super) conditions: Vec<(FieldRef, Arc<str>)>,
+}
+
+/// Several records, changed.
+#[derive(Debug)]
+pub(super) struct CollectionTarget {
+    pub(super) method: Method,
+    /// Those to delete: use and id.
+    pub(super) ids: Vec<(usize, Literal)>,
+    pub(super) all_or_none: bool,
+    pub(super) body: Option<Template>,
 }
 
 /// One record, to be read or changed.
@@ -114,6 +141,44 @@ impl Forward {
                 printer.rewrite(&mut query, true)?;
                 let mut path = format!("{base}/{}?q=", endpoint(*all));
                 percent_encode(&query.to_string(), &mut path);
+                path
+            }
+            Target::Retrieve(target) => {
+                let mut path = format!("{base}/composite/sobjects/{}", target.object);
+                let mut found = Vec::with_capacity(target.ids.len());
+                for (index, written) in target.ids.iter().enumerate() {
+                    found.push(record_id(resolved, target.used, index, written, false)?);
+                }
+                let names = field_names(&target.fields, &target.conditions, resolved);
+                if target.post {
+                    method = Method::POST;
+                    body = serde_json::json!({ "ids": found, "fields": names }).to_string();
+                } else {
+                    path.push_str("?ids=");
+                    percent_encode(&found.join(","), &mut path);
+                    path.push_str("&fields=");
+                    percent_encode(&names.join(","), &mut path);
+                }
+                path
+            }
+            Target::Collection(target) => {
+                method = target.method.clone();
+                let mut path = format!("{base}/composite/sobjects");
+                if let Some(template) = &target.body {
+                    body = template.print(resolved)?;
+                } else {
+                    let mut found = Vec::with_capacity(target.ids.len());
+                    for (used, written) in &target.ids {
+                        found.push(record_id(resolved, *used, 0, written, false)?);
+                    }
+                    path.push_str("?ids=");
+                    percent_encode(&found.join(","), &mut path);
+                    path.push_str(if target.all_or_none {
+                        "&allOrNone=true"
+                    } else {
+                        "&allOrNone=false"
+                    });
+                }
                 path
             }
             Target::Record(target) => {

@@ -4,6 +4,7 @@
 //! keeps what [`Forward::print`] needs to print the upstream request after the decision. `cursor` seals further pages;
 //! `describe` shapes the answers that show the schema; `schema_pull` writes the schema file from them.
 
+mod collections;
 mod cursor;
 pub mod describe;
 pub mod errors;
@@ -147,6 +148,23 @@ fn understand_with(
             relationships,
             fields,
         } => request.row(version, &object, found, &relationships, fields.as_deref()),
+        Endpoint::Retrieve {
+            version,
+            object,
+            lists,
+        } => {
+            let lists = lists.as_ref().map(|(ids, fields)| (&**ids, &**fields));
+            request.retrieve(version, head.method, &object, lists, tree.as_ref())
+        }
+        Endpoint::Save { version } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.save(version, head.method, tree)
+        }
+        Endpoint::DeleteAll {
+            version,
+            ids,
+            all_or_none,
+        } => request.delete_all(version, &ids, all_or_none),
         Endpoint::Change {
             version,
             object,

@@ -49,7 +49,6 @@ pub(super) fn object_at(tree: &Tree, node: NodeId) -> Result<&[(String, NodeId)]
     }
 }
 
-
 /// The text at `node`.
 pub(super) fn text_at(tree: &Tree, node: NodeId) -> Result<&str, Refusal> {
     match tree.nodes.get(node) {
@@ -199,7 +198,7 @@ pub(super) fn check_attributes(
     Ok(())
 }
 
-fn empty_record() -> Refusal {
+pub(super) fn empty_record() -> Refusal {
     bad_body("a record needs at least one field")
 }
 

@@ -43,6 +43,23 @@ pub(super) enum Endpoint {
         relationships: Vec<String>,
         fields: Option<Vec<Arc<str>>>,
     },
+    /// Several records of one object by their ids.
+    Retrieve {
+        version: u16,
+        object: Arc<str>,
+        /// The parameters `ids` and `fields` of a GET.
+        lists: Option<(String, String)>,
+    },
+    /// POST or PATCH of several records.
+    Save {
+        version: u16,
+    },
+    /// DELETE of several records.
+    DeleteAll {
+        version: u16,
+        ids: String,
+        all_or_none: bool,
+    },
     /// POST, PATCH or DELETE of a record.
     Change {
         version: u16,
@@ -54,7 +71,12 @@ pub(super) enum Endpoint {
 impl Endpoint {
     /// Whether a JSON body belongs to it.
     pub(super) fn takes_body(&self, method: &Method) -> bool {
-        matches!(self, Self::Change { .. }) && method != Method::DELETE
+        match self {
+            Self::Change { .. } => method != Method::DELETE,
+            Self::Retrieve { lists, .. } => lists.is_none(),
+            Self::Save { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -201,11 +223,61 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             segment: (*segment).to_owned(),
         }),
         ["sobjects"] => reads(head, &[]).map(|_| Endpoint::DescribeGlobal { version }),
+        ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
         [first, ..] => Err(CLOSED_RESOURCES
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(first))
             .map_or_else(unknown_path, |(_, what)| closed(what))),
+    }
+}
+
+fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<Endpoint, Refusal> {
+    let missing = || bad_request("ids and fields are needed");
+    match rest {
+        [] if head.method == Method::POST || head.method == Method::PATCH => {
+            no_parameters(head)?;
+            Ok(Endpoint::Save { version })
+        }
+        [] if head.method == Method::DELETE => {
+            let [ids, all_or_none] = parameters(head, &["ids", "allOrNone"])?;
+            let all_or_none = match all_or_none {
+                None => false,
+                Some(word) if word.eq_ignore_ascii_case("true") => true,
+                Some(word) if word.eq_ignore_ascii_case("false") => false,
+                Some(_) => return Err(bad_request("allOrNone takes true or false")),
+            };
+            Ok(Endpoint::DeleteAll {
+                version,
+                ids: ids.ok_or_else(missing)?.to_owned(),
+                all_or_none,
+            })
+        }
+        [object] if is_name(object) => {
+            let object = Arc::from(*object);
+            if head.method == Method::POST {
+                no_parameters(head)?;
+                return Ok(Endpoint::Retrieve {
+                    version,
+                    object,
+                    lists: None,
+                });
+            }
+            let [ids, fields] = reads(head, &["ids", "fields"])?;
+            let (Some(ids), Some(fields)) = (ids, fields) else {
+                return Err(missing());
+            };
+            Ok(Endpoint::Retrieve {
+                version,
+                object,
+                lists: Some((ids.to_owned(), fields.to_owned())),
+            })
+        }
+        [] => Err(Refusal::new(
+            Reason::MethodNotAllowed,
+            "HTTP method not allowed. Allowed are POST, PATCH, DELETE",
+        )),
+        _ => Err(closed("Upserts of several records")),
     }
 }
 
@@ -309,7 +381,7 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// The names of `fields=a,b`.
-fn field_names(list: &str) -> Result<Vec<Arc<str>>, Refusal> {
+pub(super) fn field_names(list: &str) -> Result<Vec<Arc<str>>, Refusal> {
     list.split(',')
         .map(str::trim)
         .map(|name| {
@@ -351,6 +423,14 @@ fn reads<'h, const N: usize>(
     names: &[&str; N],
 ) -> Result<[Option<&'h str>; N], Refusal> {
     only_get(head.method)?;
+    parameters(head, names)
+}
+
+/// As [`reads`], for any method.
+fn parameters<'h, const N: usize>(
+    head: &RequestHead<'h>,
+    names: &[&str; N],
+) -> Result<[Option<&'h str>; N], Refusal> {
     let mut values = [None; N];
     for (key, value) in head.query {
         let Some(at) = names.iter().position(|n| n == key) else {
