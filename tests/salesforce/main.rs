@@ -8,6 +8,7 @@
 )]
 
 mod collections;
+mod composite;
 mod conversation;
 mod records;
 

@@ -11,6 +11,7 @@ use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
+use super::composite::CompositeTarget;
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
 use super::record::Outputs;
@@ -55,6 +56,8 @@ pub(super) enum Target {
     Retrieve(Box<RetrieveTarget>),
     /// Several records, changed.
     Collection(Box<CollectionTarget>),
+    /// Several requests in one.
+    Composite(Box<CompositeTarget>),
 }
 
 /// Several records, read by their ids.
@@ -143,6 +146,11 @@ impl Forward {
                 percent_encode(&query.to_string(), &mut path);
                 path
             }
+            Target::Composite(target) => {
+                method = Method::POST;
+                body = target.print(resolved)?;
+                format!("{base}{}", target.path())
+            }
             Target::Retrieve(target) => {
                 let mut path = format!("{base}/composite/sobjects/{}", target.object);
                 let mut found = Vec::with_capacity(target.ids.len());
@@ -204,6 +212,11 @@ impl Forward {
     /// What turns the upstream's `nextRecordsUrl` into a cursor of this caller, for [`Link::NextPage`] and
     /// [`Link::ChildPage`]. `None` where the request has no pages: the link is dropped.
     pub fn cursor(&self, sealer: Arc<Sealer>, link: Link) -> Option<NextPage> {
+        if let (Link::Part { part, child }, Target::Composite(target)) = (link, &self.target) {
+            let link = child.map_or(Link::NextPage, Link::ChildPage);
+            let part = target.parts.get(usize::from(part))?;
+            return part.forward.cursor(sealer, link);
+        }
         let mut cursor = self.pages.clone()?;
         match link {
             Link::NextPage => {}

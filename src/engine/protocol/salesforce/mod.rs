@@ -5,6 +5,7 @@
 //! `describe` shapes the answers that show the schema; `schema_pull` writes the schema file from them.
 
 mod collections;
+mod composite;
 mod cursor;
 pub mod describe;
 pub mod errors;
@@ -83,7 +84,59 @@ fn understand_with(
     caller: &Identity,
     open: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Operation, Refusal> {
+    let around = Surroundings { caller, open };
+    understand_within(api, head, body, catalog, &around, Within::Alone)
+}
+
+/// Who asks, and how a sealed text is opened.
+struct Surroundings<'a> {
+    caller: &'a Identity,
+    open: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+}
+
+/// What a request stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    /// Nothing: it came alone.
+    Alone,
+    /// A part of `composite`.
+    Composite,
+    /// A part of `composite/batch`.
+    Batch,
+}
+
+impl Within {
+    /// Whether a part may ask this.
+    fn allows(self, endpoint: &Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Query { .. }
+            | Endpoint::Row { .. }
+            | Endpoint::Change { .. }
+            | Endpoint::Save { .. }
+            | Endpoint::DeleteAll { .. } => true,
+            Endpoint::Limits { .. } => self != Self::Composite,
+            _ => self == Self::Alone,
+        }
+    }
+}
+
+/// Understands a request that came alone, or a part of one.
+fn understand_within(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    around: &Surroundings<'_>,
+    within: Within,
+) -> Result<Operation, Refusal> {
+    let Surroundings { caller, open } = *around;
     let endpoint = route::route(api, head)?;
+    if !within.allows(&endpoint) {
+        return Err(Refusal::new(
+            Reason::EndpointClosed,
+            "This resource inside another request: not open through this proxy",
+        ));
+    }
     let tree = if endpoint.takes_body(head.method) {
         Some(json_body::read(head.headers, body)?)
     } else if body.is_empty() {
@@ -97,6 +150,7 @@ fn understand_with(
     let request = Request {
         api,
         catalog,
+        within,
         forward: Forward {
             target: Target::Fixed(String::new()),
             version: 0,
@@ -148,6 +202,10 @@ fn understand_with(
             relationships,
             fields,
         } => request.row(version, &object, found, &relationships, fields.as_deref()),
+        Endpoint::Composite { version, batch } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.composite(version, batch, tree, around)
+        }
         Endpoint::Retrieve {
             version,
             object,
@@ -176,6 +234,7 @@ fn understand_with(
 struct Request<'a> {
     api: &'a Api,
     catalog: &'a Catalog,
+    within: Within,
     forward: Forward,
 }
 
@@ -200,8 +259,9 @@ impl Request<'_> {
     }
 
     /// Whether `value` stands for a value of an earlier part of the same request.
-    fn is_reference(&self, _value: &Literal) -> bool {
-        false
+    fn is_reference(&self, value: &Literal) -> bool {
+        self.within == Within::Composite
+            && matches!(value, Literal::Text(text) if composite::is_reference(text))
     }
 
     fn resolve(&self, soql: &str) -> Result<resolve::Resolved, Refusal> {

@@ -43,6 +43,12 @@ pub(super) enum Endpoint {
         relationships: Vec<String>,
         fields: Option<Vec<Arc<str>>>,
     },
+    /// A request of several parts.
+    Composite {
+        version: u16,
+        /// `composite/batch`.
+        batch: bool,
+    },
     /// Several records of one object by their ids.
     Retrieve {
         version: u16,
@@ -74,7 +80,7 @@ impl Endpoint {
         match self {
             Self::Change { .. } => method != Method::DELETE,
             Self::Retrieve { lists, .. } => lists.is_none(),
-            Self::Save { .. } => true,
+            Self::Save { .. } | Self::Composite { .. } => true,
             _ => false,
         }
     }
@@ -223,6 +229,19 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             segment: (*segment).to_owned(),
         }),
         ["sobjects"] => reads(head, &[]).map(|_| Endpoint::DescribeGlobal { version }),
+        ["composite"] | ["composite", "batch"] => {
+            no_parameters(head)?;
+            if head.method != Method::POST {
+                return Err(Refusal::new(
+                    Reason::MethodNotAllowed,
+                    "HTTP method not allowed. Allowed are POST",
+                ));
+            }
+            Ok(Endpoint::Composite {
+                version,
+                batch: rest.len() == 2,
+            })
+        }
         ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
         [first, ..] => Err(CLOSED_RESOURCES

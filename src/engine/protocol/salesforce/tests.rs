@@ -566,7 +566,7 @@ fn paths_are_open_closed_or_unknown() {
     }
     for closed in [
         "/services/data/v61.0/tooling/query",
-        "/services/data/v61.0/composite/batch",
+        "/services/data/v61.0/composite/graph",
         "/services/data/v61.0/sobjects/Contact",
         "/services/apexrest/x",
         "/services/Soap/u/61.0",
@@ -628,6 +628,7 @@ fn a_page_is_understood_anew() {
         let request = Request {
             api: &api(),
             catalog: &catalog(),
+            within: Within::Alone,
             forward: Forward {
                 target: Target::Fixed(String::new()),
                 version: 0,
