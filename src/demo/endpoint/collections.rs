@@ -22,7 +22,7 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str, rest: &[&str]) -> Result<
                 return Err(Fault::new(400, "EXCEEDED_ID_LIMIT", "record limit reached"));
             }
             let results: Vec<Json> = records
-                .into_iter()
+                .iter()
                 .map(|record| save(crm, asked, version, record))
                 .collect();
             Ok(Reply::json(200, &Json::Array(results)))
@@ -73,7 +73,7 @@ fn result(id: &str, reply: &Reply) -> Json {
     json!({"id": id, "success": true, "errors": []})
 }
 
-fn save(crm: &Crm, asked: &Asked, version: &str, record: Json) -> Json {
+fn save(crm: &Crm, asked: &Asked, version: &str, record: &Json) -> Json {
     let object = record["attributes"]["type"]
         .as_str()
         .unwrap_or_default()

@@ -146,7 +146,9 @@ impl<'a> Lowering<'a> {
                 }))
             }
             Shape::Link(Link::Origin) => self.origin_link(),
-            Shape::Link(link @ (Link::NextPage | Link::ChildPage(_) | Link::Part { .. })) => self.next_page(*link)?,
+            Shape::Link(link @ (Link::NextPage | Link::ChildPage(_) | Link::Part { .. })) => {
+                self.next_page(*link)?
+            }
             Shape::Positional(shapes) => {
                 let mut head = Vec::with_capacity(shapes.len());
                 for shape in shapes {

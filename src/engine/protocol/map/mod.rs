@@ -27,8 +27,8 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::engine::catalog::{FieldRef, ObjectId};
-use crate::engine::protocol::json_body as body;
 use crate::engine::path::Path;
+use crate::engine::protocol::json_body as body;
 
 use super::{Action, Comparison};
 
