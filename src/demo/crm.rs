@@ -220,6 +220,11 @@ impl Crm {
         reply
     }
 
+    /// Answers a request inside another one: it is not among [`Self::seen`].
+    pub(crate) fn inner(&self, asked: &Asked) -> Reply {
+        self.route(asked).unwrap_or_else(Reply::from)
+    }
+
     fn route(&self, asked: &Asked) -> Result<Reply, Fault> {
         let mut path: Vec<&str> = asked.segments.iter().map(String::as_str).collect();
         if path.last() == Some(&"") {
@@ -254,7 +259,7 @@ impl Crm {
             .strip_prefix('v')
             .filter(|v| endpoint::versions::is_known(v))
             .ok_or_else(Fault::not_found)?;
-        if !matches!(rest, ["sobjects", _, ..]) {
+        if !matches!(rest, ["sobjects", _, ..] | ["composite", ..]) {
             get()?;
         }
         match rest {
@@ -264,6 +269,14 @@ impl Crm {
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),
             ["query" | "queryAll", locator] => endpoint::query::next(self, locator, version),
             ["sobjects"] => Ok(endpoint::describe_global::answer(version)),
+            ["composite"] if asked.method == "POST" => endpoint::composite::answer(self, asked),
+            ["composite", "batch"] if asked.method == "POST" => {
+                endpoint::composite::batch(self, asked)
+            }
+            ["composite", "sobjects", rest @ ..] => {
+                endpoint::collections::answer(self, asked, version, rest)
+            }
+            ["composite", ..] => Err(Fault::method(&asked.method, "POST")),
             ["sobjects", object, "describe"] => {
                 get()?;
                 endpoint::describe::answer(asked, version, object)

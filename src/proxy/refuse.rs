@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use crate::engine::protocol::map::ApiMap;
+use crate::engine::protocol::salesforce;
 use crate::engine::refusal::{Reason, Refusal};
 
 /// How an API spells its errors.
@@ -156,45 +157,6 @@ pub fn code_of_status(status: StatusCode) -> &'static str {
     }
 }
 
-/// Error codes of Salesforce that may pass: they say what went wrong without saying anything of a value. Codes that
-/// answer "does this value exist" (duplicates, validation rules) are not among them.
-const PASSING_CODES: [&str; 34] = [
-    "API_CURRENTLY_DISABLED",
-    "API_DISABLED_FOR_ORG",
-    "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY",
-    "DELETE_FAILED",
-    "ENTITY_IS_DELETED",
-    "ENTITY_IS_LOCKED",
-    "EXCEEDED_ID_LIMIT",
-    "FIELD_INTEGRITY_EXCEPTION",
-    "INSUFFICIENT_ACCESS",
-    "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY",
-    "INSUFFICIENT_ACCESS_OR_READONLY",
-    "INVALID_BATCH_SIZE",
-    "INVALID_CROSS_REFERENCE_KEY",
-    "INVALID_FIELD",
-    "INVALID_FIELD_FOR_INSERT_UPDATE",
-    "INVALID_ID_FIELD",
-    "INVALID_QUERY_FILTER_OPERATOR",
-    "INVALID_QUERY_LOCATOR",
-    "INVALID_TYPE",
-    "INVALID_TYPE_FOR_OPERATION",
-    "JSON_PARSER_ERROR",
-    "MALFORMED_ID",
-    "MALFORMED_QUERY",
-    "METHOD_NOT_ALLOWED",
-    "NOT_FOUND",
-    "NUMBER_OUTSIDE_VALID_RANGE",
-    "QUERY_TIMEOUT",
-    "QUERY_TOO_COMPLICATED",
-    "REQUEST_LIMIT_EXCEEDED",
-    "REQUEST_RUNNING_TOO_LONG",
-    "REQUIRED_FIELD_MISSING",
-    "SERVER_UNAVAILABLE",
-    "STRING_TOO_LONG",
-    "UNABLE_TO_LOCK_ROW",
-];
-
 /// The passing code named in an error body of `shape`, if there is one.
 pub fn passing_code(shape: &ErrorShape, body: &[u8]) -> Option<&'static str> {
     if !matches!(shape, ErrorShape::Salesforce) {
@@ -203,7 +165,7 @@ pub fn passing_code(shape: &ErrorShape, body: &[u8]) -> Option<&'static str> {
     let errors: Vec<serde_json::Map<String, serde_json::Value>> =
         serde_json::from_slice(body).ok()?;
     let code = errors.first()?.get("errorCode")?.as_str()?;
-    PASSING_CODES.iter().find(|c| **c == code).copied()
+    salesforce::errors::passing(code)
 }
 
 fn body(shape: &ErrorShape, code: &str, message: &str) -> (HeaderValue, Bytes) {

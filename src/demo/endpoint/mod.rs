@@ -1,10 +1,14 @@
 //! The endpoints of the demo CRM, one file each.
 
+pub mod collections;
+pub mod composite;
 pub mod describe;
 pub mod describe_global;
+pub mod external;
 pub mod identity;
 pub mod limits;
 pub mod query;
+pub mod related;
 pub mod resources;
 pub mod row;
 pub mod token;

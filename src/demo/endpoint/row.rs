@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::demo::crm::{Asked, Crm, Reply};
+use crate::demo::endpoint::{external, related};
 use crate::demo::fault::{self, Fault};
 use crate::demo::metadata::{self, OBJECTS};
 use crate::demo::seed::TODAY;
@@ -28,31 +29,77 @@ pub fn answer(
                 "recentItems": recent(crm, object, version),
             }),
         )),
-        ([], "POST") => create(crm, asked, object),
+        ([], "POST") => create(crm, asked, object, None),
         ([], method) => Err(Fault::method(method, "GET,HEAD,POST")),
-        ([id], method) => {
+        ([id], _) => {
             let row = find(crm, object, id)?;
-            match method {
-                "GET" | "HEAD" => read(crm, asked, version, object, row),
-                "PATCH" => {
-                    let values = values(object, &asked.body)?;
-                    let mut store = crm.store_mut();
-                    for (name, value) in values {
-                        store.set(object, row, name, value);
-                    }
-                    store.set(object, row, "LastModifiedDate", now());
-                    Ok(Reply::empty(204))
-                }
-                "DELETE" if OBJECTS[object].field("IsDeleted").is_some() => {
-                    crm.store_mut()
-                        .set(object, row, "IsDeleted", Value::Bool(true));
-                    Ok(Reply::empty(204))
-                }
-                method => Err(Fault::method(method, "GET,HEAD,PATCH,DELETE")),
-            }
+            one(crm, asked, version, object, row)
         }
+        ([id, path @ ..], "GET" | "HEAD") if find(crm, object, id).is_ok() => {
+            let row = find(crm, object, id)?;
+            related::answer(crm, asked, version, (object, row), path)
+        }
+        ([field, value], _) => external::answer(crm, asked, version, object, field, value),
         _ => Err(Fault::not_found()),
     }
+}
+
+/// One record that has been found.
+pub(super) fn one(
+    crm: &Crm,
+    asked: &Asked,
+    version: &str,
+    object: usize,
+    row: usize,
+) -> Result<Reply, Fault> {
+    match asked.method.as_str() {
+        "GET" | "HEAD" => read(crm, asked, version, object, row),
+        "PATCH" => {
+            let values = values(object, &asked.body)?;
+            unique(crm, object, Some(row), &values)?;
+            let mut store = crm.store_mut();
+            for (name, value) in values {
+                store.set(object, row, name, value);
+            }
+            store.set(object, row, "LastModifiedDate", now());
+            Ok(Reply::empty(204))
+        }
+        "DELETE" if OBJECTS[object].field("IsDeleted").is_some() => {
+            crm.store_mut()
+                .set(object, row, "IsDeleted", Value::Bool(true));
+            Ok(Reply::empty(204))
+        }
+        method => Err(Fault::method(method, "GET,HEAD,PATCH,DELETE")),
+    }
+}
+
+/// No two records have one external id.
+fn unique(
+    crm: &Crm,
+    object: usize,
+    own: Option<usize>,
+    values: &[(&'static str, Value)],
+) -> Result<(), Fault> {
+    let store = crm.store();
+    let unique = values
+        .iter()
+        .filter(|(n, v)| *n == "Loyalty_Number__c" && *v != Value::Null);
+    for (name, value) in unique {
+        let Some(field) = OBJECTS[object].field(name) else {
+            continue;
+        };
+        let rows = &store.table(object).rows;
+        if let Some(other) = (0..rows.len()).find(|r| Some(*r) != own && rows[*r][field] == *value)
+        {
+            let id = rows[other][0].as_text().unwrap_or_default();
+            return Err(Fault::new(
+                400,
+                "DUPLICATE_VALUE",
+                format!("duplicate value found: {name} duplicates value on record with id: {id}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn now() -> Value {
@@ -71,7 +118,7 @@ fn find(crm: &Crm, object: usize, id: &str) -> Result<usize, Fault> {
         .ok_or_else(Fault::not_found)
 }
 
-fn read(
+pub(super) fn read(
     crm: &Crm,
     asked: &Asked,
     version: &str,
@@ -118,8 +165,15 @@ fn recent(crm: &Crm, object: usize, version: &str) -> Vec<Json> {
         .collect()
 }
 
-fn create(crm: &Crm, asked: &Asked, object: usize) -> Result<Reply, Fault> {
+pub(super) fn create(
+    crm: &Crm,
+    asked: &Asked,
+    object: usize,
+    key: Option<(&'static str, Value)>,
+) -> Result<Reply, Fault> {
     let mut values = values(object, &asked.body)?;
+    values.extend(key);
+    unique(crm, object, None, &values)?;
     let required = if OBJECTS[object].field("LastName").is_some() {
         "LastName"
     } else {

@@ -136,13 +136,16 @@ fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
         }
         Shape::Object(members) => members.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::ByName { cases, .. } => cases.iter().flat_map(|(_, s)| whole_records(s)).collect(),
-        Shape::Array { element, .. } => whole_records(element),
+        Shape::Array { element, .. } | Shape::Answer(element) => whole_records(element),
+        Shape::Positional(elements) => elements.iter().flat_map(whole_records).collect(),
         Shape::Paths(paths) => paths.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::Keep
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Value(_)
         | Shape::Link(_)
+        | Shape::Expect(_)
+        | Shape::ErrorCode
         | Shape::Describe(_)
         | Shape::DescribeGlobal => Vec::new(),
     }

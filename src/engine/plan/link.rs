@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::engine::protocol::salesforce::NextPage;
+use crate::engine::protocol::salesforce::{NextPage, errors};
 use crate::engine::rewrite::LinkRewriter;
 use crate::engine::token::{Tokenizer, long_record_id};
 
@@ -86,6 +86,18 @@ impl LinkRewriter for RecordUrl {
         let mut url = format!("{path}/");
         self.tokenizer.token(&long_record_id(id), &mut url);
         Some(url.into())
+    }
+}
+
+/// An error code from the closed list stays, any other becomes the one that stands for all.
+#[derive(Debug)]
+pub(super) struct ErrorCode;
+
+impl LinkRewriter for ErrorCode {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        Some(Cow::Borrowed(
+            errors::passing(upstream).unwrap_or(errors::OTHER_CODE),
+        ))
     }
 }
 

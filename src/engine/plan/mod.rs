@@ -27,7 +27,7 @@ use crate::engine::token::KeyRing;
 #[derive(Debug)]
 pub struct Plan {
     api: Api,
-    action: Action,
+    writes: bool,
     request: UpstreamRequest,
     program: Arc<Program>,
     treated_header: Option<String>,
@@ -51,7 +51,7 @@ impl Plan {
 
     /// Whether something changes upstream: the attempt must be durable before it is sent.
     pub fn is_write(&self) -> bool {
-        matches!(self.action, Action::Write | Action::Delete)
+        self.writes
     }
 
     /// The value of `Privet-Treated`: `Email=mask, Phone=redact`, at most 20 names, hidden fields left out.
@@ -90,6 +90,10 @@ pub fn plan(
     if decision.verdicts.len() != operation.uses.len() {
         return Err(internal("decision and operation differ"));
     }
+    // Before any value: a name that is hidden was refused above, one that does not exist must not come later.
+    if let Some(refusal) = operation.forward.refused() {
+        return Err(refusal.clone());
+    }
 
     let mut values: Vec<Option<Vec<Literal>>> = Vec::with_capacity(operation.uses.len());
     for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
@@ -112,11 +116,18 @@ pub fn plan(
         })
         .collect();
 
+    let clear: Vec<bool> = decision
+        .verdicts
+        .iter()
+        .map(|v| matches!(v, Verdict::Output(ruling) if ruling.is_clear()))
+        .collect();
+
     let lowered = program::lower(&operation, decision, catalog, keys, caller)?;
     let resolved = Resolved {
         kept: &kept,
         values: &values,
         conditions: &lowered.conditions,
+        clear: &clear,
     };
     let request = match &operation.forward {
         Forward::Salesforce(forward) => forward.print(&resolved)?,
@@ -126,9 +137,13 @@ pub fn plan(
         request,
         program: Arc::new(lowered.program),
         treated_header: account::treated_header(&operation, decision, catalog),
-        action: operation.action,
+        writes: changes(operation.action) || operation.uses.iter().any(|u| changes(u.action)),
         api: operation.api,
     })
+}
+
+fn changes(action: Action) -> bool {
+    matches!(action, Action::Write | Action::Delete)
 }
 
 fn internal(detail: &'static str) -> Refusal {

@@ -8,6 +8,7 @@ use crate::engine::identity::Identity;
 use crate::engine::path::Path;
 use crate::engine::policy::{Decision, FieldRuling, Verdict};
 use crate::engine::protocol::salesforce::describe::{self, FieldView};
+use crate::engine::protocol::salesforce::errors;
 use crate::engine::protocol::{Dialect, Forward, Link, Operation, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::from_paths::{self, FromPaths};
@@ -17,7 +18,7 @@ use crate::engine::rewrite::{
 use crate::engine::token::KeyRing;
 use crate::engine::treatment::{Prepared, Treatment};
 
-use super::link::{MappedPageLink, NextPageLink, OriginLink, RecordUrl};
+use super::link::{ErrorCode, MappedPageLink, NextPageLink, OriginLink, RecordUrl};
 
 /// The program, and the condition fields that the request must fetch for it.
 pub(super) struct Lowered {
@@ -70,6 +71,7 @@ pub(super) fn lower(
 const DROP: NodeId = NodeId(0);
 const CLEAR: NodeId = NodeId(1);
 const REFUSE: NodeId = NodeId(2);
+const NULL: NodeId = NodeId(3);
 /// A clear scalar: an object or array under a scalar field becomes null.
 const CLEAR_SCALAR: NodeId = NodeId(4);
 
@@ -149,8 +151,30 @@ impl<'a> Lowering<'a> {
                 }))
             }
             Shape::Link(Link::Origin) => self.origin_link(),
-            Shape::Link(link @ (Link::NextPage | Link::ChildPage(_) | Link::Closed)) => {
-                self.next_page(*link)?
+            Shape::Link(
+                link @ (Link::NextPage | Link::ChildPage(_) | Link::Part { .. } | Link::Closed),
+            ) => self.next_page(*link)?,
+            Shape::Positional(shapes) => {
+                let mut head = Vec::with_capacity(shapes.len());
+                for shape in shapes {
+                    head.push(self.shape(shape, record)?);
+                }
+                self.add(Node::Array(Elements { head, rest: DROP }))
+            }
+            Shape::Expect(text) => self.add(Node::Expect(vec![text.clone()])),
+            Shape::ErrorCode => self.add(Node::Link(Arc::new(ErrorCode))),
+            Shape::Answer(answer) => {
+                let node = self.shape(answer, None)?;
+                // A list of the part's own stands where errors would; its elements know both.
+                let (object, array) = match **answer {
+                    Shape::Array { .. } | Shape::Positional(_) => (NULL, node),
+                    _ => (node, self.shape(&errors::list(), None)?),
+                };
+                self.add(Node::Either {
+                    object,
+                    array,
+                    scalar: NULL,
+                })
             }
             Shape::Paths(paths) => {
                 let mut lowered = Vec::with_capacity(paths.len());

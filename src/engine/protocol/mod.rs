@@ -3,6 +3,7 @@
 //! One folder per dialect. `salesforce` knows Salesforce's REST API; `map` any JSON API that
 //! `policies/apis/*.yaml` describes.
 
+mod json_body;
 pub mod map;
 pub mod salesforce;
 
@@ -196,6 +197,14 @@ pub enum Shape {
     },
     /// A cursor or link that must lead back to the proxy.
     Link(Link),
+    /// An array told apart by position; what follows is dropped.
+    Positional(Vec<Shape>),
+    /// A string that must be this one (ASCII case-insensitive), else the answer aborts.
+    Expect(Arc<str>),
+    /// An error code of Salesforce: from the closed list, else [`salesforce::errors::OTHER_CODE`].
+    ErrorCode,
+    /// The answer of one part of a Salesforce request: this shape, or where that is no array, a list of errors.
+    Answer(Box<Shape>),
     /// Salesforce's describe of this object, cut down to what the caller may read (built by the plan through
     /// [`salesforce::describe`]).
     Describe(ObjectId),
@@ -214,6 +223,13 @@ pub enum Link {
     ChildPage(u16),
     /// A further page that no link may lead to: an answer that names one is refused.
     Closed,
+    /// The next page of a part of this request (see [`salesforce::Forward::cursor`]), or of one of its child queries.
+    Part {
+        /// Which part.
+        part: u16,
+        /// Which of its child queries.
+        child: Option<u16>,
+    },
     /// An absolute URL of the upstream: rewritten to the public origin; of any other origin: removed.
     Origin,
 }
@@ -267,6 +283,14 @@ pub enum Forward {
 }
 
 impl Forward {
+    /// The mistake for which the request goes nowhere: told once what comes before it has been decided.
+    pub fn refused(&self) -> Option<&Refusal> {
+        match self {
+            Self::Salesforce(forward) => forward.refused(),
+            Self::Map(_) => None,
+        }
+    }
+
     /// The reference fields that the request follows from record to record.
     pub fn followed(&self) -> Option<&salesforce::Followed> {
         match self {
@@ -295,6 +319,8 @@ pub struct Resolved<'a> {
     /// Condition fields to fetch first: (record scope, field of that record's object). They are dropped from the
     /// answer by the plan unless the caller selected them.
     pub conditions: &'a [(usize, FieldRef)],
+    /// Per use: an output that is clear in every variant.
+    pub clear: &'a [bool],
 }
 
 /// A request as it goes upstream, without credential and framing.

@@ -12,7 +12,7 @@ use crate::engine::catalog::{FieldType, ObjectId};
 use crate::engine::protocol::{Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 
-use super::body::{self, Node, NodeId, Tree};
+use crate::engine::protocol::json_body::{Node, NodeId, Tree, scalar};
 
 /// How a mapped request goes upstream. `Debug` shows no value.
 pub struct Forward {
@@ -181,24 +181,6 @@ fn plain(value: &Literal) -> Option<&str> {
     match value {
         Literal::Null => None,
         Literal::Text(text) | Literal::Other(text) => Some(text),
-    }
-}
-
-/// A literal as a value of the body. A token is text, what it stands for need not be: the field's type says.
-fn scalar(value: &Literal, kind: FieldType) -> Node {
-    let typed = |text: &str| match text {
-        "true" => Node::Bool(true),
-        "false" => Node::Bool(false),
-        text if body::is_number(text) => Node::Number(text.to_owned()),
-        text => Node::Text(text.to_owned()),
-    };
-    match value {
-        Literal::Null => Node::Null,
-        Literal::Other(text) => typed(text),
-        Literal::Text(text) if matches!(kind, FieldType::Number | FieldType::Boolean) => {
-            typed(text)
-        }
-        Literal::Text(text) => Node::Text(text.clone()),
     }
 }
 

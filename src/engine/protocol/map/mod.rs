@@ -13,7 +13,6 @@
 //! * An envelope or link path that could reach into the records is refused at load, since it passes untreated.
 
 mod bind;
-mod body;
 mod findings;
 mod forward;
 mod parse;
@@ -29,6 +28,7 @@ use http::Method;
 
 use crate::engine::catalog::{FieldRef, ObjectId};
 use crate::engine::path::Path;
+use crate::engine::protocol::json_body as body;
 
 use super::{Action, Comparison};
 

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
 
 use crate::engine::catalog::{FieldRef, FieldType, ObjectId};
 use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
+use super::composite::CompositeTarget;
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
+use super::record::Outputs;
 use super::resolve::{Binding, Followed, Scope, literal, malformed};
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
     Query, Slot, Span, Value,
 };
 use super::soql::is_word_literal;
+use super::template::{self, Template};
 
 /// How a Salesforce request goes upstream.
 #[derive(Debug)]
@@ -51,14 +55,68 @@ pub(super) enum Target {
     /// A page of an earlier query.
     Page { all: bool, locator: String },
     /// One record.
-    Row {
-        object: Arc<str>,
-        /// The use that looks the record up.
-        key: usize,
-        id: String,
-        /// The fields named, with their uses; `None` = all.
-        fields: Option<Vec<(Arc<str>, usize, FieldRef)>>,
-        conditions: Vec<(FieldRef, Arc<str>)>,
+    Record(Box<RecordTarget>),
+    /// Several records, read by their ids.
+    Retrieve(Box<RetrieveTarget>),
+    /// Several records, changed.
+    Collection(Box<CollectionTarget>),
+    /// Several requests in one.
+    Composite(Box<CompositeTarget>),
+}
+
+/// Several records, read by their ids.
+#[derive(Debug)]
+pub(super) struct RetrieveTarget {
+    /// In the body of a POST rather than in parameters.
+    pub(super) post: bool,
+    pub(super) object: Arc<str>,
+    /// The use that looks them up.
+    pub(super) used: usize,
+    pub(super) ids: Vec<Literal>,
+    pub(super) fields: Outputs,
+    pub(super) conditions: Vec<(FieldRef, Arc<str>)>,
+}
+
+/// Several records, changed.
+#[derive(Debug)]
+pub(super) struct CollectionTarget {
+    pub(super) method: Method,
+    /// Those to delete: use and id.
+    pub(super) ids: Vec<(usize, Literal)>,
+    pub(super) all_or_none: bool,
+    pub(super) body: Option<Template>,
+}
+
+/// One record, to be read or changed.
+#[derive(Debug)]
+pub(super) struct RecordTarget {
+    pub(super) method: Method,
+    pub(super) object: Arc<str>,
+    pub(super) lookup: Lookup,
+    /// The fields named, with their uses; `None` = all.
+    pub(super) fields: Option<Outputs>,
+    pub(super) conditions: Vec<(FieldRef, Arc<str>)>,
+    pub(super) body: Option<Template>,
+}
+
+/// How the record is found.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    /// It is made.
+    New,
+    /// By its id.
+    Id {
+        /// The use that looks it up.
+        used: usize,
+        written: Literal,
+        /// Stands for a value of an earlier part of the request.
+        reference: bool,
+    },
+    /// By the value of a field.
+    External {
+        used: usize,
+        field: Arc<str>,
+        written: Literal,
     },
 }
 
@@ -69,6 +127,8 @@ impl Forward {
     /// A literal that does not fit its place, or a record id that is none.
     pub fn print(&self, resolved: &Resolved<'_>) -> Result<UpstreamRequest, Refusal> {
         let base = format!("/services/data/v{}.0", self.version);
+        let mut method = Method::GET;
+        let mut body = String::new();
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Fixed(path) => format!("/services/data{path}"),
@@ -90,37 +150,82 @@ impl Forward {
                 percent_encode(&query.to_string(), &mut path);
                 path
             }
-            Target::Row {
-                object,
-                key,
-                id,
-                fields,
-                conditions,
-            } => {
-                let id = record_id(resolved, *key, id)?;
-                let mut path = format!("{base}/sobjects/{object}/{id}");
-                if let Some(fields) = fields {
-                    row_fields(fields, conditions, resolved, &mut path);
+            Target::Composite(target) => {
+                method = Method::POST;
+                body = target.print(resolved)?;
+                format!("{base}{}", target.path())
+            }
+            Target::Retrieve(target) => {
+                let mut path = format!("{base}/composite/sobjects/{}", target.object);
+                let mut found = Vec::with_capacity(target.ids.len());
+                for (index, written) in target.ids.iter().enumerate() {
+                    found.push(record_id(resolved, target.used, index, written, false)?);
+                }
+                let names = field_names(&target.fields, &target.conditions, resolved);
+                if target.post {
+                    method = Method::POST;
+                    body = serde_json::json!({ "ids": found, "fields": names }).to_string();
+                } else {
+                    path.push_str("?ids=");
+                    percent_encode(&found.join(","), &mut path);
+                    path.push_str("&fields=");
+                    percent_encode(&names.join(","), &mut path);
                 }
                 path
             }
+            Target::Collection(target) => {
+                method = target.method.clone();
+                let mut path = format!("{base}/composite/sobjects");
+                if let Some(template) = &target.body {
+                    body = template.print(resolved)?;
+                } else {
+                    let mut found = Vec::with_capacity(target.ids.len());
+                    for (used, written) in &target.ids {
+                        found.push(record_id(resolved, *used, 0, written, false)?);
+                    }
+                    path.push_str("?ids=");
+                    percent_encode(&found.join(","), &mut path);
+                    path.push_str(if target.all_or_none {
+                        "&allOrNone=true"
+                    } else {
+                        "&allOrNone=false"
+                    });
+                }
+                path
+            }
+            Target::Record(target) => {
+                method = target.method.clone();
+                if let Some(template) = &target.body {
+                    body = template.print(resolved)?;
+                }
+                target.path(&base, resolved)?
+            }
         };
+        let mut headers = self.headers.clone();
+        if !body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
         Ok(UpstreamRequest {
-            method: Method::GET,
+            method,
             path_and_query,
-            headers: self.headers.clone(),
-            body: Bytes::new(),
+            headers,
+            body: Bytes::from(body),
         })
     }
 
     /// What turns the upstream's `nextRecordsUrl` into a cursor of this caller, for [`Link::NextPage`] and
     /// [`Link::ChildPage`]. `None` where the request has no pages: the link is dropped.
     pub fn cursor(&self, sealer: Arc<Sealer>, link: Link) -> Option<NextPage> {
+        if let (Link::Part { part, child }, Target::Composite(target)) = (link, &self.target) {
+            let link = child.map_or(Link::NextPage, Link::ChildPage);
+            let part = target.parts.get(usize::from(part))?;
+            return part.forward.cursor(sealer, link);
+        }
         let mut cursor = self.pages.clone()?;
         match link {
             Link::NextPage => {}
             Link::ChildPage(child) => cursor.child = Some(child),
-            Link::Origin | Link::Closed => return None,
+            Link::Origin | Link::Closed | Link::Part { .. } => return None,
         }
         Some(NextPage {
             page: Page {
@@ -129,6 +234,22 @@ impl Forward {
             },
             sealer,
         })
+    }
+
+    /// How many record scopes the request has by itself.
+    pub(super) fn scopes(&self) -> usize {
+        match &self.target {
+            Target::Query { scopes, .. } => scopes.len(),
+            _ => 0,
+        }
+    }
+
+    /// The mistake for which the request goes nowhere.
+    pub fn refused(&self) -> Option<&Refusal> {
+        match &self.target {
+            Target::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
     }
 
     /// The reference fields that the request follows.
@@ -163,36 +284,83 @@ fn percent_encode(text: &str, out: &mut String) {
     }
 }
 
-/// The record id of the path, a token turned back. Whatever is no record id afterwards does not exist.
-fn record_id(resolved: &Resolved<'_>, key: usize, written: &str) -> Result<String, Refusal> {
-    let id = match resolved.values.get(key) {
-        Some(Some(values)) => match &**values {
-            [Literal::Text(id)] => id.as_str(),
-            _ => "",
-        },
-        _ => written,
+impl RecordTarget {
+    fn path(&self, base: &str, resolved: &Resolved<'_>) -> Result<String, Refusal> {
+        let mut path = format!("{base}/sobjects/{}", self.object);
+        match &self.lookup {
+            Lookup::New => {}
+            Lookup::Id {
+                used,
+                written,
+                reference,
+            } => {
+                path.push('/');
+                path.push_str(&record_id(resolved, *used, 0, written, *reference)?);
+            }
+            Lookup::External {
+                used,
+                field,
+                written,
+            } => {
+                let Literal::Text(value) = template::literal(resolved, *used, 0, written)? else {
+                    return Err(super::unknown_path());
+                };
+                // Whatever would lead elsewhere is no value.
+                if matches!(value.as_str(), "" | "." | "..")
+                    || value.contains(['/', '\\'])
+                    || value.chars().any(char::is_control)
+                {
+                    return Err(super::unknown_path());
+                }
+                path.push('/');
+                path.push_str(field);
+                path.push('/');
+                percent_encode(value, &mut path);
+            }
+        }
+        if let Some(fields) = &self.fields {
+            path.push_str("?fields=");
+            let names = field_names(fields, &self.conditions, resolved);
+            percent_encode(&names.join(","), &mut path);
+        }
+        Ok(path)
+    }
+}
+
+/// A record id, a token turned back. Whatever is no record id afterwards does not exist.
+pub(super) fn record_id(
+    resolved: &Resolved<'_>,
+    used: usize,
+    index: usize,
+    written: &Literal,
+    reference: bool,
+) -> Result<String, Refusal> {
+    let Literal::Text(id) = template::literal(resolved, used, index, written)? else {
+        return Err(super::unknown_path());
     };
-    let readable = resolved.kept.get(key).copied().unwrap_or(false);
-    if readable && is_record_id(id) {
+    let readable = resolved.kept.get(used).copied().unwrap_or(false);
+    if readable && (is_record_id(id) || reference) {
         Ok(id.to_owned())
     } else {
         Err(super::unknown_path())
     }
 }
 
-fn row_fields(
-    fields: &[(Arc<str>, usize, FieldRef)],
-    conditions: &[(FieldRef, Arc<str>)],
+/// The fields to ask for: condition fields first, hidden ones left out, Id where nothing is left.
+pub(super) fn field_names<'a>(
+    fields: &'a [(Arc<str>, Vec<usize>)],
+    conditions: &'a [(FieldRef, Arc<str>)],
     resolved: &Resolved<'_>,
-    path: &mut String,
-) {
+) -> Vec<&'a str> {
     let mut names: Vec<&str> = conditions
         .iter()
         .filter(|(field, _)| resolved.conditions.contains(&(0, *field)))
         .map(|(_, name)| &**name)
         .collect();
-    for (name, output, _) in fields {
-        let kept = resolved.kept.get(*output).copied().unwrap_or(false);
+    for (name, outputs) in fields {
+        let kept = outputs
+            .iter()
+            .any(|u| resolved.kept.get(*u).copied().unwrap_or(false));
         if kept && !names.contains(&&**name) {
             names.push(name);
         }
@@ -200,13 +368,7 @@ fn row_fields(
     if names.is_empty() {
         names.push("Id");
     }
-    path.push_str("?fields=");
-    for (i, name) in names.iter().enumerate() {
-        if i > 0 {
-            path.push_str("%2C");
-        }
-        percent_encode(name, path);
-    }
+    names
 }
 
 struct Printer<'a> {

@@ -1,5 +1,6 @@
 //! Request headers that go upstream.
 
+use http::Method;
 use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 
 use crate::engine::refusal::{Reason, Refusal};
@@ -10,8 +11,8 @@ const SFORCE: [(&str, Passes); 8] = [
     ("sforce-query-options", Passes::QueryOptions),
     ("sforce-limit-info", Passes::Word),
     ("sforce-mru", Passes::No),
-    ("sforce-auto-assign", Passes::No),
-    ("sforce-duplicate-rule-header", Passes::No),
+    ("sforce-auto-assign", Passes::Written),
+    ("sforce-duplicate-rule-header", Passes::DuplicateRule),
     ("sforce-locale-options", Passes::No),
     ("sforce-owner-change-options", Passes::No),
 ];
@@ -22,6 +23,10 @@ enum Passes {
     No,
     /// A short word.
     Word,
+    /// A short word, for writes.
+    Written,
+    /// `allowSave=true`, for writes. Details of the records that match are never asked for.
+    DuplicateRule,
     /// `client=name`; `defaultNamespace` would change what names mean.
     CallOptions,
     /// `batchSize=n`.
@@ -39,7 +44,7 @@ fn refuse(header: &str) -> Refusal {
 ///
 /// # Errors
 /// An unknown `Sforce-*` header, a repeated one, or a value that would change what names mean.
-pub(super) fn allowed(client: &HeaderMap) -> Result<HeaderMap, Refusal> {
+pub(super) fn allowed(client: &HeaderMap, method: &Method) -> Result<HeaderMap, Refusal> {
     let mut out = HeaderMap::new();
     out.insert(ACCEPT, HeaderValue::from_static("application/json"));
     for name in client.keys() {
@@ -68,7 +73,30 @@ pub(super) fn allowed(client: &HeaderMap) -> Result<HeaderMap, Refusal> {
         let value = value.to_str().map_err(|_| refuse(text))?;
         let accepted = match passes {
             Passes::No => continue,
-            Passes::Word => value.len() <= 64 && value.bytes().all(|b| b.is_ascii_alphanumeric()),
+            Passes::Written | Passes::DuplicateRule if method == Method::GET => continue,
+            Passes::DuplicateRule => {
+                let asked: Vec<_> = options(value).collect();
+                let known = asked.iter().all(|(key, value)| {
+                    ["allowSave", "runAsCurrentUser", "includeRecordDetails"]
+                        .iter()
+                        .any(|k| k.eq_ignore_ascii_case(key))
+                        && (value.eq_ignore_ascii_case("true")
+                            || value.eq_ignore_ascii_case("false"))
+                });
+                if !known {
+                    return Err(refuse(text));
+                }
+                let saves = asked.iter().any(|(key, value)| {
+                    key.eq_ignore_ascii_case("allowSave") && value.eq_ignore_ascii_case("true")
+                });
+                if saves {
+                    out.insert(name.clone(), HeaderValue::from_static("allowSave=true"));
+                }
+                continue;
+            }
+            Passes::Word | Passes::Written => {
+                value.len() <= 64 && value.bytes().all(|b| b.is_ascii_alphanumeric())
+            }
             Passes::CallOptions => options(value).all(|(key, value)| {
                 key.eq_ignore_ascii_case("client")
                     && (1..=128).contains(&value.len())
@@ -99,6 +127,23 @@ fn options(value: &str) -> impl Iterator<Item = (&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn allowed(client: &HeaderMap) -> Result<HeaderMap, Refusal> {
+        super::allowed(client, &Method::GET)
+    }
+
+    #[test]
+    fn a_duplicate_rule_may_be_overruled_and_never_shows_records() {
+        let asked = with(
+            "sforce-duplicate-rule-header",
+            "allowSave=true; includeRecordDetails=true; runAsCurrentUser=false",
+        );
+        let out = super::allowed(&asked, &Method::POST).unwrap();
+        assert_eq!(out["sforce-duplicate-rule-header"], "allowSave=true");
+        assert_eq!(allowed(&asked).unwrap().len(), 1);
+        let asked = with("sforce-duplicate-rule-header", "allowSave=true, more=true");
+        assert!(super::allowed(&asked, &Method::POST).is_err());
+    }
 
     fn with(name: &'static str, value: &'static str) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -4,18 +4,23 @@
 //! keeps what [`Forward::print`] needs to print the upstream request after the decision. `cursor` seals further pages;
 //! `describe` shapes the answers that show the schema; `schema_pull` writes the schema file from them.
 
+mod collections;
+mod composite;
 mod cursor;
 pub mod describe;
+pub mod errors;
 mod forward;
 mod headers;
+mod record;
 mod resolve;
 mod route;
 pub mod schema_pull;
 pub mod soql;
+mod template;
 
 use std::sync::Arc;
 
-use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
+use crate::engine::catalog::{Catalog, ObjectId};
 use crate::engine::identity::Identity;
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
@@ -29,8 +34,8 @@ use forward::Target;
 use route::Endpoint;
 
 use super::{
-    Action, Api, Comparison, Forward as AnyForward, Link, Literal, Operation, RecordShape,
-    RequestHead, Shape, Use,
+    Action, Api, Forward as AnyForward, Link, Literal, Operation, RequestHead, Shape, Use,
+    json_body,
 };
 
 /// No such path: one text for whatever does not exist or may not be seen.
@@ -87,20 +92,77 @@ fn understand_with(
     caller: &Identity,
     open: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Operation, Refusal> {
+    let around = Surroundings { caller, open };
+    understand_within(api, head, body, catalog, &around, Within::Alone)
+}
+
+/// Who asks, and how a sealed text is opened.
+struct Surroundings<'a> {
+    caller: &'a Identity,
+    open: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+}
+
+/// What a request stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    /// Nothing: it came alone.
+    Alone,
+    /// A part of `composite`.
+    Composite,
+    /// A part of `composite/batch`.
+    Batch,
+}
+
+impl Within {
+    /// Whether a part may ask this.
+    fn allows(self, endpoint: &Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Query { .. }
+            | Endpoint::Row { .. }
+            | Endpoint::Change { .. }
+            | Endpoint::Save { .. }
+            | Endpoint::DeleteAll { .. } => true,
+            Endpoint::Limits { .. } => self != Self::Composite,
+            _ => self == Self::Alone,
+        }
+    }
+}
+
+/// Understands a request that came alone, or a part of one.
+fn understand_within(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    around: &Surroundings<'_>,
+    within: Within,
+) -> Result<Operation, Refusal> {
+    let Surroundings { caller, open } = *around;
     let endpoint = route::route(api, head)?;
-    if !body.is_empty() {
+    if !within.allows(&endpoint) {
+        return Err(Refusal::new(
+            Reason::EndpointClosed,
+            "This resource inside another request: not open through this proxy",
+        ));
+    }
+    let tree = if endpoint.takes_body(head.method) {
+        Some(json_body::read(head.headers, body)?)
+    } else if body.is_empty() {
+        None
+    } else {
         return Err(Refusal::new(
             Reason::BadRequest,
             "this resource takes no request body",
         ));
-    }
+    };
     let request = Request {
         api,
         catalog,
+        within,
         forward: Forward {
             target: Target::Fixed(String::new()),
             version: 0,
-            headers: headers::allowed(head.headers)?,
+            headers: headers::allowed(head.headers, head.method)?,
             written: Vec::new(),
             followed: Followed::default(),
             pages: None,
@@ -145,15 +207,42 @@ fn understand_with(
         Endpoint::Row {
             version,
             object,
-            id,
+            found,
             fields,
-        } => request.row(version, &object, id, fields.as_deref()),
+        } => request.row(version, &object, found, fields.as_deref()),
+        Endpoint::Composite { version, batch } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.composite(version, batch, tree, around)
+        }
+        Endpoint::Retrieve {
+            version,
+            object,
+            lists,
+        } => {
+            let lists = lists.as_ref().map(|(ids, fields)| (&**ids, &**fields));
+            request.retrieve(version, head.method, &object, lists, tree.as_ref())
+        }
+        Endpoint::Save { version } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.save(version, head.method, tree)
+        }
+        Endpoint::DeleteAll {
+            version,
+            ids,
+            all_or_none,
+        } => request.delete_all(version, &ids, all_or_none),
+        Endpoint::Change {
+            version,
+            object,
+            found,
+        } => request.change(version, head.method, &object, found, tree.as_ref()),
     }
 }
 
 struct Request<'a> {
     api: &'a Api,
     catalog: &'a Catalog,
+    within: Within,
     forward: Forward,
 }
 
@@ -177,8 +266,41 @@ impl Request<'_> {
         self.operation(Action::Describe, endpoint, shape)
     }
 
+    /// Whether `value` stands for a value of an earlier part of the same request.
+    fn is_reference(&self, value: &Literal) -> bool {
+        self.within == Within::Composite
+            && matches!(value, Literal::Text(text) if composite::is_reference(text))
+    }
+
     fn resolve(&self, soql: &str) -> Result<resolve::Resolved, Box<resolve::Stopped>> {
         read(self.catalog, &self.api.name, soql)
+    }
+
+    /// As [`Self::stopped`], for a mistake after these uses. An object that the request names is looked at before them.
+    fn mistaken(
+        mut self,
+        endpoint: &str,
+        refusal: Refusal,
+        uses: Vec<Use>,
+    ) -> Result<Operation, Refusal> {
+        let written = std::mem::take(&mut self.forward.written);
+        let mut all: Vec<Use> = Vec::with_capacity(uses.len() + 1);
+        if let Some((object, name)) = written.first() {
+            all.extend(resolve::looks_at(self.catalog, *object, name));
+        }
+        all.extend(uses);
+        // The object named last may have no use of its own yet.
+        if let Some((object, name)) = written.last() {
+            all.extend(resolve::looks_at(self.catalog, *object, name));
+        }
+        let stopped = resolve::Stopped {
+            refusal,
+            uses: all,
+            objects: written.iter().map(|(object, _)| *object).collect(),
+            written,
+            followed: Followed::default(),
+        };
+        self.stopped(endpoint, stopped)
     }
 
     /// An operation that will be refused: what its mistake comes after is decided first.
@@ -264,95 +386,6 @@ impl Request<'_> {
         let mut operation = self.fixed("describe", path, Shape::Describe(object));
         operation.uses.extend(looks);
         operation.objects = objects;
-        Ok(operation)
-    }
-
-    fn row(
-        mut self,
-        version: u16,
-        written: &Arc<str>,
-        id: String,
-        fields: Option<&[Arc<str>]>,
-    ) -> Result<Operation, Refusal> {
-        let object = self.object(written)?;
-        let known = self.catalog.get(object);
-        let key = FieldRef {
-            object,
-            field: known.field("Id").ok_or_else(unknown_path)?,
-        };
-        let output = |field, written: Arc<str>| Use {
-            field,
-            action: Action::Read,
-            written,
-            comparison: Comparison::Other,
-            values: Vec::new(),
-            named: true,
-        };
-        let mut uses = vec![Use {
-            comparison: Comparison::Equality,
-            values: vec![Literal::Text(id.clone())],
-            named: false,
-            ..output(key, "Id".into())
-        }];
-        let mut record = RecordShape {
-            objects: vec![object],
-            scope: 0,
-            members: Vec::new(),
-            all_fields: fields.is_none(),
-            attributes: true,
-            paths: Vec::new(),
-        };
-        let mut named = fields.map(|_| Vec::new());
-        for written in fields.unwrap_or_default() {
-            let field = known
-                .field(written)
-                .map(|field| FieldRef { object, field })
-                .ok_or_else(|| Refusal::unknown_field(written, &known.name));
-            let name = match &field {
-                Ok(field) => self.catalog.field(*field).name.clone(),
-                Err(_) => written.clone(),
-            };
-            let field = field.and_then(|field| {
-                if record.members.iter().any(|(k, _)| *k == name) {
-                    return Err(Refusal::new(
-                        Reason::BadRequest,
-                        format!("duplicate field selected: {name}"),
-                    ));
-                }
-                Ok(field)
-            });
-            let field = match field {
-                Ok(field) => field,
-                Err(refusal) => {
-                    let stopped = resolve::Stopped {
-                        refusal,
-                        uses,
-                        objects: vec![object],
-                        written: std::mem::take(&mut self.forward.written),
-                        followed: Followed::default(),
-                    };
-                    return self.stopped("sobject-row", stopped);
-                }
-            };
-            record
-                .members
-                .push((name.clone(), Shape::Value(vec![uses.len()])));
-            named
-                .get_or_insert_default()
-                .push((name, uses.len(), field));
-            uses.push(output(field, written.clone()));
-        }
-        self.forward.version = version;
-        self.forward.target = Target::Row {
-            object: known.name.clone(),
-            key: 0,
-            id,
-            fields: named,
-            conditions: resolve::condition_fields(self.catalog, object),
-        };
-        let mut operation = self.operation(Action::Read, "sobject-row", Shape::Record(record));
-        operation.uses = uses;
-        operation.objects.push(object);
         Ok(operation)
     }
 }

@@ -39,9 +39,71 @@ pub(super) enum Endpoint {
     Row {
         version: u16,
         object: Arc<str>,
-        id: String,
+        found: Found,
         fields: Option<Vec<Arc<str>>>,
     },
+    /// A request of several parts.
+    Composite {
+        version: u16,
+        /// `composite/batch`.
+        batch: bool,
+    },
+    /// Several records of one object by their ids.
+    Retrieve {
+        version: u16,
+        object: Arc<str>,
+        /// The parameters `ids` and `fields` of a GET.
+        lists: Option<(String, String)>,
+    },
+    /// POST or PATCH of several records.
+    Save {
+        version: u16,
+    },
+    /// DELETE of several records.
+    DeleteAll {
+        version: u16,
+        ids: String,
+        all_or_none: bool,
+    },
+    /// POST, PATCH or DELETE of a record.
+    Change {
+        version: u16,
+        object: Arc<str>,
+        found: Option<Found>,
+    },
+}
+
+impl Endpoint {
+    /// Whether a JSON body belongs to it.
+    pub(super) fn takes_body(&self, method: &Method) -> bool {
+        match self {
+            Self::Change { .. } => method != Method::DELETE,
+            Self::Retrieve { lists, .. } => lists.is_none(),
+            Self::Save { .. } | Self::Composite { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// By what a record is found.
+pub(super) enum Found {
+    /// Its id, or a token that stands for it.
+    Id(String),
+    /// A field's value.
+    External {
+        /// As written.
+        field: Arc<str>,
+        value: String,
+    },
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Id(_) => "Id(***)",
+            Self::External { .. } => "External(***)",
+        })
+    }
 }
 
 /// Resources under `/services/data/vNN.0/` that are known and closed.
@@ -166,11 +228,74 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             segment: (*segment).to_owned(),
         }),
         ["sobjects"] => reads(head, &[]).map(|_| Endpoint::DescribeGlobal { version }),
+        ["composite"] | ["composite", "batch"] => {
+            no_parameters(head)?;
+            if head.method != Method::POST {
+                return Err(Refusal::new(
+                    Reason::MethodNotAllowed,
+                    "HTTP method not allowed. Allowed are POST",
+                ));
+            }
+            Ok(Endpoint::Composite {
+                version,
+                batch: rest.len() == 2,
+            })
+        }
+        ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
         [first, ..] => Err(CLOSED_RESOURCES
             .iter()
             .find(|(name, _)| name.eq_ignore_ascii_case(first))
             .map_or_else(unknown_path, |(_, what)| closed(what))),
+    }
+}
+
+fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<Endpoint, Refusal> {
+    let missing = || bad_request("ids and fields are needed");
+    match rest {
+        [] if head.method == Method::POST || head.method == Method::PATCH => {
+            no_parameters(head)?;
+            Ok(Endpoint::Save { version })
+        }
+        [] if head.method == Method::DELETE => {
+            let [ids, all_or_none] = parameters(head, &["ids", "allOrNone"])?;
+            let all_or_none = match all_or_none {
+                None => false,
+                Some(word) if word.eq_ignore_ascii_case("true") => true,
+                Some(word) if word.eq_ignore_ascii_case("false") => false,
+                Some(_) => return Err(bad_request("allOrNone takes true or false")),
+            };
+            Ok(Endpoint::DeleteAll {
+                version,
+                ids: ids.ok_or_else(missing)?.to_owned(),
+                all_or_none,
+            })
+        }
+        [object] if is_name(object) => {
+            let object = Arc::from(*object);
+            if head.method == Method::POST {
+                no_parameters(head)?;
+                return Ok(Endpoint::Retrieve {
+                    version,
+                    object,
+                    lists: None,
+                });
+            }
+            let [ids, fields] = reads(head, &["ids", "fields"])?;
+            let (Some(ids), Some(fields)) = (ids, fields) else {
+                return Err(missing());
+            };
+            Ok(Endpoint::Retrieve {
+                version,
+                object,
+                lists: Some((ids.to_owned(), fields.to_owned())),
+            })
+        }
+        [] => Err(Refusal::new(
+            Reason::MethodNotAllowed,
+            "HTTP method not allowed. Allowed are POST, PATCH, DELETE",
+        )),
+        _ => Err(closed("Upserts of several records")),
     }
 }
 
@@ -186,6 +311,14 @@ fn object_resource(
     }
     let object: Arc<str> = object.into();
     match rest {
+        [] if head.method == Method::POST => {
+            no_parameters(head)?;
+            Ok(Endpoint::Change {
+                version,
+                object,
+                found: None,
+            })
+        }
         [] => {
             only_get(head.method)?;
             Err(closed("An object's recent items"))
@@ -203,32 +336,69 @@ fn object_resource(
                 .map_or("", |(_, what)| what);
             Err(closed(what))
         }
-        [id] => {
-            let [fields] = reads(head, &["fields"])?;
-            // A token stands for an id; anything else is no record.
-            if !is_record_id(id) && !id.contains('.') {
-                return Err(unknown_path());
-            }
-            let fields = fields.map(field_names).transpose()?;
-            Ok(Endpoint::Row {
-                version,
-                object,
-                id: (*id).to_owned(),
-                fields,
-            })
-        }
-        _ => Err(closed(
-            "Blobs, lookups by external id, and relationship paths of a record",
-        )),
+        [one, rest @ ..] => record(head, version, object, one, rest),
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// A record by its id, or by a field and its value, and where its relationships lead.
+fn record(
+    head: &RequestHead<'_>,
+    version: u16,
+    object: Arc<str>,
+    first: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    // A token stands for an id; anything else is no record.
+    let (found, rest) = if is_record_id(first) || first.contains('.') {
+        (Found::Id(first.to_owned()), rest)
+    } else {
+        let ([value, rest @ ..], true) = (rest, is_name(first)) else {
+            return Err(unknown_path());
+        };
+        if matches!(*value, "" | "." | "..") {
+            return Err(unknown_path());
+        }
+        let found = Found::External {
+            field: first.into(),
+            value: (*value).to_owned(),
+        };
+        (found, rest)
+    };
+    if !rest.is_empty() {
+        return Err(closed("Blobs and relationship paths of a record"));
+    }
+    if head.method == Method::PATCH || head.method == Method::DELETE {
+        no_parameters(head)?;
+        return Ok(Endpoint::Change {
+            version,
+            object,
+            found: Some(found),
+        });
+    }
+    let [fields] = reads(head, &["fields"])?;
+    let fields = fields.map(field_names).transpose()?;
+    Ok(Endpoint::Row {
+        version,
+        object,
+        found,
+        fields,
+    })
+}
+
+fn no_parameters(head: &RequestHead<'_>) -> Result<(), Refusal> {
+    if head.query.is_empty() {
+        Ok(())
+    } else {
+        Err(bad_request("unknown query parameter"))
+    }
+}
+
+pub(super) fn is_name(text: &str) -> bool {
     (1..=80).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The names of `fields=a,b`.
-fn field_names(list: &str) -> Result<Vec<Arc<str>>, Refusal> {
+pub(super) fn field_names(list: &str) -> Result<Vec<Arc<str>>, Refusal> {
     list.split(',')
         .map(str::trim)
         .map(|name| {
@@ -270,6 +440,14 @@ fn reads<'h, const N: usize>(
     names: &[&str; N],
 ) -> Result<[Option<&'h str>; N], Refusal> {
     only_get(head.method)?;
+    parameters(head, names)
+}
+
+/// As [`reads`], for any method.
+fn parameters<'h, const N: usize>(
+    head: &RequestHead<'h>,
+    names: &[&str; N],
+) -> Result<[Option<&'h str>; N], Refusal> {
     let mut values = [None; N];
     for (key, value) in head.query {
         let Some(at) = names.iter().position(|n| n == key) else {

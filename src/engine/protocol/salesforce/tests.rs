@@ -3,8 +3,10 @@ use std::collections::HashMap;
 use http::{HeaderMap, Method};
 
 use super::*;
+use crate::engine::catalog::FieldRef;
 use crate::engine::catalog::{Child, Field, FieldType, Object, RecordCondition};
 use crate::engine::identity::Proof;
+use crate::engine::protocol::Comparison;
 use crate::engine::protocol::{Dialect, Resolved, UpstreamRequest};
 
 /// (name, type word, targets, relationship)
@@ -249,6 +251,7 @@ fn print(
         kept: &kept,
         values: &values,
         conditions,
+        clear: &vec![true; operation.uses.len()],
     })
 }
 
@@ -574,10 +577,10 @@ fn paths_are_open_closed_or_unknown() {
     }
     for closed in [
         "/services/data/v61.0/tooling/query",
-        "/services/data/v61.0/composite/batch",
-        "/services/data/v61.0/sobjects/Attachment/00P000000000001/Body",
-        "/services/data/v61.0/sobjects/Contact/Email/x@y.z",
+        "/services/data/v61.0/composite/graph",
         "/services/data/v61.0/sobjects/Contact",
+        "/services/data/v61.0/sobjects/Contact/003000000000001/Salary__c",
+        "/services/data/v61.0/sobjects/Contact/003000000000001/Nothing",
         "/services/apexrest/x",
         "/services/Soap/u/61.0",
         "/id/00D/005",
@@ -590,6 +593,7 @@ fn paths_are_open_closed_or_unknown() {
         "/services/data/v061.0/limits",
         "/services/data/v61.1/limits",
         "/services/data/v61.0/nothing",
+        "/services/data/v61.0/sobjects/Contact/Email",
         "/services/data/v61.0//limits",
         "/elsewhere",
     ] {
@@ -635,6 +639,7 @@ fn a_page_is_understood_anew() {
         let request = Request {
             api: &api(),
             catalog: &catalog(),
+            within: Within::Alone,
             forward: Forward {
                 target: Target::Fixed(String::new()),
                 version: 0,

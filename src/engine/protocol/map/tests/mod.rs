@@ -262,6 +262,7 @@ fn print(
         kept: &kept,
         values: &values,
         conditions: &[],
+        clear: &[],
     })
 }
 

@@ -8,10 +8,10 @@ use crate::engine::path::Path;
 use crate::engine::protocol::{Action, Comparison, Literal, Use};
 use crate::engine::refusal::{Reason, Refusal};
 
-use super::super::body::{Node, NodeId};
 use super::super::forward::Place;
 use super::super::{Fields, Filters, KeyPart, Outputs, Requirement, Route, Writes};
 use super::{Reading, malformed, shown};
+use crate::engine::protocol::json_body::{Node, NodeId};
 
 /// Functions whose result is a number of rows or of distinct values: a deterministic token already shows it, and
 /// the number itself holds nothing of the field.

@@ -6,8 +6,6 @@ mod members;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::path::Path;
 use crate::engine::protocol::{
@@ -16,9 +14,9 @@ use crate::engine::protocol::{
 };
 use crate::engine::refusal::{Reason, Refusal};
 
-use super::body::{self, Node, NodeId, Tree};
 use super::forward::{Listed, Place, Slot};
 use super::{ApiMap, Fields, Forward, ObjectRule, Output, Parameter, Route, Segment};
+use crate::engine::protocol::json_body::{self as body, Node, NodeId, Tree};
 
 /// Understands one request of a mapped API.
 ///
@@ -164,40 +162,7 @@ fn request_body(
             ))
         };
     }
-    let mut types = head.headers.get_all(CONTENT_TYPE).iter();
-    let json = match (types.next(), types.next()) {
-        (Some(one), None) => one.to_str().is_ok_and(is_json),
-        _ => false,
-    };
-    let coded = head
-        .headers
-        .get_all(CONTENT_ENCODING)
-        .iter()
-        .any(|c| !c.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if !json || coded {
-        return Err(Refusal::new(
-            Reason::UnsupportedMediaType,
-            "The request body must be application/json",
-        ));
-    }
-    match body::parse(body) {
-        Ok(tree) => Ok(Some(tree)),
-        Err(e) => Err(Refusal::new(Reason::MalformedBody, e.to_string())),
-    }
-}
-
-/// `application/json`, at most with `charset=utf-8` (RFC 8259, section 11 defines no parameter).
-fn is_json(value: &str) -> bool {
-    let mut parts = value.split(';').map(str::trim);
-    parts
-        .next()
-        .is_some_and(|t| t.eq_ignore_ascii_case("application/json"))
-        && parts.all(|p| {
-            p.split_once('=').is_some_and(|(name, v)| {
-                name.eq_ignore_ascii_case("charset")
-                    && v.trim_matches('"').eq_ignore_ascii_case("utf-8")
-            })
-        })
+    body::read(head.headers, body).map(Some)
 }
 
 /// A name of the caller's for a public text. What does not look like a name is not repeated: it may be a value.

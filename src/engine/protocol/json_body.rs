@@ -4,7 +4,14 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+
+use crate::engine::catalog::FieldType;
 use crate::engine::path::{Path, Selector};
+use crate::engine::refusal::{Reason, Refusal};
+
+use super::Literal;
 
 /// Deepest nesting of a request body.
 const DEPTH_MAX: usize = 64;
@@ -86,6 +93,43 @@ pub(super) fn parse(body: &[u8]) -> Result<Tree, BodyError> {
         nodes: parser.nodes,
         root,
     })
+}
+
+/// Reads the body of a request that must be JSON.
+///
+/// # Errors
+/// `UnsupportedMediaType` for another content type or a content coding, `MalformedBody` for what is no strict JSON.
+pub(super) fn read(headers: &HeaderMap, body: &[u8]) -> Result<Tree, Refusal> {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let json = match (types.next(), types.next()) {
+        (Some(one), None) => one.to_str().is_ok_and(is_json),
+        _ => false,
+    };
+    let coded = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|c| !c.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if !json || coded {
+        return Err(Refusal::new(
+            Reason::UnsupportedMediaType,
+            "The request body must be application/json",
+        ));
+    }
+    parse(body).map_err(|e| Refusal::new(Reason::MalformedBody, e.to_string()))
+}
+
+/// `application/json`, at most with `charset=utf-8` (RFC 8259, section 11 defines no parameter).
+fn is_json(value: &str) -> bool {
+    let mut parts = value.split(';').map(str::trim);
+    parts
+        .next()
+        .is_some_and(|t| t.eq_ignore_ascii_case("application/json"))
+        && parts.all(|p| {
+            p.split_once('=').is_some_and(|(name, v)| {
+                name.eq_ignore_ascii_case("charset")
+                    && v.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
+        })
 }
 
 struct Parser<'a> {
@@ -251,6 +295,24 @@ pub(super) fn is_number(text: &str) -> bool {
         && (whole == "0" || !whole.starts_with('0'))
         && fraction.is_none_or(digits)
         && exponent.is_none_or(digits)
+}
+
+/// A literal as a value of the body. A token is text, what it stands for need not be: the field's type says.
+pub(super) fn scalar(value: &Literal, kind: FieldType) -> Node {
+    let typed = |text: &str| match text {
+        "true" => Node::Bool(true),
+        "false" => Node::Bool(false),
+        text if is_number(text) => Node::Number(text.to_owned()),
+        text => Node::Text(text.to_owned()),
+    };
+    match value {
+        Literal::Null => Node::Null,
+        Literal::Other(text) => typed(text),
+        Literal::Text(text) if matches!(kind, FieldType::Number | FieldType::Boolean) => {
+            typed(text)
+        }
+        Literal::Text(text) => Node::Text(text.clone()),
+    }
 }
 
 /// Appends `text` as a JSON string.

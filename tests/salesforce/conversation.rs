@@ -1,0 +1,181 @@
+//! The engine in one conversation with the demo CRM: understand, decide, plan, ask, rewrite. No sockets, no clock.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use privet::config::folder;
+use privet::demo::crm::{Asked, Crm};
+use privet::engine::catalog::Catalog;
+use privet::engine::identity::{Identity, Proof};
+use privet::engine::plan;
+use privet::engine::policy::{self, Loaded, Policies};
+use privet::engine::protocol::{self, Api, Dialect, RequestHead};
+use privet::engine::refusal::{Reason, Refusal};
+use privet::engine::rewrite::{Bounds, Out, Rewriter};
+use privet::engine::token::KeyRing;
+use serde_json::Value;
+
+/// One installation before the demo CRM.
+pub struct House {
+    pub crm: Crm,
+    session: String,
+    catalog: Catalog,
+    policies: Policies,
+    keys: KeyRing,
+}
+
+/// Status and body; or the refusal.
+pub type Answer = Result<(u16, Value), Refusal>;
+
+impl House {
+    /// With the shipped schema, classes and vocabulary, and these rules.
+    pub fn with(rules: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut sources = folder::read(&root.join("policies")).unwrap();
+        sources
+            .files
+            .retain(|(path, _)| !path.starts_with("rules/"));
+        sources
+            .files
+            .push(("rules/test.csv".to_owned(), rules.as_bytes().to_vec()));
+        sources.files.sort();
+        let Loaded {
+            catalog, policies, ..
+        } = policy::load(&sources).unwrap_or_else(|found| panic!("{found:#?}"));
+        let crm = Crm::default();
+        Self {
+            session: crm.open_session(),
+            crm,
+            catalog,
+            policies,
+            keys: KeyRing::generate(&[7; 64]),
+        }
+    }
+
+    fn caller(role: &str) -> Identity {
+        Identity {
+            subject: "ana".into(),
+            client: Some("service-desk".into()),
+            roles: vec![role.into()],
+            region: Some("eu".into()),
+            tenant: "acme".into(),
+            proof: Proof::ApiKey { key_id: "k".into() },
+            mfa: Some(true),
+            auth_time_s: None,
+            purpose_asked: None,
+            now_s: 1_800_000_000,
+            address: None,
+        }
+    }
+
+    /// Asks as a caller with `role`. `target`: after `/services/data/v61.0`; `body`: JSON or empty.
+    pub fn ask(&self, role: &str, method: &str, target: &str, body: &str) -> Answer {
+        let target = format!("/services/data/v61.0{target}");
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let decode = |text: &str| privet::demo::server::form(text);
+        let segments: Vec<String> = path
+            .split('/')
+            .skip(1)
+            .map(|s| decode(s).first().map_or_else(String::new, |p| p.0.clone()))
+            .collect();
+        let query = decode(query);
+        let mut headers = HeaderMap::new();
+        if !body.is_empty() {
+            headers.insert("content-type", HeaderValue::from_static("application/json"));
+        }
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let head = RequestHead {
+            method: &method,
+            path,
+            segments: &segments,
+            query: &query,
+            headers: &headers,
+        };
+        let api = Api {
+            name: "salesforce".into(),
+            dialect: Dialect::Salesforce,
+            versions: (50, 66),
+            public_origin: "https://crm.test".into(),
+            upstream_origin: "https://acme.my.test".into(),
+        };
+        let caller = Self::caller(role);
+        let sealer = self.keys.sealer(&caller.tenant);
+        let body = body.as_bytes();
+        let operation = protocol::understand(&api, &head, body, &self.catalog, &caller, &sealer)?;
+        let decision = policy::decide(&self.policies, &self.catalog, &caller, &operation);
+        let plan = plan::plan(operation, &decision, &self.catalog, &self.keys, &caller)?;
+        let request = plan.request();
+        let (path, query) = request
+            .path_and_query
+            .split_once('?')
+            .unwrap_or((&request.path_and_query, ""));
+        let mut headers = request.headers.clone();
+        headers.insert(
+            "authorization",
+            format!("Bearer {}", self.session).parse().unwrap(),
+        );
+        let reply = self.crm.answer(&Asked {
+            method: request.method.to_string(),
+            target: request.path_and_query.clone(),
+            segments: path
+                .split('/')
+                .skip(1)
+                .map(|s| decode(s).first().map_or_else(String::new, |p| p.0.clone()))
+                .collect(),
+            query: decode(query),
+            headers,
+            body: request.body.to_vec(),
+            origin: "https://acme.my.test".to_owned(),
+        });
+        if reply.status >= 300 || reply.body.is_empty() {
+            // The carrier replaces error bodies whole.
+            return Ok((reply.status, Value::Null));
+        }
+        let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
+        let mut out = Out::default();
+        let unacceptable = |_| Refusal::new(Reason::UpstreamUnacceptable, "aborted");
+        rewriter
+            .push(Bytes::from(reply.body), &mut out)
+            .map_err(unacceptable)?;
+        rewriter.finish(&mut out).map_err(unacceptable)?;
+        Ok((reply.status, serde_json::from_slice(&out.concat()).unwrap()))
+    }
+
+    /// As [`Self::ask`], answered.
+    pub fn got(&self, role: &str, method: &str, target: &str, body: &str) -> (u16, Value) {
+        self.ask(role, method, target, body)
+            .unwrap_or_else(|r| panic!("{method} {target}: {}", r.message))
+    }
+
+    /// As [`Self::ask`], refused: why, and nothing has reached the CRM.
+    pub fn refused(&self, role: &str, method: &str, target: &str, body: &str) -> Reason {
+        let before = self.crm.seen().len();
+        let answer = self.ask(role, method, target, body);
+        let Err(refusal) = answer else {
+            panic!("{method} {target} {body} is answered: {answer:?}");
+        };
+        assert_eq!(self.crm.seen().len(), before, "{method} {target}");
+        refusal.reason
+    }
+
+    /// The raw value of the CRM behind the first contact that has one.
+    pub fn contact(&self, index: usize, field: &str) -> String {
+        let object = privet::demo::metadata::object("Contact").unwrap();
+        let field = privet::demo::metadata::OBJECTS[object]
+            .field(field)
+            .unwrap();
+        let store = self.crm.store();
+        store
+            .value(object, index, field)
+            .as_text()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    /// What reached the CRM last.
+    pub fn last(&self) -> Asked {
+        self.crm.seen().pop().unwrap()
+    }
+}
