@@ -292,7 +292,10 @@ async fn refusals_have_the_right_status_and_name_the_request() {
         assert!(body.contains(id), "{line}");
         // In the shape of the API that was asked, unless the framer let go of the path.
         let asks_api = line.contains(" /a") && !matches!(expected, "414" | "431");
-        assert!(!asks_api || body.contains(r#""of":"map""#), "{line}: {body}");
+        assert!(
+            !asks_api || body.contains(r#""of":"map""#),
+            "{line}: {body}"
+        );
         assert_eq!(
             expected == "401",
             head.contains("www-authenticate: bearer"),

@@ -180,12 +180,17 @@ impl Serving {
     }
 }
 
+/// "File size limit exceeded": the same number on every Unix that privet is built for.
+const SIGXFSZ: std::ffi::c_int = 25;
+
 async fn serve(settings: Arc<Settings>, live: Live) -> anyhow::Result<()> {
     let serving = Serving::start(settings, live).await?;
     let hangups = tokio::spawn(forward_hangups(
         signal(SignalKind::hangup())?,
         serving.reload.clone(),
     ));
+    // A file that may not grow must answer with an error, which is a 503; this signal would end the process instead.
+    let _file_size = signal(SignalKind::from_raw(SIGXFSZ))?;
     // The first signal drains, the second one ends the drain.
     let stops = tokio::spawn(count_stops(
         signal(SignalKind::terminate())?,
