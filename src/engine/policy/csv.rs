@@ -7,25 +7,25 @@ use crate::diagnostic::{Diagnostic, Position};
 
 /// One cell, trimmed and unquoted.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Cell {
-    pub(in crate::engine) text: String,
+pub(crate) struct Cell {
+    pub(crate) text: String,
     /// In characters, from 1.
-    pub(in crate::engine) column: u32,
+    pub(crate) column: u32,
     /// In characters, at least 1.
-    pub(in crate::engine) width: u32,
+    pub(crate) width: u32,
 }
 
 /// One row.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Row {
-    pub(in crate::engine) file: Arc<str>,
-    pub(in crate::engine) line: u32,
-    pub(in crate::engine) source: Arc<str>,
-    pub(in crate::engine) cells: Vec<Cell>,
+pub(crate) struct Row {
+    pub(crate) file: Arc<str>,
+    pub(crate) line: u32,
+    pub(crate) source: Arc<str>,
+    pub(crate) cells: Vec<Cell>,
 }
 
 impl Row {
-    pub(in crate::engine) fn position(&self, cell: usize) -> Position {
+    pub(crate) fn position(&self, cell: usize) -> Position {
         Position {
             file: self.file.clone(),
             line: self.line,
@@ -34,7 +34,7 @@ impl Row {
     }
 
     /// An error under a cell.
-    pub(in crate::engine) fn error(
+    pub(crate) fn error(
         &self,
         cell: usize,
         code: &'static str,
@@ -47,7 +47,7 @@ impl Row {
     }
 
     /// A warning under a cell.
-    pub(in crate::engine) fn warning(
+    pub(crate) fn warning(
         &self,
         cell: usize,
         code: &'static str,
@@ -60,7 +60,7 @@ impl Row {
     }
 
     /// An error under a word inside a cell.
-    pub(in crate::engine) fn error_at_word(
+    pub(crate) fn error_at_word(
         &self,
         cell: usize,
         word: &str,
@@ -80,7 +80,7 @@ impl Row {
 }
 
 /// Reads a file of rows that all begin with `kind`. `header` is the first line, such as `# g, who, role`.
-pub(in crate::engine) fn read(
+pub(crate) fn read(
     file: &Arc<str>,
     bytes: &[u8],
     kind: &'static str,
@@ -253,10 +253,10 @@ fn shape(
 }
 
 /// Column, code, message, help.
-pub(in crate::engine) type Mistake = (u32, &'static str, &'static str, &'static str);
+pub(crate) type Mistake = (u32, &'static str, &'static str, &'static str);
 
 /// The cells of one row; the error is (column, code, message, help).
-pub(in crate::engine) fn cells(line: &str) -> Result<Vec<Cell>, Mistake> {
+pub(crate) fn cells(line: &str) -> Result<Vec<Cell>, Mistake> {
     let chars: Vec<char> = line.chars().collect();
     let mut cells = Vec::new();
     let mut i = 0;

@@ -21,7 +21,7 @@
 
 mod casbin;
 mod condition;
-pub(in crate::engine) mod csv;
+pub(crate) mod csv;
 mod decide;
 pub mod decision;
 mod lint;
@@ -31,8 +31,8 @@ mod rules;
 mod schema;
 mod standpoint;
 mod table;
-mod vocabulary;
-pub(in crate::engine) mod yaml;
+pub(crate) mod vocabulary;
+pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +46,7 @@ pub use condition::{Fact, Term};
 pub use decide::{Asking, decide, decide_uses};
 pub use decision::{Decision, FieldRuling, Ruling, Table, Verdict};
 pub use load::{Loaded, Sources, load};
-pub(in crate::engine) use rules::is_inside;
+pub(crate) use rules::is_inside;
 pub use rules::{Effect, Rule, What};
 pub use standpoint::{Point, Standpoint};
 

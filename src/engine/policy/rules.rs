@@ -208,7 +208,7 @@ impl fmt::Display for Rule {
 }
 
 /// Whether class `inner` is `outer` or nested in it.
-pub(in crate::engine) fn is_inside(inner: &str, outer: &str) -> bool {
+pub(crate) fn is_inside(inner: &str, outer: &str) -> bool {
     inner
         .strip_prefix(outer)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

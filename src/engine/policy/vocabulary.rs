@@ -11,7 +11,8 @@ use crate::engine::catalog::{
     Catalog, Class, Client, ConditionValue, Hours, RecordCondition, SecondNet, Vocabulary,
 };
 
-const KEYS: [&str; 12] = [
+/// Sections of the file.
+pub(crate) const KEYS: [&str; 12] = [
     "schema",
     "purposes",
     "regions",

@@ -11,7 +11,7 @@ use crate::diagnostic::{Diagnostic, Position, nearest};
 
 /// One value of the file.
 #[derive(Debug, Clone)]
-pub(in crate::engine) enum Kind {
+pub(crate) enum Kind {
     Null,
     Bool(bool),
     Number(String),
@@ -21,7 +21,7 @@ pub(in crate::engine) enum Kind {
 }
 
 /// A value and its place.
-pub(in crate::engine) type Node = Spanned<Kind>;
+pub(crate) type Node = Spanned<Kind>;
 
 impl<'de> Deserialize<'de> for Kind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -84,14 +84,14 @@ impl<'de> Deserialize<'de> for Kind {
 }
 
 /// One file while it is read: its name and text for diagnostics, and what was found so far.
-pub(in crate::engine) struct Reader<'a> {
-    pub(in crate::engine) file: Arc<str>,
-    pub(in crate::engine) text: &'a str,
-    pub(in crate::engine) found: Vec<Diagnostic>,
+pub(crate) struct Reader<'a> {
+    pub(crate) file: Arc<str>,
+    pub(crate) text: &'a str,
+    pub(crate) found: Vec<Diagnostic>,
 }
 
 impl<'a> Reader<'a> {
-    pub(in crate::engine) fn new(file: &str, text: &'a str) -> Self {
+    pub(crate) fn new(file: &str, text: &'a str) -> Self {
         Self {
             file: file.into(),
             text,
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Parses the file; a syntax error is its only finding then.
-    pub(in crate::engine) fn parse(&mut self) -> Option<Node> {
+    pub(crate) fn parse(&mut self) -> Option<Node> {
         // YAML 1.1 would read the country NO and the word `on` as booleans.
         let options = serde_saphyr::options! { strict_booleans: true };
         match serde_saphyr::from_str_with_options::<Node>(self.text, options) {
@@ -115,7 +115,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(in crate::engine) fn position(&self, at: Location) -> Position {
+    pub(crate) fn position(&self, at: Location) -> Position {
         Position {
             file: self.file.clone(),
             line: u32::try_from(at.line()).unwrap_or(0),
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(in crate::engine) fn error(
+    pub(crate) fn error(
         &mut self,
         code: &'static str,
         at: Location,
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An error under a scalar, with the nearest known word as help.
-    pub(in crate::engine) fn unknown<'w>(
+    pub(crate) fn unknown<'w>(
         &mut self,
         code: &'static str,
         what: &str,
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The members of a map; anything else is an error (null is an empty map).
-    pub(in crate::engine) fn map<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Spanned<String>, Node)] {
+    pub(crate) fn map<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Spanned<String>, Node)] {
         match &node.value {
             Kind::Map(members) => members,
             Kind::Null => &[],
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The texts of a list; anything else is an error.
-    pub(in crate::engine) fn texts(&mut self, node: &Node, what: &str) -> Vec<Spanned<String>> {
+    pub(crate) fn texts(&mut self, node: &Node, what: &str) -> Vec<Spanned<String>> {
         match &node.value {
             Kind::List(items) => items.iter().filter_map(|i| self.text(i, what)).collect(),
             Kind::Null => Vec::new(),
@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A text (a number or a boolean stands for its own text only when quoted).
-    pub(in crate::engine) fn text(&mut self, node: &Node, what: &str) -> Option<Spanned<String>> {
+    pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<Spanned<String>> {
         match &node.value {
             Kind::Text(t) => Some(Spanned::new(t.clone(), node.referenced, node.defined)),
             _ => {
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(in crate::engine) fn bool(&mut self, node: &Node, what: &str) -> Option<bool> {
+    pub(crate) fn bool(&mut self, node: &Node, what: &str) -> Option<bool> {
         match node.value {
             Kind::Bool(b) => Some(b),
             _ => {
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(in crate::engine) fn number<T: std::str::FromStr>(&mut self, node: &Node, what: &str) -> Option<T> {
+    pub(crate) fn number<T: std::str::FromStr>(&mut self, node: &Node, what: &str) -> Option<T> {
         if let Kind::Number(n) = &node.value
             && let Ok(n) = n.parse()
         {
@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    pub(in crate::engine) fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
+    pub(crate) fn wrong(&mut self, node: &Node, what: &str, wanted: &str) {
         self.error(
             "wrong-type",
             node.referenced,
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Help text naming the nearest known word, or all of them where they are few.
-pub(in crate::engine) fn suggest(word: &str, known: &[&str]) -> Option<String> {
+pub(crate) fn suggest(word: &str, known: &[&str]) -> Option<String> {
     if let Some(near) = nearest(word, known.iter().copied()) {
         return Some(format!("did you mean `{near}`?"));
     }
@@ -249,7 +249,7 @@ pub(in crate::engine) fn suggest(word: &str, known: &[&str]) -> Option<String> {
 }
 
 /// A text that does not depend on comments, quoting or the order of keys.
-pub(in crate::engine) fn canonical(node: &Node, out: &mut String) {
+pub(crate) fn canonical(node: &Node, out: &mut String) {
     use fmt::Write as _;
     match &node.value {
         Kind::Null => out.push('~'),
