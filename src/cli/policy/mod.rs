@@ -5,6 +5,7 @@ pub mod explain;
 pub mod fmt;
 pub mod matrix;
 pub mod scaffold;
+pub mod schema;
 pub mod test;
 
 use std::io::Write;
@@ -29,6 +30,8 @@ pub enum PolicyVerb {
     Matrix(matrix::MatrixArgs),
     /// Align the columns of the CSV files; comments stay
     Fmt(fmt::FmtArgs),
+    /// Print the JSON Schemas of the YAML files, or write them for editors
+    Schema(schema::SchemaArgs),
     /// Begin a rule, a class or a role
     #[command(subcommand)]
     New(scaffold::New),
@@ -49,6 +52,7 @@ pub fn execute(
         PolicyVerb::Diff(args) => diff::execute(args, out, notes),
         PolicyVerb::Matrix(args) => matrix::execute(args, out, notes),
         PolicyVerb::Fmt(args) => fmt::execute(args, out, notes),
+        PolicyVerb::Schema(args) => schema::execute(args, out),
         PolicyVerb::New(new) => scaffold::execute(new, out, notes),
     }
 }

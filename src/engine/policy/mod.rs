@@ -32,7 +32,7 @@ mod rules;
 mod schema;
 mod standpoint;
 mod table;
-mod vocabulary;
+pub(crate) mod vocabulary;
 
 #[cfg(test)]
 mod tests;

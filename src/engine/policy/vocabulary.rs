@@ -11,7 +11,8 @@ use crate::engine::catalog::{
 };
 use crate::yaml::{self, At, Node, Value};
 
-const KEYS: [&str; 12] = [
+/// Sections of the file.
+pub(crate) const KEYS: [&str; 12] = [
     "schema",
     "purposes",
     "regions",
