@@ -259,7 +259,7 @@ impl Crm {
             .strip_prefix('v')
             .filter(|v| endpoint::versions::is_known(v))
             .ok_or_else(Fault::not_found)?;
-        if !matches!(rest, ["sobjects", _, ..] | ["composite", ..]) {
+        if !matches!(rest, ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"]) {
             get()?;
         }
         match rest {
@@ -267,6 +267,9 @@ impl Crm {
             ["limits"] => Ok(endpoint::limits::answer()),
             ["query"] => endpoint::query::answer(self, asked, version, false),
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),
+            ["search"] => endpoint::search::sosl(self, asked, version),
+            ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),
+            ["search", "suggestions"] => endpoint::search::suggestions(self, asked, version),
             ["query" | "queryAll", locator] => endpoint::query::next(self, locator, version),
             ["sobjects"] => Ok(endpoint::describe_global::answer(version)),
             ["composite"] if asked.method == "POST" => endpoint::composite::answer(self, asked),

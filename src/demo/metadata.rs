@@ -118,7 +118,8 @@ impl Field {
             )
     }
 
-    fn label(&self) -> String {
+    /// Its label, as describe gives it.
+    pub fn label(&self) -> String {
         let name = self.name.trim_end_matches("__c");
         let mut out = String::new();
         for c in name.chars() {

@@ -70,9 +70,13 @@ impl House {
         }
     }
 
-    /// Asks as a caller with `role`. `target`: after `/services/data/v61.0`; `body`: JSON or empty.
+    /// Asks as a caller with `role`. `target`: after `/services/data/v61.0`, or whole; `body`: JSON or empty.
     pub fn ask(&self, role: &str, method: &str, target: &str, body: &str) -> Answer {
-        let target = format!("/services/data/v61.0{target}");
+        let target = if target.starts_with("/services/") || target.starts_with("/id/") {
+            target.to_owned()
+        } else {
+            format!("/services/data/v61.0{target}")
+        };
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let decode = |text: &str| privet::demo::server::form(text);
         let segments: Vec<String> = path
@@ -96,7 +100,7 @@ impl House {
         let api = Api {
             name: "salesforce".into(),
             dialect: Dialect::Salesforce,
-            versions: (50, 66),
+            versions: (30, 66),
             public_origin: "https://crm.test".into(),
             upstream_origin: "https://acme.my.test".into(),
         };

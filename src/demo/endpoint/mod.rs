@@ -11,5 +11,6 @@ pub mod query;
 pub mod related;
 pub mod resources;
 pub mod row;
+pub mod search;
 pub mod token;
 pub mod versions;

@@ -139,7 +139,14 @@ fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
         Shape::Array { element, .. } | Shape::Answer(element) => whole_records(element),
         Shape::Positional(elements) => elements.iter().flat_map(whole_records).collect(),
         Shape::Paths(paths) => paths.iter().flat_map(|(_, s)| whole_records(s)).collect(),
+        Shape::OneOf { records, .. } => records
+            .iter()
+            .flat_map(|r| r.members.iter().flat_map(|(_, s)| whole_records(s)))
+            .collect(),
         Shape::Keep
+        | Shape::Number
+        | Shape::Boolean
+        | Shape::Layouts { .. }
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Value(_)

@@ -8,14 +8,14 @@ use crate::engine::identity::Identity;
 use crate::engine::path::Path;
 use crate::engine::policy::{Decision, FieldRuling, Verdict};
 use crate::engine::protocol::salesforce::describe::{self, FieldView};
-use crate::engine::protocol::salesforce::errors;
+use crate::engine::protocol::salesforce::{errors, layouts};
 use crate::engine::protocol::{Dialect, Forward, Link, Operation, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::from_paths::{self, FromPaths};
 use crate::engine::rewrite::{
-    By, Choose, Counter, Elements, Member, Members, Node, NodeId, Program,
+    By, Choose, Counter, Elements, Member, Members, Node, NodeId, Program, ScalarKind,
 };
-use crate::engine::token::KeyRing;
+use crate::engine::token::{KeyRing, Tokenizer};
 use crate::engine::treatment::{Prepared, Treatment};
 
 use super::link::{ErrorCode, MappedPageLink, NextPageLink, OriginLink, RecordUrl};
@@ -118,14 +118,24 @@ impl<'a> Lowering<'a> {
     fn shape(&mut self, shape: &Shape, record: Option<Record>) -> Result<NodeId, Refusal> {
         Ok(match shape {
             Shape::Keep => CLEAR,
+            Shape::Number => self.add(Node::Scalar(ScalarKind::Number)),
+            Shape::Boolean => self.add(Node::Scalar(ScalarKind::Boolean)),
             Shape::Drop => DROP,
             Shape::Constant(json) => self.add(Node::Constant(json.clone())),
             Shape::Value(sources) => self.value(sources, record),
             Shape::Record(shape) => self.record(shape, false)?,
+            Shape::OneOf {
+                records,
+                others_dropped,
+            } => self.one_of(records, *others_dropped, false)?,
             Shape::Object(members) => self.envelope(members, record, false)?,
             Shape::Array { element, rows } => {
                 let rest = match &**element {
                     Shape::Record(shape) => self.record(shape, *rows)?,
+                    Shape::OneOf {
+                        records,
+                        others_dropped,
+                    } => self.one_of(records, *others_dropped, *rows)?,
                     Shape::Object(members) => self.envelope(members, record, *rows)?,
                     other => self.shape(other, record)?,
                 };
@@ -199,6 +209,22 @@ impl<'a> Lowering<'a> {
                             .read(field)
                             .is_some_and(|ruling| !ruling.is_hidden())
                     },
+                    &|field| self.decision.may_evaluate(field),
+                );
+                self.shape(&shape, None)?
+            }
+            Shape::Layouts { objects, by_object } => {
+                let shape = layouts::layouts_shape(
+                    self.catalog,
+                    objects,
+                    *by_object,
+                    &|field| self.view(field.object, field.field),
+                    &|field| {
+                        self.decision
+                            .read(field)
+                            .is_some_and(|ruling| !ruling.is_hidden())
+                    },
+                    &|field| self.decision.may_evaluate(field),
                 );
                 self.shape(&shape, None)?
             }
@@ -291,7 +317,7 @@ impl<'a> Lowering<'a> {
                 | Node::Either { .. }
                 | Node::Choose(_),
             ) => 1,
-            Some(Node::Link(_) | Node::Expect(_)) => 2,
+            Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
                 Prepared::Token { .. } => 2 + Treatment::Tokenize.rank(),
@@ -490,6 +516,36 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// A record of one of several objects, each of which has a shape of its own.
+    fn one_of(
+        &mut self,
+        records: &[RecordShape],
+        others_dropped: bool,
+        row: bool,
+    ) -> Result<NodeId, Refusal> {
+        let mut cases = Vec::with_capacity(records.len());
+        for record in records {
+            let [object] = record.objects.as_slice() else {
+                return Err(super::internal("a record of several objects among several"));
+            };
+            let name = ConditionValue::Text((&*self.catalog.get(*object).name).into());
+            let node = if self.is_readable(*object) {
+                self.record(record, row)?
+            } else {
+                DROP
+            };
+            cases.push((name, node));
+        }
+        let otherwise = if others_dropped { DROP } else { REFUSE };
+        Ok(self.add(Node::Choose(Choose {
+            by: By::Keys(vec!["attributes".into(), "type".into()]),
+            cases,
+            otherwise,
+            absent: REFUSE,
+            overflow: REFUSE,
+        })))
+    }
+
     /// The record where it does not say which of its objects it is: the most protective of all of them.
     fn any_of(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
         let mut named = Vec::with_capacity(shape.members.len() + 1);
@@ -502,7 +558,7 @@ impl<'a> Lowering<'a> {
                 })
             });
             let url = if ids_are_clear && !self.url_follows_reference(shape) {
-                self.origin_link()
+                self.record_url(&shape.objects, None)
             } else {
                 DROP
             };
@@ -806,20 +862,33 @@ impl<'a> Lowering<'a> {
         });
         let url = match id {
             _ if self.url_follows_reference(shape) => DROP,
-            Some((_, Treatment::Clear)) => self.origin_link(),
+            Some((_, Treatment::Clear)) => self.record_url(&[object], None),
             Some((at, treatment)) if treatment.is_token() => match &self.decision.scope {
                 Some(scope) => {
                     let class = &self.catalog.field(at).class;
                     let tokenizer = self
                         .keys
                         .tokenizer(&self.caller.tenant, scope, class, false);
-                    self.add(Node::Link(Arc::new(RecordUrl { tokenizer })))
+                    self.record_url(&[object], Some(tokenizer))
                 }
                 None => DROP,
             },
             _ => DROP,
         };
         self.type_and_url(kind, url)
+    }
+
+    /// `attributes.url`, with the id in it clear or replaced by its token.
+    fn record_url(&mut self, objects: &[ObjectId], tokenizer: Option<Arc<Tokenizer>>) -> NodeId {
+        let url = RecordUrl {
+            objects: objects
+                .iter()
+                .map(|o| self.catalog.get(*o).name.clone())
+                .collect(),
+            upstream: self.operation.api.upstream_origin.clone(),
+            tokenizer,
+        };
+        self.add(Node::Link(Arc::new(url)))
     }
 
     fn type_and_url(&mut self, kind: NodeId, url: NodeId) -> NodeId {

@@ -12,7 +12,8 @@ use super::standpoint::Standpoint;
 use super::table::{Key, Question};
 use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::identity::Identity;
-use crate::engine::protocol::{Action, Comparison, Operation, Use};
+use crate::engine::protocol::salesforce::describe::Abilities;
+use crate::engine::protocol::{Action, Comparison, Operation, Shape, Use};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::treatment::Treatment;
 
@@ -45,7 +46,67 @@ pub fn decide(
         },
     );
     follow(&mut decision, catalog, operation);
+    if decision.refusal.is_none() {
+        able(&mut decision, policies, catalog, identity, operation);
+    }
     decision
+}
+
+/// What may be done with the fields that the answer describes.
+fn able(
+    decision: &mut Decision,
+    policies: &Policies,
+    catalog: &Catalog,
+    identity: &Identity,
+    operation: &Operation,
+) {
+    let described = match &operation.shape {
+        Shape::Describe(object) => std::slice::from_ref(object),
+        Shape::Layouts { objects, .. } => objects,
+        _ => return,
+    };
+    let standpoint = policies.standpoint(catalog, identity, decision.purpose.clone());
+    let judge = Judge {
+        policies,
+        catalog,
+        key: standpoint.key(),
+        export: false,
+        describe: false,
+        written: &|_| None,
+    };
+    for &object in described {
+        let table = judge.read(object);
+        for (field, _) in (0u32..).zip(&catalog.get(object).fields) {
+            let field = FieldRef { object, field };
+            let Some(read) = Judge::ruling(&table, field).filter(|r| !r.is_hidden()) else {
+                continue;
+            };
+            let passes = |action, comparison| {
+                let one = Use {
+                    field,
+                    action,
+                    written: "".into(),
+                    comparison,
+                    values: Vec::new(),
+                    named: false,
+                };
+                !matches!(
+                    judge.evaluation(&one, &table, read),
+                    Verdict::Refuse(_)
+                )
+            };
+            decision.abilities.insert(
+                field,
+                Abilities {
+                    filter: passes(Action::Filter, Comparison::Equality),
+                    sort: passes(Action::Sort, Comparison::Other),
+                    group: passes(Action::Group, Comparison::Identity),
+                    aggregate: passes(Action::Aggregate, Comparison::Other),
+                    key: passes(Action::Key, Comparison::Equality),
+                },
+            );
+        }
+    }
 }
 
 /// What stands behind a reference that a row hides is not there; the Id behind a reference is its own value.
@@ -183,6 +244,7 @@ impl Standpoint {
             refusal: None,
             verdicts: Vec::new(),
             tables: HashMap::new(),
+            abilities: HashMap::new(),
         }
     }
 
@@ -425,8 +487,14 @@ impl Judge<'_> {
         if table.nothing_readable() {
             return Verdict::Refuse(self.unknown_object(one));
         }
+        // A search names a scope of fields: which of them are hidden is not told.
+        let by_scope = one.action == Action::Search && !one.named;
         if read.is_hidden() {
-            return Verdict::Refuse(self.unknown_field(one));
+            return Verdict::Refuse(if by_scope {
+                unsearchable(one)
+            } else {
+                self.unknown_field(one)
+            });
         }
         let own = self.use_of(one.field, one.action);
         if let Used::Denied(rule) = own {
@@ -467,6 +535,9 @@ impl Judge<'_> {
                 Comparison::Identity => return Verdict::Permit(rules),
                 Comparison::Other => {}
             }
+        }
+        if by_scope {
+            return Verdict::Refuse(unsearchable(one));
         }
         let how = match one.action {
             Action::Sort => "sorted in a query call",
@@ -582,6 +653,17 @@ fn denied_everywhere(read: &FieldRuling) -> Option<Arc<str>> {
         .all(|r| r.treatment == Treatment::Deny)
         .then(|| read.strictest().rules.first().cloned())
         .flatten()
+}
+
+/// A search over a scope in which not every field may be searched; `written` is the scope.
+fn unsearchable(one: &Use) -> Refusal {
+    Refusal::new(
+        Reason::TreatedFieldEvaluated,
+        format!(
+            "field '{}' can not be searched in a search call",
+            one.written
+        ),
+    )
 }
 
 fn denied(one: &Use) -> Refusal {

@@ -85,6 +85,8 @@ pub enum Node {
     },
     /// A string that must be one of these (ASCII case-insensitive), else [`Abort::Contradiction`]. Passes as it came.
     Expect(Vec<Arc<str>>),
+    /// A number or a boolean of the dialect's own (null passes; anything else becomes null).
+    Scalar(ScalarKind),
     /// A string rewritten, or removed when the link cannot be. Null passes; anything else is removed.
     Link(Arc<dyn LinkRewriter>),
     /// An object (null passes; anything else becomes null).
@@ -109,6 +111,15 @@ pub enum Node {
     },
     /// Held (up to the bound) until a member says which case it is.
     Choose(Choose),
+}
+
+/// What a [`Node::Scalar`] holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScalarKind {
+    /// A number.
+    Number,
+    /// true or false.
+    Boolean,
 }
 
 /// Members of an object.

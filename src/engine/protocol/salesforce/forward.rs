@@ -15,6 +15,7 @@ use super::composite::CompositeTarget;
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
 use super::record::Outputs;
+use super::search::SearchTarget;
 use super::resolve::{Binding, Followed, Scope, literal, malformed};
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
@@ -60,6 +61,8 @@ pub(super) enum Target {
     Retrieve(Box<RetrieveTarget>),
     /// Several records, changed.
     Collection(Box<CollectionTarget>),
+    /// A search.
+    Search(Box<SearchTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -148,6 +151,14 @@ impl Forward {
                 printer.rewrite(&mut query, true)?;
                 let mut path = format!("{base}/{}?q=", endpoint(*all));
                 percent_encode(&query.to_string(), &mut path);
+                path
+            }
+            Target::Search(target) => {
+                let (path, posted) = target.print(&base, resolved)?;
+                if let Some(posted) = posted {
+                    method = Method::POST;
+                    body = posted;
+                }
                 path
             }
             Target::Composite(target) => {
@@ -240,6 +251,7 @@ impl Forward {
     pub(super) fn scopes(&self) -> usize {
         match &self.target {
             Target::Query { scopes, .. } => scopes.len(),
+            Target::Search(target) => target.scopes(),
             _ => 0,
         }
     }
@@ -271,7 +283,7 @@ fn endpoint(all: bool) -> &'static str {
 }
 
 /// Percent-encodes everything but RFC 3986 section 2.3's unreserved characters.
-fn percent_encode(text: &str, out: &mut String) {
+pub(super) fn percent_encode(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for b in text.bytes() {
         if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
@@ -371,10 +383,10 @@ pub(super) fn field_names<'a>(
     names
 }
 
-struct Printer<'a> {
-    bindings: &'a [Binding],
-    scopes: &'a [Scope],
-    resolved: &'a Resolved<'a>,
+pub(super) struct Printer<'a> {
+    pub(super) bindings: &'a [Binding],
+    pub(super) scopes: &'a [Scope],
+    pub(super) resolved: &'a Resolved<'a>,
 }
 
 fn path_item(segments: Vec<Arc<str>>) -> Item {
@@ -419,7 +431,7 @@ impl Printer<'_> {
     }
 
     /// Takes hidden outputs out, puts condition fields first, replaces literals. Gives whether an output is left.
-    fn rewrite(&self, query: &mut Query, top: bool) -> Result<bool, Refusal> {
+    pub(super) fn rewrite(&self, query: &mut Query, top: bool) -> Result<bool, Refusal> {
         let grouped = top
             && (query.group.is_some()
                 || query.select.iter().any(

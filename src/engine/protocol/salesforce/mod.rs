@@ -11,11 +11,14 @@ pub mod describe;
 pub mod errors;
 mod forward;
 mod headers;
+pub mod layouts;
 mod record;
 mod resolve;
 mod route;
 pub mod schema_pull;
+mod search;
 pub mod soql;
+pub mod sosl;
 mod template;
 
 use std::sync::Arc;
@@ -181,6 +184,17 @@ fn understand_within(
             let cursor = Cursor::new(&api.name, version, all, &soql, caller);
             request.query(cursor)
         }
+        Endpoint::Search { version, sosl } => request.sosl(version, &sosl),
+        Endpoint::ParameterizedSearch { version, pairs } => {
+            request.parameterized(version, &pairs, tree.as_ref())
+        }
+        Endpoint::Suggestions {
+            version,
+            q,
+            object,
+            fields,
+            limit,
+        } => request.suggestions(version, &q, &object, fields.as_deref(), limit.as_deref()),
         Endpoint::Page { version, segment } => {
             let cursor = Cursor::open(&segment, open, &api.name, caller)?;
             if cursor.version != version {

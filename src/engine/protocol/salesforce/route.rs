@@ -29,6 +29,24 @@ pub(super) enum Endpoint {
         version: u16,
         segment: String,
     },
+    /// `search?q=`
+    Search {
+        version: u16,
+        sosl: String,
+    },
+    /// `parameterizedSearch`, its parameters if it is a GET.
+    ParameterizedSearch {
+        version: u16,
+        pairs: Vec<(String, String)>,
+    },
+    /// `search/suggestions`
+    Suggestions {
+        version: u16,
+        q: String,
+        object: String,
+        fields: Option<String>,
+        limit: Option<String>,
+    },
     DescribeGlobal {
         version: u16,
     },
@@ -79,6 +97,7 @@ impl Endpoint {
         match self {
             Self::Change { .. } => method != Method::DELETE,
             Self::Retrieve { lists, .. } => lists.is_none(),
+            Self::ParameterizedSearch { .. } => method == Method::POST,
             Self::Save { .. } | Self::Composite { .. } => true,
             _ => false,
         }
@@ -127,12 +146,11 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("knowledgeManagement", "Knowledge management"),
     ("licensing", "Licensing"),
     ("metadata", "The Metadata API"),
-    ("parameterizedSearch", "Search"),
     ("process", "Processes"),
     ("quickActions", "Quick actions"),
     ("recent", "Recently viewed records"),
     ("scheduling", "Scheduling"),
-    ("search", "Search"),
+    ("search", "This search resource"),
     ("support", "Support resources"),
     ("tabs", "Tabs"),
     ("theme", "Themes"),
@@ -227,6 +245,39 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             version,
             segment: (*segment).to_owned(),
         }),
+        ["search"] => {
+            let [sosl] = reads(head, &["q"])?;
+            let sosl = sosl.ok_or_else(|| malformed("A search string has to be specified"))?;
+            Ok(Endpoint::Search {
+                version,
+                sosl: sosl.to_owned(),
+            })
+        }
+        ["parameterizedSearch"] => {
+            let pairs = if head.method == Method::POST {
+                no_parameters(head)?;
+                Vec::new()
+            } else {
+                only_get(head.method)?;
+                head.query.to_vec()
+            };
+            Ok(Endpoint::ParameterizedSearch { version, pairs })
+        }
+        ["search", "suggestions"] => {
+            let [q, object, fields, limit] = reads(head, &["q", "sobject", "fields", "limit"])?;
+            let (Some(q), Some(object)) = (q, object) else {
+                return Err(bad_request("q and sobject are needed"));
+            };
+            Ok(Endpoint::Suggestions {
+                version,
+                q: q.to_owned(),
+                object: object.to_owned(),
+                fields: fields.map(str::to_owned),
+                limit: limit.map(str::to_owned),
+            })
+        }
+        ["search", "scopeOrder"] => Err(closed("The search scope order of a user")),
+        ["search", "layout"] => Err(closed("Search layouts")),
         ["sobjects"] => reads(head, &[]).map(|_| Endpoint::DescribeGlobal { version }),
         ["composite"] | ["composite", "batch"] => {
             no_parameters(head)?;

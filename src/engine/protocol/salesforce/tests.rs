@@ -442,7 +442,7 @@ fn refusals_speak_salesforce() {
     }
     for (soql, names) in [
         ("SELECT Id FROM Contact USING SCOPE mine", "USING SCOPE"),
-        ("SELECT Id FROM Contact WITH SECURITY_ENFORCED", "WITH"),
+        ("SELECT Id FROM Contact WITH SYSTEM_MODE", "WITH"),
         ("SELECT Id FROM Contact FOR VIEW", "FOR VIEW"),
         ("SELECT Id FROM Contact UPDATE TRACKING", "UPDATE TRACKING"),
         ("SELECT Id FROM Contact ALL ROWS", "ALL ROWS"),

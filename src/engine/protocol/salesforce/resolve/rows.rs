@@ -85,8 +85,8 @@ impl Resolver<'_> {
             }
             self.count_rows(level)?;
             Shape::Object(vec![
-                ("totalSize".into(), Shape::Keep),
-                ("done".into(), Shape::Keep),
+                ("totalSize".into(), Shape::Number),
+                ("done".into(), Shape::Boolean),
                 (
                     "records".into(),
                     Shape::Array {
@@ -99,8 +99,8 @@ impl Resolver<'_> {
             let row = self.aggregate_row(query, level)?;
             // Grouped answers have no further pages: a link to one is not claimed by this shape.
             Shape::Object(vec![
-                ("totalSize".into(), Shape::Keep),
-                ("done".into(), Shape::Keep),
+                ("totalSize".into(), Shape::Number),
+                ("done".into(), Shape::Boolean),
                 ("records".into(), rows(row)),
             ])
         } else {
@@ -112,7 +112,7 @@ impl Resolver<'_> {
     }
 
     /// A row of records.
-    fn plain_row(&mut self, query: &mut Query, level: &Level) -> Result<RecordShape, Refusal> {
+    pub(super) fn plain_row(&mut self, query: &mut Query, level: &Level) -> Result<RecordShape, Refusal> {
         self.write_out_fields(query, level)?;
         let list = query.slot.0;
         let mut record = self.record(&[level.object], Some(list), &[]);
@@ -484,8 +484,8 @@ impl Resolver<'_> {
 /// The envelope around `records`.
 fn envelope(next: Link, records: Shape) -> Shape {
     Shape::Object(vec![
-        ("totalSize".into(), Shape::Keep),
-        ("done".into(), Shape::Keep),
+        ("totalSize".into(), Shape::Number),
+        ("done".into(), Shape::Boolean),
         ("nextRecordsUrl".into(), Shape::Link(next)),
         ("records".into(), records),
     ])
