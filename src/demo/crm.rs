@@ -267,6 +267,17 @@ impl Crm {
             ["limits"] => Ok(endpoint::limits::answer()),
             ["query"] => endpoint::query::answer(self, asked, version, false),
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),
+            ["limits", "recordCount"] => Ok(endpoint::listing::record_counts(self, asked)),
+            ["recent"] => Ok(endpoint::listing::recent(self, asked, version)),
+            ["compactLayouts"] => endpoint::layouts::compact_layouts(asked, version),
+            ["sobjects", object, kind @ ("updated" | "deleted")] => {
+                get()?;
+                endpoint::listing::changes(self, asked, object, *kind == "deleted")
+            }
+            ["sobjects", object, "describe", path @ ..] if !path.is_empty() => {
+                get()?;
+                endpoint::layouts::answer(asked, version, object, path)
+            }
             ["search"] => endpoint::search::sosl(self, asked, version),
             ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),
             ["search", "suggestions"] => endpoint::search::suggestions(self, asked, version),

@@ -160,11 +160,12 @@ enum Next {
 }
 
 impl Pump {
-    /// A pump at the start of a body.
+    /// A pump at the start of a body. `opaque`: a file, which passes as it comes.
     pub fn new(
         incoming: Incoming,
         coding: Coding,
         program: &Arc<Program>,
+        opaque: bool,
         limits: &Limits,
         inflated_bytes_max: u64,
     ) -> Self {
@@ -175,7 +176,11 @@ impl Pump {
         Self {
             incoming,
             decoder: Decoder::new(coding, inflated_bytes_max, limits.inflation_ratio_max),
-            rewriter: Rewriter::json(Arc::clone(program), bounds),
+            rewriter: if opaque {
+                Rewriter::opaque()
+            } else {
+                Rewriter::json(Arc::clone(program), bounds)
+            },
             program: Arc::clone(program),
             out: Out::default(),
             idle: millis(limits.body_idle_ms),

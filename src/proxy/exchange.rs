@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+    CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -190,10 +190,19 @@ impl Page {
             }
         };
         let mut headers = HeaderMap::new();
+        let opaque = plan.is_opaque();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static("application/json;charset=UTF-8"),
+            HeaderValue::from_static(if opaque {
+                "application/octet-stream"
+            } else {
+                "application/json;charset=UTF-8"
+            }),
         );
+        if opaque {
+            // Saved, never shown: what it says of itself did not pass.
+            headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        }
         if is_head {
             drop(incoming);
             self.close(Ending::Complete, status, None, None).await?;
@@ -203,6 +212,7 @@ impl Page {
             incoming,
             coding,
             plan.program(),
+            opaque,
             &self.carrier.settings.limits,
             served.settings.inflated_bytes_max,
         );

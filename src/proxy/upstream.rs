@@ -90,7 +90,7 @@ pub struct Answered {
 /// What an answer holds.
 #[derive(Debug)]
 pub enum Content {
-    /// A JSON body in this coding, to be rewritten.
+    /// A JSON body in this coding, to be rewritten; or a file, if the plan is for one.
     Json(Incoming, Coding),
     /// Nothing.
     Empty,
@@ -207,7 +207,7 @@ impl Upstream {
         }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
-        let checked = self.check(response, upstream_us).await;
+        let checked = self.check(response, upstream_us, plan.is_opaque()).await;
         if checked.is_err() {
             poison(&connection);
         }
@@ -239,7 +239,7 @@ impl Upstream {
             .once(&request, &authorization, &ids)
             .await
             .map_err(told)?;
-        match self.check(response, 0).await.map_err(told)?.content {
+        match self.check(response, 0, false).await.map_err(told)?.content {
             Content::Json(body, coding) => self
                 .read_whole(body, coding, self.inflated_bytes_max)
                 .await
@@ -336,6 +336,7 @@ impl Upstream {
         &self,
         response: Response<Incoming>,
         upstream_us: u64,
+        opaque: bool,
     ) -> Result<Answered, Refusal> {
         let (head, body) = response.into_parts();
         let framing = |name| head.headers.get_all(name).iter().count();
@@ -360,7 +361,8 @@ impl Upstream {
                 if hyper::body::Body::is_end_stream(&body) {
                     return Ok(answered);
                 }
-                if !is_json(&head.headers) {
+                // A file is of any type; nobody but its reader looks into it.
+                if !opaque && !is_json(&head.headers) {
                     return Err(unacceptable("content type"));
                 }
                 let coding = coding.ok_or_else(|| unacceptable("content coding"))?;

@@ -9,7 +9,7 @@ use privet::config::folder;
 use privet::demo::crm::{Asked, Crm};
 use privet::engine::catalog::Catalog;
 use privet::engine::identity::{Identity, Proof};
-use privet::engine::plan;
+use privet::engine::plan::{self, Plan};
 use privet::engine::policy::{self, Loaded, Policies};
 use privet::engine::protocol::{self, Api, Dialect, RequestHead};
 use privet::engine::refusal::{Reason, Refusal};
@@ -72,6 +72,11 @@ impl House {
 
     /// Asks as a caller with `role`. `target`: after `/services/data/v61.0`, or whole; `body`: JSON or empty.
     pub fn ask(&self, role: &str, method: &str, target: &str, body: &str) -> Answer {
+        let plan = self.plan(role, method, target, body)?;
+        self.send(&plan)
+    }
+
+    fn plan(&self, role: &str, method: &str, target: &str, body: &str) -> Result<Plan, Refusal> {
         let target = if target.starts_with("/services/") || target.starts_with("/id/") {
             target.to_owned()
         } else {
@@ -109,7 +114,11 @@ impl House {
         let body = body.as_bytes();
         let operation = protocol::understand(&api, &head, body, &self.catalog, &caller, &sealer)?;
         let decision = policy::decide(&self.policies, &self.catalog, &caller, &operation);
-        let plan = plan::plan(operation, &decision, &self.catalog, &self.keys, &caller)?;
+        plan::plan(operation, &decision, &self.catalog, &self.keys, &caller)
+    }
+
+    fn send(&self, plan: &Plan) -> Answer {
+        let decode = |text: &str| privet::demo::server::form(text);
         let request = plan.request();
         let (path, query) = request
             .path_and_query
@@ -145,6 +154,21 @@ impl House {
             .map_err(unacceptable)?;
         rewriter.finish(&mut out).map_err(unacceptable)?;
         Ok((reply.status, serde_json::from_slice(&out.concat()).unwrap()))
+    }
+
+    /// The query that a GET would send upstream, understood, decided and planned; the demo CRM need not know it.
+    pub fn planned(&self, role: &str, target: &str) -> String {
+        let request = self
+            .plan(role, "GET", target, "")
+            .unwrap_or_else(|r| panic!("{target}: {}", r.message));
+        let query = request
+            .request()
+            .path_and_query
+            .split_once('?')
+            .unwrap()
+            .1
+            .to_owned();
+        privet::demo::server::form(&query)[0].1.clone()
     }
 
     /// As [`Self::ask`], answered.

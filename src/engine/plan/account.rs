@@ -147,6 +147,7 @@ fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
         | Shape::Number
         | Shape::Boolean
         | Shape::Layouts { .. }
+        | Shape::Opaque
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Value(_)

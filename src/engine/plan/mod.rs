@@ -16,7 +16,7 @@ use crate::engine::event::What;
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, Verdict};
 use crate::engine::protocol::{
-    Action, Api, Forward, Literal, Operation, Resolved, UpstreamRequest,
+    Action, Api, Forward, Literal, Operation, Resolved, Shape, UpstreamRequest,
 };
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::Program;
@@ -30,6 +30,7 @@ pub struct Plan {
     writes: bool,
     request: UpstreamRequest,
     program: Arc<Program>,
+    opaque: bool,
     treated_header: Option<String>,
 }
 
@@ -47,6 +48,11 @@ impl Plan {
     /// The program for the response body.
     pub fn program(&self) -> &Arc<Program> {
         &self.program
+    }
+
+    /// Whether the answer is a file, to be passed as it comes instead of being rewritten.
+    pub fn is_opaque(&self) -> bool {
+        self.opaque
     }
 
     /// Whether something changes upstream: the attempt must be durable before it is sent.
@@ -136,6 +142,7 @@ pub fn plan(
     Ok(Plan {
         request,
         program: Arc::new(lowered.program),
+        opaque: matches!(operation.shape, Shape::Opaque),
         treated_header: account::treated_header(&operation, decision, catalog),
         writes: changes(operation.action) || operation.uses.iter().any(|u| changes(u.action)),
         api: operation.api,

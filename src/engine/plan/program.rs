@@ -121,6 +121,8 @@ impl<'a> Lowering<'a> {
             Shape::Number => self.add(Node::Scalar(ScalarKind::Number)),
             Shape::Boolean => self.add(Node::Scalar(ScalarKind::Boolean)),
             Shape::Drop => DROP,
+            // No document: whatever would be read as one is refused.
+            Shape::Opaque => REFUSE,
             Shape::Constant(json) => self.add(Node::Constant(json.clone())),
             Shape::Value(sources) => self.value(sources, record),
             Shape::Record(shape) => self.record(shape, false)?,
@@ -174,7 +176,16 @@ impl<'a> Lowering<'a> {
             Shape::Expect(text) => self.add(Node::Expect(vec![text.clone()])),
             Shape::ErrorCode => self.add(Node::Link(Arc::new(ErrorCode))),
             Shape::Answer(answer) => {
-                let node = self.shape(answer, None)?;
+                let node = match self.shape(answer, None)? {
+                    // Told apart by type already: its object is what counts here.
+                    node if matches!(**answer, Shape::Paths(_)) => {
+                        match self.nodes.get(node.0 as usize) {
+                            Some(Node::Either { object, .. }) => *object,
+                            _ => node,
+                        }
+                    }
+                    node => node,
+                };
                 // A list of the part's own stands where errors would; its elements know both.
                 let (object, array) = match **answer {
                     Shape::Array { .. } | Shape::Positional(_) => (NULL, node),
@@ -411,6 +422,22 @@ impl<'a> Lowering<'a> {
         }
         if treatment == Treatment::Clear {
             return match self.catalog.field(field).kind {
+                // In a record a file is a path with the record's id in it.
+                FieldType::Blob if self.operation.api.dialect == Dialect::Salesforce => {
+                    let id_is_clear =
+                        self.catalog
+                            .get(field.object)
+                            .field("Id")
+                            .is_some_and(|id| {
+                                let id = FieldRef { field: id, ..field };
+                                self.decision.read(id).is_some_and(FieldRuling::is_clear)
+                            });
+                    if id_is_clear {
+                        self.origin_link()
+                    } else {
+                        NULL
+                    }
+                }
                 FieldType::Compound | FieldType::Other => CLEAR,
                 _ => CLEAR_SCALAR,
             };

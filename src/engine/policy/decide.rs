@@ -90,10 +90,7 @@ fn able(
                     values: Vec::new(),
                     named: false,
                 };
-                !matches!(
-                    judge.evaluation(&one, &table, read),
-                    Verdict::Refuse(_)
-                )
+                !matches!(judge.evaluation(&one, &table, read), Verdict::Refuse(_))
             };
             decision.abilities.insert(
                 field,

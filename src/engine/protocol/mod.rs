@@ -228,6 +228,8 @@ pub enum Shape {
         /// One compact layout per object, by its name, where else all layouts of the one object.
         by_object: bool,
     },
+    /// A file: bytes that pass as they come, or not at all.
+    Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
 }

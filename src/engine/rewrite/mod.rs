@@ -336,9 +336,16 @@ pub enum Rewriter {
     Csv(Box<csv::CsvRewriter>),
     /// `text/xml`, `application/xml` and what ends in `+xml`.
     Xml(Box<xml::XmlRewriter>),
+    /// A file that passes as it comes.
+    Opaque(Counts),
 }
 
 impl Rewriter {
+    /// For a file that the plan lets pass: counts its bytes and reads nothing of it.
+    pub fn opaque() -> Self {
+        Self::Opaque(Counts::default())
+    }
+
     /// A rewriter for a JSON document.
     pub fn json(program: Arc<Program>, bounds: Bounds) -> Self {
         Self::Json(Box::new(json::JsonRewriter::new(program, bounds)))
@@ -363,6 +370,12 @@ impl Rewriter {
             Self::Json(r) => r.push(chunk, out),
             Self::Csv(r) => r.push(chunk, out),
             Self::Xml(r) => r.push(chunk, out),
+            Self::Opaque(counts) => {
+                counts.bytes_in += chunk.len() as u64;
+                counts.bytes_out = counts.bytes_in;
+                out.push(chunk);
+                Ok(())
+            }
         }
     }
 
@@ -375,6 +388,7 @@ impl Rewriter {
             Self::Json(r) => r.finish(out),
             Self::Csv(r) => r.finish(out),
             Self::Xml(r) => r.finish(out),
+            Self::Opaque(counts) => Ok(std::mem::take(counts)),
         }
     }
 }

@@ -284,6 +284,7 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         | Shape::Number
         | Shape::Boolean
         | Shape::Layouts { .. }
+        | Shape::Opaque
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Expect(_)

@@ -29,6 +29,49 @@ pub(super) enum Endpoint {
         version: u16,
         segment: String,
     },
+    /// `sobjects/X`
+    Basic {
+        version: u16,
+        object: Arc<str>,
+    },
+    /// `recent`
+    Recent {
+        version: u16,
+        limit: Option<String>,
+    },
+    /// `sobjects/X/updated`, `sobjects/X/deleted`
+    Changes {
+        version: u16,
+        object: Arc<str>,
+        deleted: bool,
+        start: String,
+        end: String,
+    },
+    /// `limits/recordCount`
+    RecordCounts {
+        version: u16,
+        objects: Option<String>,
+    },
+    /// `sobjects/X/describe/layouts` and what is like it.
+    Layouts {
+        version: u16,
+        object: Arc<str>,
+        /// The path behind the object.
+        rest: String,
+    },
+    /// `compactLayouts?q=`
+    CompactLayouts {
+        version: u16,
+        objects: String,
+    },
+    /// `sobjects/X/{id}/{relationship}…`, or a blob.
+    Related {
+        version: u16,
+        object: Arc<str>,
+        id: String,
+        path: Vec<Arc<str>>,
+        fields: Option<String>,
+    },
     /// `search?q=`
     Search {
         version: u16,
@@ -133,7 +176,6 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("async-queries", "Async queries"),
     ("chatter", "Chatter"),
     ("commerce", "The Commerce API"),
-    ("compactLayouts", "Layouts"),
     ("composite", "The composite resources"),
     ("connect", "The Connect API"),
     ("consent", "The Consent API"),
@@ -148,7 +190,6 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("metadata", "The Metadata API"),
     ("process", "Processes"),
     ("quickActions", "Quick actions"),
-    ("recent", "Recently viewed records"),
     ("scheduling", "Scheduling"),
     ("search", "This search resource"),
     ("support", "Support resources"),
@@ -178,13 +219,9 @@ const CLOSED_ROOTS: &[(&[&str], &str)] = &[
 
 /// Resources under `sobjects/X/` that are known and closed.
 const CLOSED_OBJECT_RESOURCES: &[(&str, &str)] = &[
-    ("updated", "Lists of changed records"),
-    ("deleted", "Lists of deleted records"),
     ("listviews", "List views"),
     ("quickActions", "Quick actions"),
-    ("namedLayouts", "Layouts"),
     ("defaultValues", "Default values"),
-    ("compactLayouts", "Layouts"),
     ("relevantItems", "Recently viewed records"),
     ("eventSchema", "Platform events"),
 ];
@@ -228,7 +265,28 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
     match rest {
         [] => reads(head, &[]).map(|_| Endpoint::Resources { version }),
         ["limits"] => reads(head, &[]).map(|_| Endpoint::Limits { version }),
-        ["limits", "recordCount"] => Err(closed("Record counts")),
+        ["limits", "recordCount"] => {
+            let [objects] = reads(head, &["sObjects"])?;
+            Ok(Endpoint::RecordCounts {
+                version,
+                objects: objects.map(str::to_owned),
+            })
+        }
+        ["recent"] => {
+            let [limit] = reads(head, &["limit"])?;
+            Ok(Endpoint::Recent {
+                version,
+                limit: limit.map(str::to_owned),
+            })
+        }
+        ["compactLayouts"] => {
+            let [objects] = reads(head, &["q"])?;
+            let objects = objects.ok_or_else(|| bad_request("q is needed: names of objects"))?;
+            Ok(Endpoint::CompactLayouts {
+                version,
+                objects: objects.to_owned(),
+            })
+        }
         [name @ ("query" | "queryAll")] => {
             let [soql, explain] = reads(head, &["q", "explain"])?;
             if explain.is_some() {
@@ -370,12 +428,40 @@ fn object_resource(
                 found: None,
             })
         }
-        [] => {
-            only_get(head.method)?;
-            Err(closed("An object's recent items"))
-        }
+        [] => reads(head, &[]).map(|_: [_; 0]| Endpoint::Basic { version, object }),
         ["describe"] => reads(head, &[]).map(|_: [_; 0]| Endpoint::Describe { version, object }),
-        ["describe", ..] => Err(closed("Layouts")),
+        [
+            "describe",
+            kind @ ("layouts" | "compactLayouts" | "approvalLayouts" | "namedLayouts"),
+            which @ ..,
+        ] => {
+            let _: [_; 0] = reads(head, &[])?;
+            // A record type, or the name of a layout.
+            let rest = match which {
+                [] if *kind != "namedLayouts" => format!("describe/{kind}"),
+                [one] if is_name(one) => format!("describe/{kind}/{one}"),
+                _ => return Err(unknown_path()),
+            };
+            Ok(Endpoint::Layouts {
+                version,
+                object,
+                rest,
+            })
+        }
+        ["describe", ..] => Err(unknown_path()),
+        [kind @ ("updated" | "deleted")] => {
+            let [start, end] = reads(head, &["start", "end"])?;
+            let (Some(start), Some(end)) = (start, end) else {
+                return Err(bad_request("start and end are needed"));
+            };
+            Ok(Endpoint::Changes {
+                version,
+                object,
+                deleted: *kind == "deleted",
+                start: start.to_owned(),
+                end: end.to_owned(),
+            })
+        }
         [name, ..]
             if CLOSED_OBJECT_RESOURCES
                 .iter()
@@ -416,7 +502,20 @@ fn record(
         (found, rest)
     };
     if !rest.is_empty() {
-        return Err(closed("Blobs and relationship paths of a record"));
+        let Found::Id(id) = found else {
+            return Err(closed("Relationship paths of a record found by a field"));
+        };
+        if !rest.iter().all(|name| is_name(name)) {
+            return Err(unknown_path());
+        }
+        let [fields] = reads(head, &["fields"])?;
+        return Ok(Endpoint::Related {
+            version,
+            object,
+            id,
+            path: rest.iter().map(|name| Arc::from(*name)).collect(),
+            fields: fields.map(str::to_owned),
+        });
     }
     if head.method == Method::PATCH || head.method == Method::DELETE {
         no_parameters(head)?;

@@ -578,9 +578,6 @@ fn paths_are_open_closed_or_unknown() {
     for closed in [
         "/services/data/v61.0/tooling/query",
         "/services/data/v61.0/composite/graph",
-        "/services/data/v61.0/sobjects/Contact",
-        "/services/data/v61.0/sobjects/Contact/003000000000001/Salary__c",
-        "/services/data/v61.0/sobjects/Contact/003000000000001/Nothing",
         "/services/apexrest/x",
         "/services/Soap/u/61.0",
         "/id/00D/005",

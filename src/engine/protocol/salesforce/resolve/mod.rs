@@ -15,6 +15,7 @@ use crate::engine::refusal::{Reason, Refusal};
 use super::soql::ast::{Path, Query, Slot, Source, With};
 
 pub(super) use predicate::literal;
+pub(super) use rows::{envelope, rows};
 pub(super) use search::{check_term, resolve_search};
 
 /// The reference fields that a request follows: they may be hidden where what they lead to is not.
@@ -95,12 +96,14 @@ pub(super) struct Binding {
 /// Where the records of a scope come from.
 #[derive(Debug)]
 pub(super) struct Scope {
-    /// Slot of the select list; `None` for TYPEOF, where no field can be added.
+    /// Slot of the select list; `None` for TYPEOF, which has branches of its own.
     pub(super) list: Option<u32>,
     /// Relationship path from the list's own object.
     pub(super) prefix: Vec<Arc<str>>,
     /// The fields of its object that hold flags or the data region.
     pub(super) conditions: Vec<(FieldRef, Arc<str>)>,
+    /// For TYPEOF: the objects of its WHEN branches, as written.
+    pub(super) branches: Vec<(Arc<str>, ObjectId)>,
 }
 
 /// What the paths of one FROM start at.
@@ -186,7 +189,9 @@ fn refuse_clauses(query: &Query) -> Result<(), Refusal> {
     if let Some(scope) = &query.using_scope
         && !scope.eq_ignore_ascii_case("everything")
     {
-        return Err(malformed("USING SCOPE takes everything, and no other scope"));
+        return Err(malformed(
+            "USING SCOPE takes everything, and no other scope",
+        ));
     }
     match &query.with {
         // The CRM's own checks on top of privet's.
@@ -533,6 +538,7 @@ impl Resolver<'_> {
             list,
             prefix: steps.iter().map(|step| step.key.clone()).collect(),
             conditions,
+            branches: Vec::new(),
         });
         // Those before the last one are asked for where their own records stand.
         let references = steps.last().map(|step| step.references.clone());

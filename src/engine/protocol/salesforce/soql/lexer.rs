@@ -316,7 +316,7 @@ fn is_time(word: &str) -> bool {
         && fraction.is_some_and(|f| f.len() <= 9 && f.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn is_date_time(word: &str) -> bool {
+pub(in super::super) fn is_date_time(word: &str) -> bool {
     let Some(rest) = word
         .get(19..)
         .filter(|_| looks_like(&word[..19], "0000-00-00T00:00:00"))

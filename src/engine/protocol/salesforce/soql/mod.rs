@@ -11,7 +11,7 @@ mod print;
 use std::borrow::Cow;
 
 pub use ast::Query;
-pub(super) use lexer::is_word_literal;
+pub(super) use lexer::{is_date_time, is_word_literal};
 pub(super) use parser::{Parsed, Parser};
 pub(super) use print::list;
 
