@@ -146,6 +146,9 @@ impl House {
             // The carrier replaces error bodies whole.
             return Ok((reply.status, Value::Null));
         }
+        if plan.is_opaque() {
+            return Ok((reply.status, String::from_utf8(reply.body).unwrap().into()));
+        }
         let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
         let mut out = Out::default();
         let unacceptable = |_| Refusal::new(Reason::UpstreamUnacceptable, "aborted");

@@ -545,6 +545,82 @@ fn a_flag_is_fetched_in_the_branch_of_a_typeof() {
 }
 
 #[test]
+fn a_file_passes_only_where_its_field_is_read_in_clear() {
+    let house = House::with(&format!(
+        "{RULES}p, allow, role:filed, read, Attachment.Body, redact, *, *, -, 20, r-filed\n\
+         p, allow, role:unfiled, read, Attachment.Body, drop, *, *, -, 20, r-unfiled\n\
+         p, deny, role:denied, read, Attachment.Body, -, *, *, -, -, r-denied\n\
+         p, allow, role:coded, read, class:id.attachment, tokenize, *, *, -, 20, r-coded\n"
+    ));
+    let file = ids(&house, "Attachment").remove(0);
+    let record = format!("/sobjects/Attachment/{file}");
+    let body = format!("{record}/body");
+    let (status, bytes) = house.got("desk", "GET", &body, "");
+    assert_eq!((status, bytes), (200, "<p>Invented file 0</p>".into()));
+    assert!(house.last().target.ends_with("/Body"));
+    for (role, reason) in [
+        ("filed", Reason::EndpointClosed),
+        ("unfiled", Reason::UnknownObject),
+        ("denied", Reason::Denied),
+    ] {
+        assert_eq!(house.refused(role, "GET", &body, ""), reason, "{role}");
+    }
+    // In a record it is a path with an id in it.
+    let (_, whole) = house.got("desk", "GET", &record, "");
+    assert!(
+        whole["Body"]
+            .as_str()
+            .unwrap()
+            .ends_with(&format!("{file}/Body"))
+    );
+    let (_, recent) = house.got("coded", "GET", "/sobjects/Attachment", "");
+    let token = recent["recentItems"][0]["Id"].as_str().unwrap();
+    assert!(token.starts_with("tk1."));
+    let (_, whole) = house.got("coded", "GET", &format!("/sobjects/Attachment/{token}"), "");
+    assert_eq!(whole["Body"], Value::Null);
+    assert_eq!(
+        house
+            .got(
+                "coded",
+                "GET",
+                &format!("/sobjects/Attachment/{token}/Body"),
+                ""
+            )
+            .0,
+        200
+    );
+    // Files that are not their record's own field.
+    for (target, reason) in [
+        (format!("{record}/Body/more"), Reason::UnknownObject),
+        (format!("{record}/Name"), Reason::UnknownObject),
+        (
+            "/servlet/servlet.FileDownload".to_owned(),
+            Reason::UnknownPath,
+        ),
+        (
+            format!(
+                "/sobjects/Contact/{}/richTextImageFields/Nothing__c/0EM000000000001",
+                house.contact(0, "Id")
+            ),
+            Reason::UnknownObject,
+        ),
+        (
+            format!(
+                "/sobjects/Contact/{}/richTextImageFields/Salary__c/0EM000000000001",
+                house.contact(0, "Id")
+            ),
+            Reason::UnknownObject,
+        ),
+    ] {
+        assert_eq!(
+            house.refused("desk", "GET", &target, ""),
+            reason,
+            "{target}"
+        );
+    }
+}
+
+#[test]
 fn clauses_of_a_query_are_done_or_refused_by_name() {
     let house = House::with(RULES);
     for (clause, named) in [

@@ -1,5 +1,6 @@
 //! The endpoints of the demo CRM, one file each.
 
+pub mod blob;
 pub mod collections;
 pub mod composite;
 pub mod describe;

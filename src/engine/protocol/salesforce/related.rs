@@ -59,14 +59,19 @@ pub(super) struct BlobTarget {
     written: Literal,
     /// The path behind the record.
     path: String,
-    /// The use that reads the field.
+    /// The use that reads the field, and its name as written.
     field: usize,
+    name: Arc<str>,
 }
 
 impl BlobTarget {
     pub(super) fn path(&self, base: &str, resolved: &Resolved<'_>) -> Result<String, Refusal> {
         let is_clear = resolved.clear.get(self.field).copied().unwrap_or(false);
         if !is_clear {
+            // Hidden is not there.
+            if !resolved.kept.get(self.field).copied().unwrap_or(false) {
+                return Err(Refusal::unknown_object(&self.name));
+            }
             return Err(Refusal::new(
                 Reason::EndpointClosed,
                 "This file is not read in clear: not open through this proxy",
@@ -120,6 +125,12 @@ impl Request<'_> {
             return self.blob(version, object, FieldRef { object, field }, id, path);
         }
         let mut uses = Vec::new();
+        if let [_, field, _] = path
+            && blob.is_some()
+        {
+            let refusal = Refusal::unknown_object(field);
+            return self.mistaken("sobject-related", refusal, uses);
+        }
         let led = match self.lead(object, id, path, fields, &mut uses) {
             Ok(led) => led,
             Err(refusal) => return self.mistaken("sobject-related", refusal, uses),
@@ -309,7 +320,7 @@ impl Request<'_> {
         };
         let name = path.last().filter(|_| path.len() == 1).or(path.get(1));
         let name = name.cloned().unwrap_or_default();
-        let uses = vec![lookup, used(field, Action::Read, name)];
+        let uses = vec![lookup, used(field, Action::Read, name.clone())];
         let spelt = self.catalog.field(field).name.clone();
         let path = match path {
             [_, _, image] => format!("richTextImageFields/{spelt}/{image}"),
@@ -324,6 +335,7 @@ impl Request<'_> {
             written,
             path,
             field: 1,
+            name,
         }));
         let mut operation = self.operation(Action::Read, "sobject-blob", Shape::Opaque);
         operation.uses = uses;
