@@ -338,7 +338,7 @@ fn a_describe_is_never_another_policys_copy() {
             (email(&first), email(&second)),
             ("email".into(), "string".into())
         );
-        let seen = house.crm.seen();
+        let seen = house.services.crm.seen();
         let last = seen.last().unwrap();
         assert!(
             last.header("if-modified-since").is_none() && last.header("if-none-match").is_none()
