@@ -68,9 +68,12 @@ pub(super) fn whole(text: &str, mut fits: impl FnMut(Country)) {
     }
 }
 
+/// Whether digits are a number of one country.
+type Check = fn(&[u8]) -> bool;
+
 /// The checks of numbers that are all digits. The United States have none, so their hyphens are part of [`prefix`]
 /// alone and nine bare digits need other evidence.
-const NUMERIC: &[(Country, fn(&[u8]) -> bool)] = &[
+const NUMERIC: &[(Country, Check)] = &[
     (Country::Belgium, is_be),
     (Country::Brazil, is_br),
     (Country::Canada, is_ca),
@@ -214,7 +217,7 @@ fn is_pl(d: &[u8]) -> bool {
 fn is_nl(d: &[u8]) -> bool {
     d.len() == 9
         && value(d) > 9_999_999
-        && (weighted(&d[..8], (2..=9).rev()) + 10 * u32::from(d[8])) % 11 == 0
+        && (weighted(&d[..8], (2..=9).rev()) + 10 * u32::from(d[8])).is_multiple_of(11)
 }
 
 /// Eleven digits that do not begin with zero; among the first ten one digit stands two or three times (BZSt).
