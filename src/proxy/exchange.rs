@@ -17,7 +17,7 @@ use crate::engine::plan::{self, Plan};
 use crate::engine::policy;
 use crate::engine::protocol::{self, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts};
 
 use super::authenticate::{self, Circumstances};
 use super::body::{Progress, Pump, ResponseBody};
@@ -172,7 +172,7 @@ impl Page {
             self.common.insert(name.clone(), value.clone());
         }
         let (incoming, coding) = match answered.content {
-            Content::Json(incoming, coding) => (incoming, coding),
+            Content::Body(incoming, coding) => (incoming, coding),
             Content::Empty => {
                 self.close(Ending::Complete, status, None, None).await?;
                 return Ok(self.respond(
@@ -192,7 +192,7 @@ impl Page {
         let mut headers = HeaderMap::new();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static("application/json;charset=UTF-8"),
+            HeaderValue::from_static(plan.program().format().media_type()),
         );
         if is_head {
             drop(incoming);
@@ -226,7 +226,7 @@ impl Page {
         let body = match progress {
             // Complete before its first byte leaves: one commit covers attempt and outcome.
             Progress::Complete(counts) => {
-                let counts = Some((Arc::clone(pump.program()), counts));
+                let counts = Some((pump.program().clone(), counts));
                 self.close(Ending::Complete, status, None, counts).await?;
                 if needs_length {
                     ResponseBody::whole(pump.take().concat().into())
@@ -343,7 +343,7 @@ impl Page {
         ending: Ending,
         status: StatusCode,
         reason: Option<&str>,
-        counts: Option<(Arc<Program>, Counts)>,
+        counts: Option<(BodyProgram, Counts)>,
     ) -> Result<(), Refusal> {
         let Some(journal) = self.journal.as_mut() else {
             return Ok(());

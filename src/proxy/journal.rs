@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::engine::event::{Ending, Event, Kind, Outcome, What, Who};
 use crate::engine::identity::{Identity, Proof};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts};
 use crate::observe::audit::{CannotRecord, Log, Ticket};
 use crate::observe::metrics::{Finished, Metrics};
 
@@ -47,7 +47,7 @@ pub struct End {
     /// Error code or abort word, of a closed set.
     pub reason: Option<String>,
     /// What the rewriter counted, and the program whose counters they are.
-    pub counts: Option<(Arc<Program>, Counts)>,
+    pub counts: Option<(BodyProgram, Counts)>,
 }
 
 fn micros(since: Instant) -> u64 {
@@ -141,8 +141,8 @@ impl Journal {
         let counts = end.counts.as_ref();
         let mut treated = std::collections::BTreeMap::new();
         if let Some((program, counts)) = counts {
-            self.metrics.body(program, counts);
-            for (counter, n) in program.counters.iter().zip(&counts.treated) {
+            self.metrics.body(program.counters(), counts);
+            for (counter, n) in program.counters().iter().zip(&counts.treated) {
                 if *n > 0 {
                     *treated
                         .entry(format!(

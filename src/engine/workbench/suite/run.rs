@@ -553,7 +553,7 @@ fn selected(record: &Value, prefix: &str, into: &mut Vec<String>) {
 }
 
 fn rewrite(plan: &Plan, body: &str) -> Result<Value, Abort> {
-    let mut rewriter = Rewriter::json(plan.program().clone(), Bounds::default());
+    let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
     let mut out = Out::default();
     rewriter.push(Bytes::copy_from_slice(body.as_bytes()), &mut out)?;
     rewriter.finish(&mut out)?;
