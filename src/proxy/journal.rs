@@ -243,6 +243,7 @@ fn who(identity: &Identity) -> Who {
         tenant: Arc::clone(&identity.tenant),
         proof: match &identity.proof {
             Proof::ApiKey { key_id } => format!("api-key:{key_id}").into(),
+            Proof::Session { key_id } => format!("session:{key_id}").into(),
             Proof::Jwt { issuer, key_id } => format!("jwt:{issuer}:{key_id}").into(),
             Proof::Passthrough => "passthrough".into(),
         },

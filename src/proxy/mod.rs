@@ -10,6 +10,8 @@ pub mod exchange;
 pub mod head;
 pub mod journal;
 pub mod listener;
+mod login;
+mod login_rate;
 pub mod refuse;
 pub mod snapshot;
 pub mod strict_head;
