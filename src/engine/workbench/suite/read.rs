@@ -9,8 +9,8 @@ use super::{
 use crate::diagnostic::Diagnostic;
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::{Identity, Proof};
-use crate::engine::policy::{Loaded, Policies};
 use crate::engine::policy::reader::Reader;
+use crate::engine::policy::{Loaded, Policies};
 use crate::engine::protocol::Action;
 use crate::engine::treatment::Treatment;
 use crate::yaml::{At, Node, Value};
