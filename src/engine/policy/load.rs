@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::casbin::{Engine, MODEL};
 use super::condition::Fact;
 use super::csv::{self, Row};
+use super::partition::Partition;
 use super::reader::Reader;
 use super::roles::{self, Roles};
 use super::rules::{self, Rule};
@@ -256,7 +257,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     Ok(Loaded {
         policies: Policies {
             version: digest(&version),
-            rules,
             rule_by_id,
             principals,
             closures,
@@ -264,6 +264,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
             facts_by_action,
             zones,
             lineage,
+            packs: catalog.vocabulary.packs.clone(),
+            partition: Partition::new(&catalog, &rules),
+            rules,
             cache: table::Cache::default(),
         },
         catalog,

@@ -26,6 +26,7 @@ mod decide;
 pub mod decision;
 mod lint;
 mod load;
+mod partition;
 pub(crate) mod reader;
 mod roles;
 mod rules;
@@ -70,6 +71,9 @@ pub struct Policies {
     zones: BTreeMap<Arc<str>, jiff::tz::TimeZone>,
     /// Derived field → all it is computed from, however deep.
     lineage: HashMap<FieldRef, Arc<[FieldRef]>>,
+    /// The packs switched on; a rule's layer is its pack's place here, from 1.
+    packs: Vec<Arc<str>>,
+    partition: partition::Partition,
     cache: table::Cache,
 }
 

@@ -48,6 +48,7 @@ impl Standpoint {
             known: self.known,
             holds: self.holds,
             scoped: self.scope.is_some(),
+            layer: None,
         }
     }
 
