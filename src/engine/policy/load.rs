@@ -236,11 +236,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     if found.iter().any(|d| d.severity == Severity::Error) {
         return Err(found);
     }
-    let rule_by_id = rules
-        .iter()
-        .enumerate()
-        .map(|(i, r)| (r.id.clone(), i))
-        .collect();
+    let rule_by_id = super::by_id(&rules);
     let lineage = super::lineage(&catalog);
     let facts_by_action = Action::WORDS.map(|(_, action)| {
         let asked = |fact: &Fact| {

@@ -49,7 +49,7 @@ pub use decision::{Decision, FieldRuling, Ruling, Table, Verdict};
 pub use load::{Loaded, Sources, load};
 pub(crate) use rules::is_inside;
 pub use rules::{Effect, Rule, What};
-pub use standpoint::{Point, Standpoint};
+pub use standpoint::{Kin, Point, Standpoint};
 
 use crate::engine::catalog::{Catalog, FieldRef};
 use crate::engine::protocol::Action;
@@ -92,6 +92,30 @@ impl Policies {
         &self.facts
     }
 
+    /// The same set without the rule called `id`, for whoever asks what the rule is good for.
+    pub fn without(&self, catalog: &Catalog, id: &str) -> Self {
+        let rules: Vec<Rule> = self
+            .rules
+            .iter()
+            .filter(|r| &*r.id != id)
+            .cloned()
+            .collect();
+        Self {
+            version: self.version.clone(),
+            rule_by_id: by_id(&rules),
+            partition: partition::Partition::new(catalog, &rules),
+            rules,
+            principals: self.principals.clone(),
+            closures: self.closures.clone(),
+            facts: self.facts.clone(),
+            facts_by_action: self.facts_by_action,
+            zones: self.zones.clone(),
+            lineage: self.lineage.clone(),
+            packs: self.packs.clone(),
+            cache: table::Cache::default(),
+        }
+    }
+
     /// Hash over rules, roles, classes, vocabulary, schema and API maps: 12 hex digits.
     pub fn version(&self) -> &Arc<str> {
         &self.version
@@ -113,6 +137,14 @@ impl Policies {
             .iter()
             .filter_map(|p| p.strip_prefix("role:"))
     }
+}
+
+fn by_id(rules: &[Rule]) -> HashMap<Arc<str>, usize> {
+    rules
+        .iter()
+        .enumerate()
+        .map(|(i, r)| (r.id.clone(), i))
+        .collect()
 }
 
 /// All that each derived field is computed from, however deep; sources that cannot be read stand for every field

@@ -100,11 +100,14 @@ impl Rule {
     /// Whether the row's `what` reaches `field` (the closure of classes included).
     pub fn reaches(&self, catalog: &Catalog, field: FieldRef) -> bool {
         let classified = || {
-            self.effect == Effect::Deny || self.classes_of(catalog, field).all(|c| c != UNCLASSIFIED)
+            self.effect == Effect::Deny
+                || self.classes_of(catalog, field).all(|c| c != UNCLASSIFIED)
         };
         match &self.what {
             What::Field(f) => *f == field,
-            What::Class(c) => self.classes_of(catalog, field).any(|class| is_inside(class, c)),
+            What::Class(c) => self
+                .classes_of(catalog, field)
+                .any(|class| is_inside(class, c)),
             What::Object(o) => *o == field.object && classified(),
             What::All => classified(),
         }

@@ -77,15 +77,7 @@ pub fn field(
 }
 
 fn at(set: &Loaded, standpoint: &Standpoint, field: FieldRef, action: Action) -> Vec<Cell> {
-    let index = if action == Action::Delete {
-        0
-    } else {
-        field.field as usize
-    };
-    cells(set, standpoint, field.object, action)
-        .into_iter()
-        .nth(index)
-        .unwrap_or_default()
+    cells(&set.policies, &set.catalog, standpoint, field, action)
 }
 
 fn place(rule: &Rule) -> String {
