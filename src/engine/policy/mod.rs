@@ -16,6 +16,9 @@
 //! * A row that names a field whose type cannot hold its treatment is an error. A broader row is one only if none
 //!   of its fields can; else it warns, and the values concerned become null.
 //! * `roles.csv` declares roles: one that only rules mention warns, for a misspelt name looks the same.
+//! * Each pack of `packs:` is a layer, asked by itself. Over the layers the most protective answer holds, for outputs in
+//!   each variant, for uses by what each layer itself lets read. A pack without a row has no opinion; what it classifies
+//!   it classifies for its own rows, so that switching it on never shows anything.
 //! * A hidden field stays hidden for predicates even where a row allows the use; a write that a row allows does
 //!   not ask whether the field can be read.
 
@@ -54,6 +57,9 @@ pub use standpoint::{Kin, Point, Standpoint};
 use crate::engine::catalog::{Catalog, FieldRef};
 use crate::engine::protocol::Action;
 
+/// A pack's name, and the classes that it gives to fields for its own rows.
+type Pack = (Arc<str>, Arc<HashMap<FieldRef, Arc<str>>>);
+
 /// The rules of one policy version with everything that deciding needs. Immutable but for its cache of answers.
 pub struct Policies {
     version: Arc<str>,
@@ -72,7 +78,7 @@ pub struct Policies {
     /// Derived field → all it is computed from, however deep.
     lineage: HashMap<FieldRef, Arc<[FieldRef]>>,
     /// The packs switched on; a rule's layer is its pack's place here, from 1.
-    packs: Vec<Arc<str>>,
+    packs: Vec<Pack>,
     partition: partition::Partition,
     cache: table::Cache,
 }

@@ -248,8 +248,18 @@ impl Policies {
     }
 
     /// The packs switched on, by layer from 1.
-    pub fn packs(&self) -> &[Arc<str>] {
-        &self.packs
+    pub fn packs(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.packs.iter().map(|(name, _)| name)
+    }
+
+    /// The class of `field`, and those that packs give it.
+    pub fn classes<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        field: FieldRef,
+    ) -> impl Iterator<Item = &'a Arc<str>> {
+        let given = self.packs.iter().filter_map(move |(_, c)| c.get(&field));
+        std::iter::once(&catalog.field(field).class).chain(given)
     }
 
     /// Where `identity` stands when it asks under `purpose`, which counts as granted.

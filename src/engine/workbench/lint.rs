@@ -18,6 +18,7 @@ pub fn lint(sources: &Sources, set: &Loaded) -> Vec<Diagnostic> {
     fields(sources, set, &mut found);
     everyone(set, &mut found);
     idle(set, &mut found);
+    layers(set, &mut found);
     found.sort_by(|a, b| (a.code, &a.position).cmp(&(b.code, &b.position)));
     found
 }
@@ -211,6 +212,60 @@ fn idle(set: &Loaded, found: &mut Vec<Diagnostic>) {
                         )
                         .help("other rules already say the same; remove it unless it is meant for people"),
                     );
+                }
+            }
+        }
+    }
+}
+
+/// The company's rules that a pack answers more protectively.
+fn layers(set: &Loaded, found: &mut Vec<Diagnostic>) {
+    let words = Words::of(&[set]);
+    let mut told: BTreeSet<(Arc<str>, Arc<str>)> = BTreeSet::new();
+    let action = Action::Read;
+    let packs = set.policies.packs().len() as u16;
+    if packs == 0 {
+        return;
+    }
+    for (field, _) in families(set, action, &|_| true) {
+        for who in &words.who {
+            let rules = asked(set, who.as_ref(), field, &[action]);
+            for corner in corners(&words, &rules) {
+                let standpoint = set
+                    .policies
+                    .standing(&set.catalog, &corner.point(who.as_ref()));
+                let said =
+                    |layer| standpoint.said(&set.policies, &set.catalog, field, action, layer);
+                let own = said(0);
+                for layer in 1..=packs {
+                    let theirs = said(layer);
+                    for variant in 0..super::space::variants(&set.catalog, field.object) {
+                        let (a, b) = (own.under(variant), theirs.under(variant));
+                        let (Some(mine), Some(pack)) = (a.rules.first(), b.rules.first()) else {
+                            continue;
+                        };
+                        if a.treatment.rank() < b.treatment.rank()
+                            && told.insert((mine.clone(), pack.clone()))
+                            && let Some(rule) = set.policies.rule(mine)
+                        {
+                            found.push(
+                                rule.warning(
+                                    "layers-disagree",
+                                    format!(
+                                        "`{mine}` says {} of `{}`, {} says {}",
+                                        a.treatment.word(),
+                                        set.catalog.field_name(field),
+                                        super::space::rule_words(
+                                            &set.policies,
+                                            std::slice::from_ref(pack)
+                                        ),
+                                        b.treatment.word()
+                                    ),
+                                )
+                                .help("the more protective answer holds"),
+                            );
+                        }
+                    }
                 }
             }
         }

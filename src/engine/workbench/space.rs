@@ -429,6 +429,12 @@ pub fn point_words(point: &Point) -> String {
     text
 }
 
+/// `, pack gdpr` of a pack's rule.
+pub fn pack_words(rule: &Rule) -> String {
+    let pack = rule.pack.as_ref();
+    pack.map_or_else(String::new, |pack| format!(", pack {pack}"))
+}
+
 /// `id (file:line)` of each rule, or `no rule`.
 pub fn rule_words(policies: &Policies, rules: &[Arc<str>]) -> String {
     if rules.is_empty() {
@@ -437,7 +443,10 @@ pub fn rule_words(policies: &Policies, rules: &[Arc<str>]) -> String {
     let named: Vec<String> = rules
         .iter()
         .map(|id| match policies.rule(id) {
-            Some(rule) => format!("{id} ({}:{})", rule.position.file, rule.position.line),
+            Some(rule) => {
+                let pack = pack_words(rule);
+                format!("{id} ({}:{}{pack})", rule.position.file, rule.position.line)
+            }
             None => id.to_string(),
         })
         .collect();

@@ -474,7 +474,7 @@ fn counter_example(set: &Loaded, never: &Never) -> Option<String> {
             && never
                 .class
                 .as_ref()
-                .is_none_or(|c| is_inside(&catalog.field(at).class, c))
+                .is_none_or(|c| set.policies.classes(catalog, at).any(|of| is_inside(of, c)))
     };
     let words = Words::of(&[set]);
     let families = families(set, never.action, &meant);
