@@ -125,13 +125,13 @@ impl Page {
             &served.api,
             &request_head,
             &body,
-            &live.catalog,
+            &live.set.catalog,
             &identity,
             &sealer,
         )?;
-        let decision = policy::decide(&live.policies, &live.catalog, &identity, &operation);
-        journal.asked(plan::account(&operation, &decision, &live.catalog));
-        let plan = plan::plan(operation, &decision, &live.catalog, &live.keys, &identity)?;
+        let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
+        journal.asked(plan::account(&operation, &decision, &live.set.catalog));
+        let plan = plan::plan(operation, &decision, &live.set.catalog, &live.keys, &identity)?;
         if let Some(treated) = plan.treated_header() {
             self.say("privet-treated", treated);
         }
@@ -448,7 +448,7 @@ fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> Ip
 /// How the API spells its errors; no API, no shape of its own.
 fn error_shape(live: &Live, served: Option<&ServedApi>) -> ErrorShape {
     served.map_or(ErrorShape::Neutral, |served| {
-        match live.catalog.maps.get(&served.api.name) {
+        match live.set.catalog.maps.get(&served.api.name) {
             Some(map) => ErrorShape::Map(Arc::clone(map)),
             None => served.error_shape.clone(),
         }

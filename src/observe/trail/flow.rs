@@ -152,10 +152,7 @@ impl Flow {
             // The rewriter counts what it treats; the rest has as many values as there were rows.
             let uncounted = matches!(&**treatment, "clear" | "drop" | "deny");
             for field in fields {
-                volumes.insert(
-                    (field, treatment),
-                    if uncounted { outcome.rows } else { 0 },
-                );
+                volumes.insert((field, treatment), if uncounted { outcome.rows } else { 0 });
             }
         }
         for (name, n) in &outcome.treated {
@@ -203,7 +200,9 @@ impl Flow {
         match span {
             Span::Quarter => self.minutes.sum(now_ms, 15 * MINUTE_MS, &mut sums),
             Span::Day => self.hours.sum(now_ms, 24 * HOUR_MS, &mut sums),
-            Span::Week => self.hours.sum(now_ms, (HOURS as i64 - 1) * HOUR_MS, &mut sums),
+            Span::Week => self
+                .hours
+                .sum(now_ms, (HOURS as i64 - 1) * HOUR_MS, &mut sums),
         }
         let mut found: Vec<(Band, Volume)> = sums
             .into_iter()

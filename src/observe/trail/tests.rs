@@ -15,7 +15,9 @@ fn outcome(seq: u64, caller: &str, ago_ms: i64, rows: u64) -> String {
         "outcome": { "ending": "complete", "status": 200, "rows": rows, "treated": { "mask:email Contact.Email": rows / 2 },
                      "unplanned_members": 0, "bytes_in": 1, "bytes_out": 1, "duration_us": 5 },
     });
-    format!("{{\"chain\":\"c\",\"seq\":{seq},\"synced\":0,\"prev\":\"00\",\"event\":{event},\"hash\":\"00\"}}\n")
+    format!(
+        "{{\"chain\":\"c\",\"seq\":{seq},\"synced\":0,\"prev\":\"00\",\"event\":{event},\"hash\":\"00\"}}\n"
+    )
 }
 
 fn volume(flows: &[(Band, Volume)], field: &str) -> Option<Volume> {
@@ -36,7 +38,11 @@ fn flows_count_values_in_their_span() {
         (Span::Week, 1110, 555),
     ] {
         let flows = trail.flows(span, NOW_MS);
-        assert_eq!(volume(&flows, "Contact.Id").unwrap().values, ids, "{span:?}");
+        assert_eq!(
+            volume(&flows, "Contact.Id").unwrap().values,
+            ids,
+            "{span:?}"
+        );
         assert_eq!(volume(&flows, "Contact.Email").unwrap().values, mails);
     }
     // What comes late does not push out what is newer.
@@ -61,7 +67,11 @@ fn what_is_kept_is_bounded_however_many_callers_there_are() {
         .filter(|(b, _)| &*b.treatment == "clear")
         .map(|(_, v)| v.answers)
         .sum();
-    assert_eq!(answers, ENTRIES_MAX as u64 + 2_000, "none is lost, only names");
+    assert_eq!(
+        answers,
+        ENTRIES_MAX as u64 + 2_000,
+        "none is lost, only names"
+    );
     assert_eq!(&*flows[0].0.caller, OTHER);
 }
 
