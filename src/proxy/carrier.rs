@@ -12,6 +12,7 @@ use crate::observe::metrics::Metrics;
 
 use super::head::HeadRules;
 use super::journal::Journal;
+use super::receipts::Receipts;
 use super::refuse::ErrorShape;
 use super::snapshot::Snapshot;
 use super::strict_head::HeadBounds;
@@ -28,6 +29,8 @@ pub struct Carrier {
     pub live: Arc<Snapshot>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// What callers may ask of their own requests.
+    pub receipts: Arc<Receipts>,
     log: Log,
     apis: Vec<ServedApi>,
     draining: AtomicBool,
@@ -97,6 +100,7 @@ impl Carrier {
             rules,
             live,
             metrics,
+            receipts: Arc::default(),
             log,
             apis,
             draining: AtomicBool::new(false),

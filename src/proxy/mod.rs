@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod head;
 pub mod journal;
 pub mod listener;
+pub mod receipts;
 pub mod refuse;
 pub mod snapshot;
 pub mod strict_head;

@@ -7,9 +7,12 @@
 mod account;
 mod link;
 mod literal;
+mod manifest;
 mod program;
 
 use std::sync::Arc;
+
+pub use manifest::Said;
 
 use crate::engine::catalog::Catalog;
 use crate::engine::event::What;
@@ -63,6 +66,11 @@ impl Plan {
 /// What the audit says of an operation and its decision, planned or refused.
 pub fn account(operation: &Operation, decision: &Decision, catalog: &Catalog) -> What {
     account::what(operation, decision, catalog)
+}
+
+/// What happens to each field of an operation and which rules say so, planned or refused.
+pub fn manifest(operation: &Operation, decision: &Decision, catalog: &Catalog) -> Vec<Said> {
+    manifest::said(operation, decision, catalog)
 }
 
 /// Plans one operation.
