@@ -123,7 +123,7 @@ pub(super) fn treated_header(
 }
 
 /// Objects of which every field may come.
-fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
+pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
     match shape {
         Shape::Record(record) => {
             let mut found = if record.all_fields {

@@ -7,7 +7,11 @@
 mod account;
 mod link;
 mod literal;
+mod manifest;
 mod program;
+
+
+pub use manifest::Said;
 
 use crate::engine::catalog::Catalog;
 use crate::engine::event::What;
@@ -101,6 +105,11 @@ impl UploadProgram {
 /// What the audit says of an operation and its decision, planned or refused.
 pub fn account(operation: &Operation, decision: &Decision, catalog: &Catalog) -> What {
     account::what(operation, decision, catalog)
+}
+
+/// What happens to each field of an operation and which rules say so, planned or refused.
+pub fn manifest(operation: &Operation, decision: &Decision, catalog: &Catalog) -> Vec<Said> {
+    manifest::said(operation, decision, catalog)
 }
 
 /// Plans one operation.

@@ -139,16 +139,7 @@ fn everyone(set: &Loaded, found: &mut Vec<Diagnostic>) {
 }
 
 fn is_personal(set: &Loaded, class: &str) -> bool {
-    let mut name = class;
-    loop {
-        if let Some(c) = set.catalog.vocabulary.classes.get(name) {
-            return c.personal;
-        }
-        match name.rfind('.') {
-            Some(i) => name = &name[..i],
-            None => return false,
-        }
-    }
+    set.catalog.vocabulary.is_personal(class)
 }
 
 /// Where a rule decides: enough places to see whether it changes something there.
