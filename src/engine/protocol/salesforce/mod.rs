@@ -13,6 +13,7 @@ mod forward;
 mod headers;
 pub mod layouts;
 mod listing;
+pub mod login;
 mod record;
 mod related;
 mod resolve;
@@ -26,7 +27,7 @@ mod template;
 use std::sync::Arc;
 
 use crate::engine::catalog::{Catalog, ObjectId};
-use crate::engine::identity::Identity;
+use crate::engine::identity::{Identity, Proof};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
@@ -177,7 +178,8 @@ fn understand_within(
     match endpoint {
         Endpoint::Versions => Ok(request.fixed("versions", String::new(), versions_shape(api))),
         Endpoint::Resources { version } => {
-            Ok(request.fixed("resources", format!("/v{version}.0"), resources_shape()))
+            let shape = resources_shape(api, caller);
+            Ok(request.fixed("resources", format!("/v{version}.0"), shape))
         }
         Endpoint::Limits { version } => {
             Ok(request.fixed(
@@ -290,6 +292,11 @@ fn understand_within(
     }
 }
 
+/// How much of a request's body [`understand`] wants to see.
+pub fn intake(_head: &RequestHead<'_>) -> super::Intake {
+    super::Intake::Whole
+}
+
 struct Request<'a> {
     api: &'a Api,
     catalog: &'a Catalog,
@@ -307,6 +314,7 @@ impl Request<'_> {
             objects: Vec::new(),
             exports: false,
             shape,
+            upload: None,
             forward: AnyForward::Salesforce(Box::new(self.forward)),
         }
     }
@@ -460,14 +468,24 @@ fn versions_shape(api: &Api) -> Shape {
     }
 }
 
-/// `GET /services/data/vNN.0`: the resources that privet serves.
-fn resources_shape() -> Shape {
-    Shape::Object(
-        ["limits", "query", "queryAll", "sobjects"]
+/// `GET /services/data/vNN.0`: the resources that privet serves, and where the caller finds who it is.
+fn resources_shape(api: &Api, caller: &Identity) -> Shape {
+    let mut members: Vec<(Arc<str>, Shape)> =
+        ["composite", "limits", "query", "queryAll", "sobjects"]
             .into_iter()
             .map(|name| (name.into(), Shape::Link(Link::Origin)))
-            .collect(),
-    )
+            .collect();
+    if caller.proof != Proof::Passthrough {
+        let who = login::who::Who {
+            origin: &api.public_origin,
+            tenant: &caller.tenant,
+            name: caller.client.as_deref().unwrap_or(&caller.subject),
+        };
+        let mut url = String::new();
+        json_body::print_text(&who.url(), &mut url);
+        members.push(("identity".into(), Shape::Constant(url.into())));
+    }
+    Shape::Object(members)
 }
 
 #[cfg(test)]
