@@ -205,7 +205,7 @@ fn loaded(hidden: &[&str], treatment: &str) -> Loaded {
 /// What a request gets, decided as in production: `refuse` with its reason, `treated` or `allow`.
 fn decided(
     loaded: &Loaded,
-    method: Method,
+    method: &Method,
     target: &str,
     parameters: &[(&str, &str)],
     body: &str,
@@ -242,7 +242,7 @@ fn decided(
         headers.insert("content-type", HeaderValue::from_static("application/json"));
     }
     let head = RequestHead {
-        method: &method,
+        method,
         path: &path,
         segments: &segments,
         query: &query,
@@ -302,7 +302,7 @@ fn the_listed_queries_and_searches_are_decided_as_listed() {
             let loaded = loaded(&texts, treatment);
             let search = text.starts_with("FIND");
             let target = if search { "/search" } else { "/query" };
-            let (answer, reason) = decided(&loaded, Method::GET, target, &[("q", text)], "");
+            let (answer, reason) = decided(&loaded, &Method::GET, target, &[("q", text)], "");
             assert_eq!(
                 answer, case["expect"],
                 "{}: {text} ({treatment})",
@@ -393,7 +393,7 @@ fn the_listed_operations_are_decided_as_listed() {
             };
             for treatment in ["drop", "redact"] {
                 let loaded = loaded(&["Salary__c", "Email", "SSN__c"], treatment);
-                let (answer, _) = decided(&loaded, method.clone(), &target, parameters, &body);
+                let (answer, _) = decided(&loaded, &method, &target, parameters, &body);
                 assert_eq!(answer, case["expect"], "{id} ({treatment})");
             }
             Some(id)
@@ -453,7 +453,7 @@ fn no_place_of_a_search_evaluates_a_hidden_field() {
                 "allow",
             ),
         ] {
-            let (answer, _) = decided(&loaded, Method::GET, "/search", &[("q", sosl)], "");
+            let (answer, _) = decided(&loaded, &Method::GET, "/search", &[("q", sosl)], "");
             assert_eq!(answer, expected, "{sosl} ({treatment})");
         }
     }

@@ -79,7 +79,7 @@ fn bad(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(Reason::BadRequest, message)
 }
 
-fn syntax(error: SyntaxError) -> Refusal {
+fn syntax(error: &SyntaxError) -> Refusal {
     malformed(error.to_string())
 }
 
@@ -233,19 +233,19 @@ impl Asked {
             let items = if fields.is_empty() {
                 Vec::new()
             } else {
-                sosl::items(&fields.join(",")).map_err(syntax)?
+                sosl::items(&fields.join(",")).map_err(|e| syntax(&e))?
             };
             let mut one = Returning::of(object.name.as_str().into(), items);
             if let Some(filter) = &object.filter {
-                one.query.filter = Some(sosl::condition(filter).map_err(syntax)?);
+                one.query.filter = Some(sosl::condition(filter).map_err(|e| syntax(&e))?);
             }
             if let Some(order) = &object.order {
-                one.query.order = sosl::orders(order).map_err(syntax)?;
+                one.query.order = sosl::orders(order).map_err(|e| syntax(&e))?;
             }
             one.query.limit = object.limit;
             returning.push(one);
         }
-        let term = sosl::parse_term(&q).map_err(syntax)?;
+        let term = sosl::parse_term(&q).map_err(|e| syntax(&e))?;
         let search = Search {
             term,
             scope,
@@ -291,7 +291,7 @@ fn number_at(tree: &Tree, node: NodeId) -> Result<u64, Refusal> {
 impl Request<'_> {
     /// `search?q=`.
     pub(super) fn sosl(self, version: u16, text: &str) -> Result<Operation, Refusal> {
-        let search = sosl::parse(text).map_err(syntax)?;
+        let search = sosl::parse(text).map_err(|e| syntax(&e))?;
         self.searched(version, "search", search, Way::Sosl)
     }
 
@@ -343,11 +343,11 @@ impl Request<'_> {
         }
         let mut one = Returning::of(
             object.into(),
-            sosl::items(&wanted.join(",")).map_err(syntax)?,
+            sosl::items(&wanted.join(",")).map_err(|e| syntax(&e))?,
         );
         one.query.limit = limit.map(|l| number(l, "limit")).transpose()?;
         let search = Search {
-            term: sosl::parse_term(q).map_err(syntax)?,
+            term: sosl::parse_term(q).map_err(|e| syntax(&e))?,
             scope: Fields::Name,
             returning: vec![one],
             with: Vec::new(),
