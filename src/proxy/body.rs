@@ -457,10 +457,13 @@ async fn send(
     stall: Duration,
 ) -> Result<(), (Ending, &'static str)> {
     for piece in pieces {
-        sender.data(piece, stall).await.map_err(|unsent| match unsent {
-            Unsent::Gone => (Ending::ClientGone, "client-gone"),
-            Unsent::Stalled => (Ending::Aborted, "client-stalled"),
-        })?;
+        sender
+            .data(piece, stall)
+            .await
+            .map_err(|unsent| match unsent {
+                Unsent::Gone => (Ending::ClientGone, "client-gone"),
+                Unsent::Stalled => (Ending::Aborted, "client-stalled"),
+            })?;
     }
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    VARY,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -20,12 +21,12 @@ use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{BodyProgram, Counts, Format};
 
 use super::authenticate::{self, Circumstances};
-use super::body::{Progress, Pump, OutgoingBody};
+use super::body::{OutgoingBody, Progress, Pump};
 use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
-use super::request_body::ClientBody;
 use super::refuse::{self, Answer, ErrorShape};
+use super::request_body::ClientBody;
 use super::snapshot::Live;
 use super::upstream::{Answered, Content, Ids};
 

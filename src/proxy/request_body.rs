@@ -118,7 +118,11 @@ impl ClientBody {
             }
             let took = self.began.elapsed();
             if took >= idle
-                && self.came < self.limits.body_bytes_per_s_min.saturating_mul(took.as_secs())
+                && self.came
+                    < self
+                        .limits
+                        .body_bytes_per_s_min
+                        .saturating_mul(took.as_secs())
             {
                 return Err(late());
             }

@@ -1,7 +1,6 @@
 //! The engine in one conversation with the demo CRM: understand, decide, plan, ask, rewrite. No sockets, no clock.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};

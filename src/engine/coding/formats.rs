@@ -206,10 +206,11 @@ impl Format for Gzip {
     }
 }
 
-/// RFC 1950 as RFC 9110 says, or bare RFC 1951.
+/// RFC 1950, as RFC 9110 says. Bare RFC 1951, which some senders mean by the name, has no checksum and begins like
+/// anything: refused.
 #[derive(Debug)]
 pub(super) struct Deflate {
-    /// `None` until the first two bytes have said which.
+    /// `None` until its header has come.
     inflater: Option<Decompress>,
     /// Those bytes, as far as they have come.
     head: Vec<u8>,
@@ -229,7 +230,9 @@ impl Deflate {
 
     /// RFC 1950 section 2.2: method 8, a window of at most 32 KiB, a check that holds.
     fn is_zlib(first: u8, second: u8) -> bool {
-        first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]) % 31 == 0
+        first & 0x0f == 8
+            && first >> 4 <= 7
+            && u16::from_be_bytes([first, second]).is_multiple_of(31)
     }
 }
 
@@ -251,7 +254,10 @@ impl Format for Deflate {
             let [first, second] = self.head[..] else {
                 return Ok(Stepped { read, written: 0 });
             };
-            let mut inflater = Decompress::new(Self::is_zlib(first, second));
+            if !Self::is_zlib(first, second) {
+                return Err("deflate without its zlib header");
+            }
+            let mut inflater = Decompress::new(true);
             let (stepped, ended) = inflate(&mut inflater, &self.head, out, DEFLATE_BROKEN)?;
             if stepped.read < self.head.len() {
                 return Err(DEFLATE_BROKEN);

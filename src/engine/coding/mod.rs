@@ -1,7 +1,6 @@
 //! Content codings (RFC 9110 section 8.4.1) as streaming push codecs, both ways, in bounded memory.
 //!
-//! [`Decoder`] reads gzip (RFC 1952, all members), deflate (RFC 1950, and the bare RFC 1951 that some senders mean by
-//! it), br (RFC 7932) and zstd (RFC 8878, all frames). Checksums must hold, nothing may follow the end, and what comes
+//! [`Decoder`] reads gzip (RFC 1952, all members), deflate (RFC 1950, never bare RFC 1951), br (RFC 7932) and zstd (RFC 8878, all frames). Checksums must hold, nothing may follow the end, and what comes
 //! out is bounded in size and in its ratio to what went in. [`Encoder`] writes them. One coding at a time: chained
 //! codings are not read.
 

@@ -184,22 +184,18 @@ fn windows_over_the_bound_are_refused() {
     assert!(decode(Coding::Brotli, &[0x11, 0x98, 0x03], 100).is_err());
 }
 
+/// Bare RFC 1951 begins like anything and has no checksum.
 #[test]
-fn deflate_is_read_with_and_without_its_header() {
+fn deflate_without_its_header_is_refused() {
     use std::io::Write as _;
-    let data = text(2000);
     let mut raw = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-    raw.write_all(&data).unwrap();
+    raw.write_all(&text(2000)).unwrap();
     let raw = raw.finish().unwrap();
-    for cut in [1, 2, 3, 10_000] {
-        assert_eq!(decode(Coding::Deflate, &raw, cut).unwrap(), data);
+    for body in [&raw[..], &[0x03, 0x00]] {
+        for cut in [1, 2, 3, 10_000] {
+            assert!(decode(Coding::Deflate, body, cut).is_err());
+        }
     }
-    for end in 0..raw.len() {
-        assert!(decode(Coding::Deflate, &raw[..end], 100).is_err());
-    }
-    // The empty stream of a final fixed block.
-    assert_eq!(decode(Coding::Deflate, &[0x03, 0x00], 1).unwrap(), b"");
-    assert!(decode(Coding::Deflate, &[0x03, 0x00, 0x00], 1).is_err());
 }
 
 #[test]
