@@ -8,6 +8,7 @@
 
 pub mod catalog;
 pub mod coding;
+pub mod detect;
 pub mod event;
 pub mod identity;
 pub mod key;

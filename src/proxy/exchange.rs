@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
-    VARY,
+    CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, VARY,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -14,9 +14,11 @@ use hyper::body::Incoming;
 use crate::config::{Compress, Credential};
 use crate::engine::coding::{self, Coding, Encoder};
 use crate::engine::event::Ending;
-use crate::engine::plan::{self, Plan};
+use crate::engine::identity::Identity;
+use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
-use crate::engine::protocol::{self, Intake, RequestHead};
+use crate::engine::protocol::salesforce::login::door;
+use crate::engine::protocol::{self, Dialect, Intake, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{BodyProgram, Counts, Format};
 
@@ -25,6 +27,8 @@ use super::body::{OutgoingBody, Progress, Pump};
 use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
+use super::login;
+use super::receipts;
 use super::refuse::{self, Answer, ErrorShape};
 use super::request_body::ClientBody;
 use super::snapshot::Live;
@@ -95,15 +99,46 @@ impl Page {
         // Who asks?
         let passthrough =
             served.is_some_and(|s| matches!(s.settings.credential, Credential::Passthrough));
+        let address = forwarded_address(&carrier, peer.ip(), &parts.headers);
+        if let (Some(served), false) = (served, passthrough)
+            && served.api.dialect == Dialect::Salesforce
+            && let Some(door) = door(&head.segments)
+        {
+            self.shape = login::error_shape(&door);
+            let limits = &carrier.settings.limits;
+            let coding = Coding::of(&parts.headers).ok_or_else(internal)?;
+            let max = login::body_bytes_max(&door).min(limits.request_body_bytes_max);
+            let body = ClientBody::new(incoming, coding, limits, max)?
+                .whole()
+                .await?;
+            let asked = login::Asked {
+                door: &door,
+                method: &head.method,
+                query: &head.query,
+                body: &body,
+                headers: &parts.headers,
+                address,
+                now_s: jiff::Timestamp::now().as_second(),
+                api: &served.api.name,
+                settings: &carrier.settings,
+                live: &live,
+                rate: &carrier.logins,
+            };
+            return self.at_door(&asked).await;
+        }
         let circumstances = Circumstances {
             headers: &parts.headers,
-            address: Some(forwarded_address(&carrier, peer.ip(), &parts.headers)),
+            session: None,
+            address: Some(address),
             now_s: jiff::Timestamp::now().as_second(),
             tenant: &carrier.settings.tenant,
             settings: &carrier.settings.identity,
         };
         let identity = authenticate::authenticate(&circumstances, &live.verifiers, passthrough)?;
         journal.caller(&identity);
+        if let Some(id) = head.path.strip_prefix(receipts::PATH) {
+            return self.receipt(&head.method, id, &identity).await;
+        }
         let served = served.ok_or_else(|| {
             Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
         })?;
@@ -135,13 +170,29 @@ impl Page {
             &served.api,
             &request_head,
             &body,
-            &live.catalog,
+            &live.set.catalog,
             &identity,
             &sealer,
         )?;
-        let decision = policy::decide(&live.policies, &live.catalog, &identity, &operation);
-        journal.asked(plan::account(&operation, &decision, &live.catalog));
-        let plan = plan::plan(operation, &decision, &live.catalog, &live.keys, &identity)?;
+        let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
+        journal.asked(plan::account(&operation, &decision, &live.set.catalog));
+        // Kept before planning: a refusal has its reasons too.
+        if decision.explain
+            && parts
+                .headers
+                .get("privet-explain")
+                .is_some_and(|v| v == "1")
+        {
+            let said = plan::manifest(&operation, &decision, &live.set.catalog);
+            self.explain(&live, &decision.purpose, &said, &identity);
+        }
+        let plan = plan::plan(
+            operation,
+            &decision,
+            &live.set.catalog,
+            &live.keys,
+            &identity,
+        )?;
         if let Some(upload) = plan.upload() {
             if !is_of_format(&parts.headers, upload.program().format()) {
                 return Err(Refusal::new(
@@ -181,6 +232,68 @@ impl Page {
         let accepted = coding::accepted(&parts.headers);
         self.answer(served, &plan, answered, accepted, head.is_head)
             .await
+    }
+
+    /// What privet answers by itself: recorded like everything else, and no upstream is asked.
+    async fn at_door(
+        &mut self,
+        asked: &login::Asked<'_>,
+    ) -> Result<Response<OutgoingBody>, Refusal> {
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.asked(login::account(asked));
+        let answered = login::answer(asked)?;
+        journal.caller(&answered.identity);
+        let status = StatusCode::OK;
+        self.close(Ending::Complete, status, None, None).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, answered.content_type);
+        Ok(self.respond(status, headers, OutgoingBody::whole(answered.body.into())))
+    }
+
+    /// Keeps a receipt of this request and says where it is.
+    fn explain(&mut self, live: &Live, purpose: &str, said: &[Said], identity: &Identity) {
+        let Some(journal) = self.journal.as_mut() else {
+            return;
+        };
+        // A field that is hidden answers a predicate as if it were not there, and that has no receipt either.
+        let untold = |s: &Said| {
+            s.answers
+                .iter()
+                .any(|(word, rules)| *word == "refused" && rules.is_empty())
+        };
+        if said.iter().any(untold) {
+            return;
+        }
+        let id = Arc::clone(&journal.request_id);
+        let (catalog, policies) = (&live.set.catalog, &live.set.policies);
+        let manifest = receipts::manifest(&id, purpose, said, catalog, policies);
+        journal.receipts = Some(Arc::clone(&self.carrier.receipts));
+        self.carrier.receipts.keep(&id, identity, manifest);
+        self.say("privet-receipt", &format!("{}{id}", receipts::PATH));
+    }
+
+    /// A receipt, to the caller whose request it tells of.
+    async fn receipt(
+        &mut self,
+        method: &Method,
+        id: &str,
+        identity: &Identity,
+    ) -> Result<Response<OutgoingBody>, Refusal> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Refusal::new(
+                Reason::MethodNotAllowed,
+                "this method is not allowed here",
+            ));
+        }
+        let whole = self.carrier.receipts.of(id, identity).ok_or_else(|| {
+            Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.close(Ending::Complete, StatusCode::OK, None, None)
+            .await?;
+        let body = OutgoingBody::whole(Bytes::from(whole.to_string()));
+        Ok(self.respond(StatusCode::OK, headers, body))
     }
 
     /// The upstream's answer, rewritten.
@@ -226,6 +339,10 @@ impl Page {
         };
         if let (Some(_), Some(word)) = (&encoder, accepted.word()) {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
+        }
+        if plan.is_opaque() {
+            // Saved, never shown.
+            headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
         }
         if is_head {
             drop(incoming);
@@ -337,8 +454,7 @@ impl Page {
 
     /// Records a refusal and answers it.
     async fn refuse(&mut self, refusal: &Refusal) -> Result<Response<OutgoingBody>, Refusal> {
-        let (status, code) = refuse::row(refusal.reason);
-        let code = refusal.code.unwrap_or(code);
+        let (status, code) = refuse::spelt(refusal, &self.shape);
         self.carrier.metrics.refused(code);
         let ending = match refusal.reason {
             Reason::UpstreamUnreachable | Reason::UpstreamUnacceptable => Ending::UpstreamFailed,
@@ -454,7 +570,7 @@ fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> Ip
 /// How the API spells its errors; no API, no shape of its own.
 fn error_shape(live: &Live, served: Option<&ServedApi>) -> ErrorShape {
     served.map_or(ErrorShape::Neutral, |served| {
-        match live.catalog.maps.get(&served.api.name) {
+        match live.set.catalog.maps.get(&served.api.name) {
             Some(map) => ErrorShape::Map(Arc::clone(map)),
             None => served.error_shape.clone(),
         }

@@ -7,7 +7,11 @@
 mod account;
 mod link;
 mod literal;
+mod manifest;
 mod program;
+
+
+pub use manifest::Said;
 
 use crate::engine::catalog::Catalog;
 use crate::engine::event::What;
@@ -47,6 +51,11 @@ impl Plan {
     /// The program for the response body.
     pub fn program(&self) -> &BodyProgram {
         &self.program
+    }
+
+    /// Whether the answer is a file, to be passed as it comes instead of being rewritten.
+    pub fn is_opaque(&self) -> bool {
+        matches!(self.program, BodyProgram::Opaque)
     }
 
     /// The request body goes upstream through this program while it arrives; `None`: it stands in the request.
@@ -108,6 +117,11 @@ impl UploadProgram {
 /// What the audit says of an operation and its decision, planned or refused.
 pub fn account(operation: &Operation, decision: &Decision, catalog: &Catalog) -> What {
     account::what(operation, decision, catalog)
+}
+
+/// What happens to each field of an operation and which rules say so, planned or refused.
+pub fn manifest(operation: &Operation, decision: &Decision, catalog: &Catalog) -> Vec<Said> {
+    manifest::said(operation, decision, catalog)
 }
 
 /// Plans one operation.
