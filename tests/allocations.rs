@@ -2,6 +2,7 @@
 #![allow(
     unsafe_code,
     clippy::expect_used,
+    clippy::print_stdout,
     reason = "an allocator that counts cannot be written without"
 )]
 
@@ -10,6 +11,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use privet::engine::coding::{Coding, Decoder, Encoder};
 use privet::engine::rewrite::{
     Bounds, Elements, Member, Members, Node, NodeId, Out, Program, Rewriter,
 };
@@ -18,6 +20,7 @@ use privet::engine::treatment::{Prepared, Treatment};
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
     static BYTES: Cell<i64> = const { Cell::new(0) };
+    static PEAK: Cell<i64> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -25,7 +28,10 @@ struct Counting;
 fn count(calls: u64, bytes: i64) {
     // The thread may be ending.
     let _ = CALLS.try_with(|c| c.set(c.get() + calls));
-    let _ = BYTES.try_with(|b| b.set(b.get() + bytes));
+    let _ = BYTES.try_with(|b| {
+        b.set(b.get() + bytes);
+        let _ = PEAK.try_with(|p| p.set(p.get().max(b.get())));
+    });
 }
 
 // SAFETY: every call is handed on as it came.
@@ -186,5 +192,126 @@ fn a_stream_keeps_at_most_128_kib() {
             }
             assert!(most <= 128 << 10, "{what} in pieces of {piece}: {most}");
         }
+    }
+}
+
+/// Most bytes on the heap while `work` runs, beyond those before it. What libzstd takes in C is not seen.
+fn peak(work: impl FnOnce()) -> i64 {
+    let before = BYTES.get();
+    PEAK.set(before);
+    work();
+    PEAK.get() - before
+}
+
+/// A JSON document of about `bytes` bytes in pieces of 16 KiB, made as it is asked for.
+fn document(bytes: usize) -> impl Iterator<Item = Bytes> {
+    let records = body(16);
+    let records = records.slice(1..records.len() - 1);
+    let rounds = (bytes / records.len()).max(1);
+    (0..=rounds).map(move |round| match round {
+        0 => Bytes::from([b"[", &records[..]].concat()),
+        _ if round == rounds => Bytes::from_static(b"]"),
+        _ => Bytes::from([b",", &records[..]].concat()),
+    })
+}
+
+/// Sends a document of about `bytes` bytes, as an upstream codes it, through decoder, rewriter and encoder.
+fn stream(bytes: usize, coding: Coding) {
+    let mut upstream = Encoder::new(coding).expect("memory");
+    let mut decoder = Decoder::new(coding, u64::MAX, u64::MAX);
+    let mut rewriter = Rewriter::json(program(), Bounds::default());
+    let mut client = Encoder::new(coding).expect("memory");
+    let mut out = Out::default();
+    let mut left = 0;
+    let mut arrived = |piece: Bytes| {
+        decoder
+            .push(piece, |piece| {
+                rewriter.push(piece, &mut out)?;
+                for slice in out.take() {
+                    left += match client.as_mut() {
+                        Some(client) => {
+                            client.push(&slice).expect("written").map_or(0, |p| p.len())
+                        }
+                        None => slice.len(),
+                    };
+                }
+                Ok(())
+            })
+            .expect("a body");
+    };
+    for piece in document(bytes) {
+        match upstream.as_mut() {
+            None => arrived(piece),
+            Some(upstream) => {
+                if let Some(piece) = upstream.push(&piece).expect("written") {
+                    arrived(piece);
+                }
+            }
+        }
+    }
+    if let Some(mut upstream) = upstream {
+        arrived(upstream.finish().expect("finished"));
+    }
+    decoder.finish().expect("complete");
+    let counts = rewriter.finish(&mut out).expect("a document");
+    if let Some(mut client) = client {
+        left += client.finish().expect("finished").len();
+    }
+    assert!(counts.bytes_in as usize >= bytes && left > 0);
+}
+
+/// Megabytes of the long body; a gigabyte takes minutes without optimisation.
+fn long_body() -> usize {
+    std::env::var("PRIVET_LONG_BODY_MIB")
+        .ok()
+        .and_then(|n| n.parse::<usize>().ok())
+        .unwrap_or(8)
+        << 20
+}
+
+#[test]
+fn a_long_body_takes_no_more_memory_than_a_short_one() {
+    for coding in [
+        Coding::Identity,
+        Coding::Gzip,
+        Coding::Deflate,
+        Coding::Brotli,
+        Coding::Zstd,
+    ] {
+        let short = peak(|| stream(1 << 20, coding));
+        let long = peak(|| stream(long_body(), coding));
+        println!("{coding:?}: {short} bytes, {long} bytes");
+        assert!(
+            long <= short + (1 << 20),
+            "{coding:?}: {short}, then {long}"
+        );
+    }
+}
+
+#[test]
+fn a_bomb_takes_less_than_8_mib() {
+    for coding in [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd] {
+        let mut encoder = Encoder::new(coding).expect("memory").expect("a coding");
+        let mut bomb = Vec::new();
+        for _ in 0..16 {
+            let piece = encoder.push(&vec![b'0'; 1 << 20]).expect("written");
+            bomb.extend(piece.unwrap_or_default());
+        }
+        bomb.extend(encoder.finish().expect("finished"));
+        let bomb = Bytes::from(bomb);
+        let mut refused = false;
+        let grown = peak(|| {
+            let mut decoder = Decoder::new(coding, 64 << 20, 100);
+            let mut rewriter = Rewriter::json(program(), Bounds::default());
+            let mut out = Out::default();
+            rewriter
+                .push(Bytes::from_static(b"[{\"Email\":\""), &mut out)
+                .expect("JSON");
+            refused = decoder
+                .push(bomb.clone(), |piece| rewriter.push(piece, &mut out))
+                .is_err();
+        });
+        assert!(refused, "{coding:?}");
+        assert!(grown < 8 << 20, "{coding:?}: {grown}");
     }
 }

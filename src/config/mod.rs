@@ -272,6 +272,8 @@ pub struct Limits {
     pub head_fields_max: usize,
     /// Largest request body.
     pub request_body_bytes_max: usize,
+    /// Largest request body that goes upstream while it arrives, as it comes and decoded.
+    pub upload_bytes_max: usize,
     /// TLS handshake.
     pub handshake_ms: u64,
     /// Request head.
@@ -309,6 +311,7 @@ impl Default for Limits {
             head_bytes_max: 32 << 10,
             head_fields_max: 64,
             request_body_bytes_max: 1 << 20,
+            upload_bytes_max: 150 << 20,
             handshake_ms: 5_000,
             head_ms: 10_000,
             body_idle_ms: 15_000,

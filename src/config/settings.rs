@@ -215,7 +215,7 @@ type Limit = (&'static str, RangeInclusive<u64>, fn(&mut Limits, u64));
 /// Shortest and longest time-out, milliseconds: an hour is no time-out any more.
 const MS: RangeInclusive<u64> = 1..=3_600_000;
 
-const LIMITS: [Limit; 18] = [
+const LIMITS: [Limit; 19] = [
     ("target_bytes_max", 256..=1 << 20, |l, n| {
         l.target_bytes_max = size(n);
     }),
@@ -227,6 +227,9 @@ const LIMITS: [Limit; 18] = [
     }),
     ("request_body_bytes_max", 1..=1 << 30, |l, n| {
         l.request_body_bytes_max = size(n);
+    }),
+    ("upload_bytes_max", 1..=1 << 34, |l, n| {
+        l.upload_bytes_max = size(n);
     }),
     ("handshake_ms", MS, |l, n| l.handshake_ms = n),
     ("head_ms", MS, |l, n| l.head_ms = n),

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Version};
 
+use crate::engine::coding::Coding;
 use crate::engine::refusal::{Reason, Refusal};
 
 use super::strict_head::{HeadBounds, REFUSED_METHOD};
@@ -257,12 +258,12 @@ fn check_headers(headers: &HeaderMap, rules: &HeadRules) -> Result<(), Refusal> 
     {
         return bad("protocol upgrades are not offered");
     }
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Refusal::new(
+    match Coding::of(headers) {
+        None => Err(Refusal::new(
             Reason::UnsupportedMediaType,
-            "request bodies may not be compressed",
+            "the content coding of the request body is not understood",
         )),
-        _ => Ok(()),
+        Some(_) => Ok(()),
     }
 }
 
@@ -293,6 +294,8 @@ fn stops_here(name: &HeaderName) -> bool {
                 | "te"
                 | "trailer"
                 | "transfer-encoding"
+                // What goes on is decoded.
+                | "content-encoding"
                 | "upgrade"
                 | "http2-settings"
                 | "cookie"
@@ -536,7 +539,7 @@ mod tests {
                 Reason::ExpectationFailed,
             ),
             (
-                vec![("content-encoding", "gzip")],
+                vec![("content-encoding", "gzip, br")],
                 Reason::UnsupportedMediaType,
             ),
             (vec![("host", "crm.test:99999")], Reason::BadRequest),

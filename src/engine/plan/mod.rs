@@ -18,7 +18,7 @@ use crate::engine::event::What;
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, Verdict};
 use crate::engine::protocol::{
-    Action, Api, Forward, Literal, Operation, Resolved, UpstreamRequest, Use,
+    Action, Api, Forward, Literal, Operation, Resolved, Shape, UpstreamRequest, Use,
 };
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{Abort, BodyProgram};
@@ -30,6 +30,7 @@ use crate::engine::token::KeyRing;
 pub struct Plan {
     api: Api,
     writes: bool,
+    exports: bool,
     request: UpstreamRequest,
     program: BodyProgram,
     upload: Option<UploadProgram>,
@@ -65,6 +66,12 @@ impl Plan {
     /// Whether something changes upstream: the attempt must be durable before it is sent.
     pub fn is_write(&self) -> bool {
         self.writes
+    }
+
+    /// Whether the answer is an extract (a bulk job, a report, a file) rather than an API answer: compressed as the
+    /// client likes it, as nobody chooses a part of it next to a secret.
+    pub fn is_export(&self) -> bool {
+        self.exports
     }
 
     /// The value of `Privet-Treated`: `Email=mask, Phone=redact`, at most 20 names, hidden fields left out.
@@ -211,6 +218,7 @@ pub fn plan(
         program: lowered.program,
         upload,
         treated_header: account::treated_header(&operation, decision, catalog),
+        exports: operation.exports || matches!(operation.shape, Shape::Csv(_)),
         writes: changes(operation.action) || operation.uses.iter().any(|u| changes(u.action)),
         api: operation.api,
     })
