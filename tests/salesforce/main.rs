@@ -11,6 +11,7 @@ mod collections;
 mod composite;
 mod conversation;
 mod records;
+mod tree;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write
 /// contacts. `pseudonym` sees contact ids as tokens. `reader` writes nothing.

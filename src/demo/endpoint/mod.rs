@@ -12,4 +12,5 @@ pub mod related;
 pub mod resources;
 pub mod row;
 pub mod token;
+pub mod tree;
 pub mod versions;

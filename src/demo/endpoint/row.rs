@@ -55,7 +55,7 @@ pub(super) fn one(
     match asked.method.as_str() {
         "GET" | "HEAD" => read(crm, asked, version, object, row),
         "PATCH" => {
-            let values = values(object, &asked.body)?;
+            let values = values(crm, object, &asked.body)?;
             unique(crm, object, Some(row), &values)?;
             let mut store = crm.store_mut();
             for (name, value) in values {
@@ -171,7 +171,7 @@ pub(super) fn create(
     object: usize,
     key: Option<(&'static str, Value)>,
 ) -> Result<Reply, Fault> {
-    let mut values = values(object, &asked.body)?;
+    let mut values = values(crm, object, &asked.body)?;
     values.extend(key);
     unique(crm, object, None, &values)?;
     let required = if OBJECTS[object].field("LastName").is_some() {
@@ -202,8 +202,39 @@ pub(super) fn create(
     Ok(reply)
 }
 
+/// `Account: {ExtId__c: value}`: the reference field, and the id of the record that has the value.
+fn referred(
+    crm: &Crm,
+    object: usize,
+    name: &str,
+    by: &Map<String, Json>,
+) -> Result<(&'static str, Value), Fault> {
+    let meta = &OBJECTS[object];
+    let reference = meta
+        .fields
+        .iter()
+        .find(|f| f.relationship.eq_ignore_ascii_case(name));
+    let key = by.iter().find(|(k, _)| *k != "attributes");
+    let (Some(reference), Some((field, value))) = (reference, key) else {
+        let text = format!("No such column '{name}' on sobject of type {}", meta.name);
+        return Err(Fault::new(400, "INVALID_FIELD", text));
+    };
+    let target = reference.reference_to.first().copied().unwrap_or_default();
+    let id = external::id_of(crm, target, field, value);
+    if id.is_empty() {
+        return Err(Fault::new(
+            400,
+            "INVALID_FIELD",
+            format!(
+                "Foreign key external ID: {value} not found for field {field} in entity {target}"
+            ),
+        ));
+    }
+    Ok((reference.name, Value::text(&id)))
+}
+
 /// The body's members as values of the object.
-fn values(object: usize, body: &[u8]) -> Result<Vec<(&'static str, Value)>, Fault> {
+fn values(crm: &Crm, object: usize, body: &[u8]) -> Result<Vec<(&'static str, Value)>, Fault> {
     let meta = &OBJECTS[object];
     let Ok(Json::Object(map)) = serde_json::from_slice(body) else {
         return Err(Fault::new(
@@ -215,6 +246,10 @@ fn values(object: usize, body: &[u8]) -> Result<Vec<(&'static str, Value)>, Faul
     let mut out = Vec::new();
     for (name, value) in map {
         if name == "attributes" {
+            continue;
+        }
+        if let (None, Json::Object(by)) = (meta.field(&name), &value) {
+            out.push(referred(crm, object, &name, by)?);
             continue;
         }
         let field = meta.field(&name).map(|i| &meta.fields[i]).ok_or_else(|| {

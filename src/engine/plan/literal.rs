@@ -33,6 +33,7 @@ pub(super) fn resolve(
             .map(Literal::Text)
     };
     let reads_clear = decision.read(used.field).is_some_and(|r| r.is_clear());
+    let is_hidden = decision.read(used.field).is_none_or(|r| r.is_hidden());
     match verdict {
         // Only equality carries values and, where the field reads as a token, only tokens answer it.
         Verdict::PermitTokens(_) => {
@@ -53,7 +54,11 @@ pub(super) fn resolve(
             .map(|v| match v {
                 Literal::Null => Ok(Literal::Null),
                 other => open(other).ok_or_else(|| {
-                    if is_treated(other) {
+                    if is_hidden {
+                        // As if it were not there.
+                        let object = &catalog.get(used.field.object).name;
+                        Refusal::unknown_field(&used.written, object)
+                    } else if is_treated(other) {
                         integrity(used)
                     } else {
                         let refusal = Refusal::new(

@@ -18,6 +18,7 @@ mod route;
 pub mod schema_pull;
 pub mod soql;
 mod template;
+mod tree;
 
 use std::sync::Arc;
 
@@ -122,6 +123,7 @@ impl Within {
             | Endpoint::Row { .. }
             | Endpoint::Change { .. }
             | Endpoint::Save { .. }
+            | Endpoint::UpsertAll { .. }
             | Endpoint::DeleteAll { .. } => true,
             Endpoint::Limits { .. } => self != Self::Composite,
             _ => self == Self::Alone,
@@ -226,7 +228,19 @@ fn understand_within(
         }
         Endpoint::Save { version } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
-            request.save(version, head.method, tree)
+            request.save(version, head.method, tree, None)
+        }
+        Endpoint::UpsertAll {
+            version,
+            object,
+            field,
+        } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.save(version, head.method, tree, Some((&object, &field)))
+        }
+        Endpoint::Tree { version, object } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.tree(version, &object, tree)
         }
         Endpoint::DeleteAll {
             version,
