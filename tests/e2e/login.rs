@@ -117,7 +117,7 @@ async fn simple_salesforce_logs_in_at_privet() {
 }
 
 /// Status, head and body of one request over a connection of its own.
-async fn raw(
+pub(crate) async fn raw(
     house: &House,
     method: &str,
     target: &str,

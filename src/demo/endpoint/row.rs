@@ -56,6 +56,7 @@ pub(super) fn one(
         "GET" | "HEAD" => read(crm, asked, version, object, row),
         "PATCH" => {
             let values = values(crm, object, &asked.body)?;
+            valid(&values)?;
             unique(crm, object, Some(row), &values)?;
             let mut store = crm.store_mut();
             for (name, value) in values {
@@ -100,6 +101,68 @@ fn unique(
         }
     }
     Ok(())
+}
+
+/// A validation rule, whose text an administrator wrote around a value of the record.
+fn valid(values: &[(&'static str, Value)]) -> Result<(), Fault> {
+    let last = values.iter().find(|(n, _)| *n == "LastName");
+    match last.and_then(|(_, v)| v.as_text()) {
+        Some(name) if name.eq_ignore_ascii_case("test") => Err(Fault {
+            fields: vec!["LastName".to_owned()],
+            ..Fault::new(
+                400,
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+                format!("'{name}' is no real last name"),
+            )
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The duplicate rule: another contact has the e-mail. `Sforce-Duplicate-Rule-Header` overrules it, or asks for the
+/// whole records.
+fn duplicates(
+    crm: &Crm,
+    asked: &Asked,
+    object: usize,
+    values: &[(&'static str, Value)],
+) -> Result<(), Fault> {
+    let asks = |option: &str| {
+        asked
+            .header("sforce-duplicate-rule-header")
+            .is_some_and(|h| h.replace(' ', "").contains(option))
+    };
+    let email = values
+        .iter()
+        .find(|(n, v)| *n == "Email" && *v != Value::Null);
+    let (Some((_, email)), "Contact", false) =
+        (email, OBJECTS[object].name, asks("allowSave=true"))
+    else {
+        return Ok(());
+    };
+    let Some(field) = OBJECTS[object].field("Email") else {
+        return Ok(());
+    };
+    let store = crm.store();
+    let rows = &store.table(object).rows;
+    let matches: Vec<Json> = (0..rows.len())
+        .filter(|r| rows[*r][field] == *email)
+        .map(|row| {
+            if asks("includeRecordDetails=true") {
+                store.record(object, row, "61.0")
+            } else {
+                json!({"attributes": store.attributes(object, row, "61.0"),
+                    "Id": store.json(object, row, 0)})
+            }
+        })
+        .collect();
+    if matches.is_empty() {
+        return Ok(());
+    }
+    Err(Fault {
+        matches,
+        ..Fault::new(400, "DUPLICATES_DETECTED", "Use one of these records?")
+    })
 }
 
 fn now() -> Value {
@@ -173,6 +236,7 @@ pub(super) fn create(
 ) -> Result<Reply, Fault> {
     let mut values = values(crm, object, &asked.body)?;
     values.extend(key);
+    valid(&values)?;
     unique(crm, object, None, &values)?;
     let required = if OBJECTS[object].field("LastName").is_some() {
         "LastName"
@@ -193,6 +257,7 @@ pub(super) fn create(
             )
         });
     }
+    duplicates(crm, asked, object, &values)?;
     values.push(("CreatedDate", now()));
     values.push(("LastModifiedDate", now()));
     let id = crm.store_mut().insert(object, &values);
