@@ -2,6 +2,7 @@
 //! problem reported at once.
 
 mod apis;
+mod effective;
 pub mod folder;
 mod identity;
 mod overrides;
@@ -23,6 +24,7 @@ use crate::engine::protocol::Dialect;
 use crate::engine::secret::Secret;
 use crate::yaml;
 
+pub use effective::effective;
 pub use surroundings::{Machine, Surroundings};
 
 /// Everything that `privet run` needs to know.
@@ -79,8 +81,10 @@ pub struct TlsFiles {
 pub struct Admin {
     /// Address and port.
     pub address: SocketAddr,
-    /// Bearer token for anything beyond health and metrics.
+    /// Token of operators, who may look at the pages and reload. Without any token there are no pages.
     pub token: Option<Secret<String>>,
+    /// Token of viewers, who may only look.
+    pub viewer_token: Option<Secret<String>>,
 }
 
 /// `identity:`.

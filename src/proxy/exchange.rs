@@ -13,12 +13,13 @@ use hyper::body::Incoming;
 
 use crate::config::{Credential, millis};
 use crate::engine::event::Ending;
-use crate::engine::plan::{self, Plan};
+use crate::engine::identity::Identity;
+use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
 use crate::engine::protocol::salesforce::login::door;
 use crate::engine::protocol::{self, Dialect, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts};
 
 use super::authenticate::{self, Circumstances};
 use super::body::{Progress, Pump, ResponseBody};
@@ -26,6 +27,7 @@ use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
 use super::login;
+use super::receipts;
 use super::refuse::{self, Answer, ErrorShape};
 use super::snapshot::Live;
 use super::strict_head::REFUSED_METHOD;
@@ -134,6 +136,9 @@ impl Page {
         };
         let identity = authenticate::authenticate(&circumstances, &live.verifiers, passthrough)?;
         journal.caller(&identity);
+        if let Some(id) = head.path.strip_prefix(receipts::PATH) {
+            return self.receipt(&head.method, id, &identity).await;
+        }
         let served = served.ok_or_else(|| {
             Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
         })?;
@@ -158,13 +163,29 @@ impl Page {
             &served.api,
             &request_head,
             &body,
-            &live.catalog,
+            &live.set.catalog,
             &identity,
             &sealer,
         )?;
-        let decision = policy::decide(&live.policies, &live.catalog, &identity, &operation);
-        journal.asked(plan::account(&operation, &decision, &live.catalog));
-        let plan = plan::plan(operation, &decision, &live.catalog, &live.keys, &identity)?;
+        let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
+        journal.asked(plan::account(&operation, &decision, &live.set.catalog));
+        // Kept before planning: a refusal has its reasons too.
+        if decision.explain
+            && parts
+                .headers
+                .get("privet-explain")
+                .is_some_and(|v| v == "1")
+        {
+            let said = plan::manifest(&operation, &decision, &live.set.catalog);
+            self.explain(&live, &decision.purpose, &said, &identity);
+        }
+        let plan = plan::plan(
+            operation,
+            &decision,
+            &live.set.catalog,
+            &live.keys,
+            &identity,
+        )?;
         if let Some(treated) = plan.treated_header() {
             self.say("privet-treated", treated);
         }
@@ -208,6 +229,52 @@ impl Page {
         Ok(self.respond(status, headers, ResponseBody::whole(answered.body.into())))
     }
 
+    /// Keeps a receipt of this request and says where it is.
+    fn explain(&mut self, live: &Live, purpose: &str, said: &[Said], identity: &Identity) {
+        let Some(journal) = self.journal.as_mut() else {
+            return;
+        };
+        // A field that is hidden answers a predicate as if it were not there, and that has no receipt either.
+        let untold = |s: &Said| {
+            s.answers
+                .iter()
+                .any(|(word, rules)| *word == "refused" && rules.is_empty())
+        };
+        if said.iter().any(untold) {
+            return;
+        }
+        let id = Arc::clone(&journal.request_id);
+        let (catalog, policies) = (&live.set.catalog, &live.set.policies);
+        let manifest = receipts::manifest(&id, purpose, said, catalog, policies);
+        journal.receipts = Some(Arc::clone(&self.carrier.receipts));
+        self.carrier.receipts.keep(&id, identity, manifest);
+        self.say("privet-receipt", &format!("{}{id}", receipts::PATH));
+    }
+
+    /// A receipt, to the caller whose request it tells of.
+    async fn receipt(
+        &mut self,
+        method: &Method,
+        id: &str,
+        identity: &Identity,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Refusal::new(
+                Reason::MethodNotAllowed,
+                "this method is not allowed here",
+            ));
+        }
+        let whole = self.carrier.receipts.of(id, identity).ok_or_else(|| {
+            Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.close(Ending::Complete, StatusCode::OK, None, None)
+            .await?;
+        let body = ResponseBody::whole(Bytes::from(whole.to_string()));
+        Ok(self.respond(StatusCode::OK, headers, body))
+    }
+
     /// The upstream's answer, rewritten.
     async fn answer(
         &mut self,
@@ -221,7 +288,7 @@ impl Page {
             self.common.insert(name.clone(), value.clone());
         }
         let (incoming, coding) = match answered.content {
-            Content::Json(incoming, coding) => (incoming, coding),
+            Content::Body(incoming, coding) => (incoming, coding),
             Content::Empty => {
                 self.close(Ending::Complete, status, None, None).await?;
                 return Ok(self.respond(
@@ -241,7 +308,7 @@ impl Page {
         let mut headers = HeaderMap::new();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static("application/json;charset=UTF-8"),
+            HeaderValue::from_static(plan.program().format().media_type()),
         );
         if is_head {
             drop(incoming);
@@ -275,7 +342,7 @@ impl Page {
         let body = match progress {
             // Complete before its first byte leaves: one commit covers attempt and outcome.
             Progress::Complete(counts) => {
-                let counts = Some((Arc::clone(pump.program()), counts));
+                let counts = Some((pump.program().clone(), counts));
                 self.close(Ending::Complete, status, None, counts).await?;
                 if needs_length {
                     ResponseBody::whole(pump.take().concat().into())
@@ -391,7 +458,7 @@ impl Page {
         ending: Ending,
         status: StatusCode,
         reason: Option<&str>,
-        counts: Option<(Arc<Program>, Counts)>,
+        counts: Option<(BodyProgram, Counts)>,
     ) -> Result<(), Refusal> {
         let Some(journal) = self.journal.as_mut() else {
             return Ok(());
@@ -500,7 +567,7 @@ fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> Ip
 /// How the API spells its errors; no API, no shape of its own.
 fn error_shape(live: &Live, served: Option<&ServedApi>) -> ErrorShape {
     served.map_or(ErrorShape::Neutral, |served| {
-        match live.catalog.maps.get(&served.api.name) {
+        match live.set.catalog.maps.get(&served.api.name) {
             Some(map) => ErrorShape::Map(Arc::clone(map)),
             None => served.error_shape.clone(),
         }

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod listener;
 mod login;
 mod login_rate;
+pub mod receipts;
 pub mod refuse;
 pub mod snapshot;
 pub mod strict_head;

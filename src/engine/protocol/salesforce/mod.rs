@@ -255,6 +255,11 @@ fn understand_within(
     }
 }
 
+/// How much of a request's body [`understand`] wants to see.
+pub fn intake(_head: &RequestHead<'_>) -> super::Intake {
+    super::Intake::Whole
+}
+
 struct Request<'a> {
     api: &'a Api,
     catalog: &'a Catalog,
@@ -272,6 +277,7 @@ impl Request<'_> {
             objects: Vec::new(),
             exports: false,
             shape,
+            upload: None,
             forward: AnyForward::Salesforce(Box::new(self.forward)),
         }
     }
