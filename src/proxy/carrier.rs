@@ -127,6 +127,14 @@ impl Carrier {
             .map(|(_, api)| api)
     }
 
+    /// The only API that is served, if there is only one: what has no path any more must have been meant for it.
+    pub fn only(&self) -> Option<&ServedApi> {
+        match &self.apis[..] {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
     /// A journal for a request that begins now.
     pub fn journal(&self, method: &str) -> Journal {
         Journal::begin(self.log.clone(), Arc::clone(&self.metrics), method)

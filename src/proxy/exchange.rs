@@ -32,6 +32,7 @@ use super::receipts;
 use super::refuse::{self, Answer, ErrorShape};
 use super::request_body::ClientBody;
 use super::snapshot::Live;
+use super::strict_head::REFUSED_METHOD;
 use super::upstream::{Answered, Content, Ids};
 
 /// Longest answer to an HTTP/1.0 client.
@@ -90,7 +91,13 @@ impl Page {
 
         // Head: one path, one host, one credential.
         // A head that is refused has its answer in the shape of the API that its path, as written, begins like.
-        self.shape = error_shape(&live, carrier.served(parts.uri.path()));
+        // What the framer refused has no path any more.
+        let meant = if parts.method.as_str() == REFUSED_METHOD {
+            carrier.only()
+        } else {
+            carrier.served(parts.uri.path())
+        };
+        self.shape = error_shape(&live, meant);
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
         self.shape = error_shape(&live, served);

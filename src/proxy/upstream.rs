@@ -462,6 +462,12 @@ impl Upstream {
                 Reason::Unauthenticated,
                 "Session expired or invalid",
             )),
+            // A list of paths, each of a record that the value stands in: nothing of it passes but that there are several.
+            300 => {
+                answered.headers = HeaderMap::new();
+                answered.content = Content::Error("MULTIPLE_CHOICES");
+                Ok(answered)
+            }
             400..=599 => {
                 let code = self.error_code(body, coding).await;
                 answered.content =

@@ -147,6 +147,14 @@ impl House {
         format!("localhost:{}", self.salesforce.address.port())
     }
 
+    /// Rows beside the shipped ones, before it is served.
+    pub(crate) fn add_rules(&self, rows: &str) {
+        let head =
+            "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n";
+        let path = self.folder.path().join("policies/rules/more.csv");
+        std::fs::write(path, format!("{head}{rows}")).unwrap();
+    }
+
     /// An API key for `caller`.
     pub(crate) fn issue(&self, caller: &Caller) -> String {
         self.keys(&KeysCommand::Issue(keys::Issue {

@@ -13,6 +13,7 @@
 
 mod authority;
 mod clients;
+mod errors;
 mod example;
 mod expected;
 mod house;

@@ -78,7 +78,16 @@ fn tokens_become_values_and_nothing_else_is_written_over_what_is_hidden() {
             Reason::MalformedBody,
         ),
         (r#"{"LastName":["a"]}"#.to_owned(), Reason::MalformedBody),
-        (r#"{"Account":{"Name":"x"}}"#.to_owned(), Reason::BadRequest),
+        (
+            r#"{"Account":{"Nothing__c":"x"}}"#.to_owned(),
+            Reason::UnknownField,
+        ),
+        (
+            r#"{"Account":{"Name":["x"]}}"#.to_owned(),
+            Reason::MalformedBody,
+        ),
+        // A broad row over a hidden field: as if the field were not there.
+        (r#"{"Salary__c":1}"#.to_owned(), Reason::UnknownField),
         (r#"{"Nothing__c":1}"#.to_owned(), Reason::UnknownField),
         (
             r#"{"attributes":{"type":"Account"},"LastName":"a"}"#.to_owned(),

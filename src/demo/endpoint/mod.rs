@@ -16,4 +16,5 @@ pub mod resources;
 pub mod row;
 pub mod search;
 pub mod token;
+pub mod tree;
 pub mod versions;

@@ -72,6 +72,8 @@ pub(super) struct Values {
     rules: Arc<[Arc<str>]>,
     /// A lookup: what is not found says no more.
     lookup: bool,
+    /// The object's name, where the caller does not see the field: it is answered as if it were not there.
+    hidden_on: Option<Arc<str>>,
 }
 
 impl Values {
@@ -124,6 +126,10 @@ impl Values {
                 _ => Arc::default(),
             },
             lookup: matches!(verdict, Verdict::Output(_)),
+            hidden_on: decision
+                .read(used.field)
+                .is_none_or(|r| r.is_hidden())
+                .then(|| catalog.get(used.field.object).name.clone()),
         }
     }
 
@@ -158,12 +164,17 @@ impl Values {
         match self.how {
             How::Tokens | How::Nothing if self.lookup => not_found(),
             How::Tokens | How::Nothing => evaluated_by(self.action, &self.written),
-            How::NullOrTokens if !is_treated(value) => self.unwritable(),
+            How::NullOrTokens if !is_treated(value) || self.hidden_on.is_some() => {
+                self.unwritable()
+            }
             _ => integrity(&self.written),
         }
     }
 
     fn unwritable(&self) -> Refusal {
+        if let Some(object) = &self.hidden_on {
+            return Refusal::unknown_field(&self.written, object);
+        }
         let refusal = Refusal::new(
             Reason::Denied,
             format!("insufficient access to write field '{}'", self.written),

@@ -89,6 +89,8 @@ pub(super) struct RetrieveTarget {
 #[derive(Debug)]
 pub(super) struct CollectionTarget {
     pub(super) method: Method,
+    /// What follows `/composite/`.
+    pub(super) path: String,
     /// Those to delete: use and id.
     pub(super) ids: Vec<(usize, Literal)>,
     pub(super) all_or_none: bool,
@@ -193,7 +195,7 @@ impl Forward {
             }
             Target::Collection(target) => {
                 method = target.method.clone();
-                let mut path = format!("{base}/composite/sobjects");
+                let mut path = format!("{base}/composite/{}", target.path);
                 if let Some(template) = &target.body {
                     body = template.print(resolved)?;
                 } else {

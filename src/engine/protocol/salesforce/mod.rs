@@ -23,6 +23,7 @@ mod search;
 pub mod soql;
 pub mod sosl;
 mod template;
+mod tree;
 
 use std::sync::Arc;
 
@@ -127,6 +128,7 @@ impl Within {
             | Endpoint::Row { .. }
             | Endpoint::Change { .. }
             | Endpoint::Save { .. }
+            | Endpoint::UpsertAll { .. }
             | Endpoint::DeleteAll { .. } => true,
             Endpoint::Limits { .. } => self != Self::Composite,
             _ => self == Self::Alone,
@@ -277,7 +279,19 @@ fn understand_within(
         }
         Endpoint::Save { version } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
-            request.save(version, head.method, tree)
+            request.save(version, head.method, tree, None)
+        }
+        Endpoint::UpsertAll {
+            version,
+            object,
+            field,
+        } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.save(version, head.method, tree, Some((&object, &field)))
+        }
+        Endpoint::Tree { version, object } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.tree(version, &object, tree)
         }
         Endpoint::DeleteAll {
             version,

@@ -120,6 +120,17 @@ pub(super) enum Endpoint {
     Save {
         version: u16,
     },
+    /// PATCH of several records of one object, each found by the same field.
+    UpsertAll {
+        version: u16,
+        object: Arc<str>,
+        field: Arc<str>,
+    },
+    /// POST of records with their children.
+    Tree {
+        version: u16,
+        object: Arc<str>,
+    },
     /// DELETE of several records.
     DeleteAll {
         version: u16,
@@ -141,7 +152,10 @@ impl Endpoint {
             Self::Change { .. } => method != Method::DELETE,
             Self::Retrieve { lists, .. } => lists.is_none(),
             Self::ParameterizedSearch { .. } => method == Method::POST,
-            Self::Save { .. } | Self::Composite { .. } => true,
+            Self::Save { .. }
+            | Self::Composite { .. }
+            | Self::UpsertAll { .. }
+            | Self::Tree { .. } => true,
             _ => false,
         }
     }
@@ -347,6 +361,16 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
                 batch: rest.len() == 2,
             })
         }
+        ["composite", "tree", object] if is_name(object) => {
+            no_parameters(head)?;
+            if head.method != Method::POST {
+                return Err(Refusal::method_not_allowed("POST"));
+            }
+            Ok(Endpoint::Tree {
+                version,
+                object: Arc::from(*object),
+            })
+        }
         ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
         [first, ..] => Err(CLOSED_RESOURCES
@@ -399,7 +423,18 @@ fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<End
             })
         }
         [] => Err(Refusal::method_not_allowed("POST, PATCH, DELETE")),
-        _ => Err(closed("Upserts of several records")),
+        [object, field] if is_name(object) && is_name(field) => {
+            if head.method != Method::PATCH {
+                return Err(Refusal::method_not_allowed("PATCH"));
+            }
+            no_parameters(head)?;
+            Ok(Endpoint::UpsertAll {
+                version,
+                object: Arc::from(*object),
+                field: Arc::from(*field),
+            })
+        }
+        _ => Err(unknown_path()),
     }
 }
 

@@ -58,6 +58,7 @@ fn malformed() -> Refusal {
         Reason::MalformedBody,
         "the request body is no SOAP envelope that can be read",
     )
+    .coded("INVALID_REQUEST")
 }
 
 /// The values that are looked for, by their paths of local names: user name, password, session id.
