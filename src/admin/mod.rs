@@ -8,10 +8,15 @@
 pub mod answer;
 mod audit;
 mod doors;
+mod flow;
 mod form;
 mod health;
+mod policy;
 mod runtime;
 mod shell;
+mod treatment;
+mod try_it;
+mod why;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -54,6 +59,8 @@ struct Pages {
     doors: Doors,
     trail: Arc<Trail>,
     began: Instant,
+    /// What was worked out of a policy.
+    shelf: policy::Shelf,
     /// Live tails that may still be opened.
     tails: Arc<Semaphore>,
 }
@@ -67,6 +74,7 @@ pub async fn serve(listener: TcpListener, carrier: Arc<Carrier>) {
             doors,
             trail: Arc::default(),
             began: Instant::now(),
+            shelf: policy::Shelf::default(),
             tails: Arc::new(Semaphore::new(audit::TAILS_MAX)),
         })
     });
@@ -234,6 +242,13 @@ impl Pages {
         }
         match (reads, path) {
             (true, "/") => answer::see_other("/flow"),
+            (true, "/flow") => flow::page(&self, &visitor, &query),
+            (true, "/policy") => work(move || policy::page(&self, &visitor, &query)).await,
+            (true, "/policy.csv") => work(move || policy::csv(&self, &query)).await,
+            (true, "/policy/diff") => work(move || policy::diff(&self, &visitor)).await,
+            (true, "/why") => work(move || why::page(&self, &visitor, &query)).await,
+            (true, "/try") => work(move || try_it::page(&self, &visitor, &query)).await,
+            (false, "/try") => work(move || try_it::page(&self, &visitor, &form)).await,
             (true, "/audit") => audit::page(&self, &visitor, &query),
             (true, "/audit/tail") => audit::tail(&self, &visitor, &query),
             (true, "/runtime") => runtime::page(&self, &visitor, None),
@@ -324,6 +339,13 @@ impl Pages {
         };
         answer::page(status, shell::page(&frame, content))
     }
+}
+
+/// Runs what takes a while beside the listener's tasks.
+async fn work(page: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    tokio::task::spawn_blocking(page)
+        .await
+        .unwrap_or_else(|_| answer::text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n"))
 }
 
 fn cannot_record() -> Answer {

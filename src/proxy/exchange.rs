@@ -137,11 +137,22 @@ impl Page {
         let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
         journal.asked(plan::account(&operation, &decision, &live.set.catalog));
         // Kept before planning: a refusal has its reasons too.
-        if decision.explain && parts.headers.get("privet-explain").is_some_and(|v| v == "1") {
+        if decision.explain
+            && parts
+                .headers
+                .get("privet-explain")
+                .is_some_and(|v| v == "1")
+        {
             let said = plan::manifest(&operation, &decision, &live.set.catalog);
             self.explain(&live, &decision.purpose, &said, &identity);
         }
-        let plan = plan::plan(operation, &decision, &live.set.catalog, &live.keys, &identity)?;
+        let plan = plan::plan(
+            operation,
+            &decision,
+            &live.set.catalog,
+            &live.keys,
+            &identity,
+        )?;
         if let Some(treated) = plan.treated_header() {
             self.say("privet-treated", treated);
         }

@@ -216,7 +216,10 @@ mod tests {
         receipts.keep(&id, &caller("ana"), json!({ "request_id": "r1" }));
         assert_eq!(receipts.of("r1", &caller("bob")), None);
         assert_eq!(receipts.of("r2", &caller("ana")), None);
-        assert_eq!(receipts.of("r1", &caller("ana")).unwrap()["ended"], Value::Null);
+        assert_eq!(
+            receipts.of("r1", &caller("ana")).unwrap()["ended"],
+            Value::Null
+        );
         let mut outcome = Outcome::without_answer(Ending::Complete, "x");
         outcome.treated = BTreeMap::from([
             ("mask:email Contact.Email".to_owned(), 3),
@@ -224,7 +227,10 @@ mod tests {
         ]);
         receipts.ended("r1", &outcome);
         let whole = receipts.of("r1", &caller("ana")).unwrap();
-        assert_eq!(whole["ended"]["treated"], json!({ "mask:email Contact.Email": 3 }));
+        assert_eq!(
+            whole["ended"]["treated"],
+            json!({ "mask:email Contact.Email": 3 })
+        );
     }
 
     #[test]
