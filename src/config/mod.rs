@@ -88,7 +88,7 @@ pub struct Admin {
 }
 
 /// `identity:`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct IdentitySettings {
     /// JSON lines of keyed hashes.
     pub api_keys: Option<PathBuf>,
@@ -98,6 +98,21 @@ pub struct IdentitySettings {
     pub purpose_claim: Option<Arc<str>>,
     /// Accepted issuers.
     pub jwt: Vec<JwtIssuer>,
+    /// How long a session lasts that a login began, seconds.
+    pub session_lifetime_s: i64,
+}
+
+impl Default for IdentitySettings {
+    fn default() -> Self {
+        Self {
+            api_keys: None,
+            purpose_header: None,
+            purpose_claim: None,
+            jwt: Vec::new(),
+            // As long as a Salesforce org's by default.
+            session_lifetime_s: 2 * 3_600,
+        }
+    }
 }
 
 /// One entry of `identity.jwt`.

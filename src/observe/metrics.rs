@@ -10,7 +10,7 @@ use prometheus::{
 
 use prometheus::core::Collector as _;
 
-use crate::engine::rewrite::{Abort, Counts, Program};
+use crate::engine::rewrite::{Abort, Counter, Counts};
 
 const SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -226,7 +226,7 @@ impl Metrics {
     }
 
     /// What the rewriter counted over one body.
-    pub fn body(&self, program: &Program, counts: &Counts) {
+    pub fn body(&self, counters: &[Counter], counts: &Counts) {
         self.body_bytes
             .with_label_values(&["in"])
             .inc_by(counts.bytes_in);
@@ -235,7 +235,7 @@ impl Metrics {
             .inc_by(counts.bytes_out);
         self.unplanned_members.inc_by(counts.unplanned_members);
         self.held_over.inc_by(counts.held_over);
-        for (counter, n) in program.counters.iter().zip(&counts.treated) {
+        for (counter, n) in counters.iter().zip(&counts.treated) {
             if *n > 0 {
                 self.fields_treated
                     .with_label_values(&[
@@ -370,6 +370,7 @@ pub fn abort_word(abort: &Abort) -> &'static str {
         Abort::ForbiddenKey { .. } => "forbidden-key",
         Abort::DuplicateDecider { .. } => "duplicate-decider",
         Abort::Contradiction { .. } => "contradiction",
+        Abort::Refused { .. } => "refused",
         Abort::Coding { .. } => "coding",
     }
 }

@@ -12,6 +12,7 @@ use crate::observe::metrics::Metrics;
 
 use super::head::HeadRules;
 use super::journal::Journal;
+use super::login_rate::LoginRate;
 use super::receipts::Receipts;
 use super::refuse::ErrorShape;
 use super::snapshot::Snapshot;
@@ -31,6 +32,8 @@ pub struct Carrier {
     pub metrics: Arc<Metrics>,
     /// What callers may ask of their own requests.
     pub receipts: Arc<Receipts>,
+    /// The failed logins of late.
+    pub logins: LoginRate,
     log: Log,
     apis: Vec<ServedApi>,
     draining: AtomicBool,
@@ -101,6 +104,7 @@ impl Carrier {
             live,
             metrics,
             receipts: Arc::default(),
+            logins: LoginRate::default(),
             log,
             apis,
             draining: AtomicBool::new(false),

@@ -16,15 +16,17 @@ use crate::engine::event::Ending;
 use crate::engine::identity::Identity;
 use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
-use crate::engine::protocol::{self, RequestHead};
+use crate::engine::protocol::salesforce::login::door;
+use crate::engine::protocol::{self, Dialect, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts};
 
 use super::authenticate::{self, Circumstances};
 use super::body::{Progress, Pump, ResponseBody};
 use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
+use super::login;
 use super::receipts;
 use super::refuse::{self, Answer, ErrorShape};
 use super::snapshot::Live;
@@ -95,9 +97,32 @@ impl Page {
         // Who asks?
         let passthrough =
             served.is_some_and(|s| matches!(s.settings.credential, Credential::Passthrough));
+        let address = forwarded_address(&carrier, peer.ip(), &parts.headers);
+        if let (Some(served), false) = (served, passthrough)
+            && served.api.dialect == Dialect::Salesforce
+            && let Some(door) = door(&head.segments)
+        {
+            self.shape = login::error_shape(&door);
+            let body = read_body(incoming, &carrier, login::body_bytes_max(&door)).await?;
+            let asked = login::Asked {
+                door: &door,
+                method: &head.method,
+                query: &head.query,
+                body: &body,
+                headers: &parts.headers,
+                address,
+                now_s: jiff::Timestamp::now().as_second(),
+                api: &served.api.name,
+                settings: &carrier.settings,
+                live: &live,
+                rate: &carrier.logins,
+            };
+            return self.at_door(&asked).await;
+        }
         let circumstances = Circumstances {
             headers: &parts.headers,
-            address: Some(forwarded_address(&carrier, peer.ip(), &parts.headers)),
+            session: None,
+            address: Some(address),
             now_s: jiff::Timestamp::now().as_second(),
             tenant: &carrier.settings.tenant,
             settings: &carrier.settings.identity,
@@ -112,7 +137,8 @@ impl Page {
         })?;
 
         // What is asked, what was decided, what will be done.
-        let mut body = read_body(incoming, &carrier).await?;
+        let max = carrier.settings.limits.request_body_bytes_max;
+        let mut body = read_body(incoming, &carrier, max).await?;
         // Content of a GET means nothing (RFC 9110, section 9.3.1): read to its end, so that it cannot pass for
         // another request, and left here.
         if head.method == Method::GET {
@@ -226,6 +252,22 @@ impl Page {
         Ok(self.respond(StatusCode::OK, headers, body))
     }
 
+    /// What privet answers by itself: recorded like everything else, and no upstream is asked.
+    async fn at_door(
+        &mut self,
+        asked: &login::Asked<'_>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.asked(login::account(asked));
+        let answered = login::answer(asked)?;
+        journal.caller(&answered.identity);
+        let status = StatusCode::OK;
+        self.close(Ending::Complete, status, None, None).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, answered.content_type);
+        Ok(self.respond(status, headers, ResponseBody::whole(answered.body.into())))
+    }
+
     /// The upstream's answer, rewritten.
     async fn answer(
         &mut self,
@@ -239,7 +281,7 @@ impl Page {
             self.common.insert(name.clone(), value.clone());
         }
         let (incoming, coding) = match answered.content {
-            Content::Json(incoming, coding) => (incoming, coding),
+            Content::Body(incoming, coding) => (incoming, coding),
             Content::Empty => {
                 self.close(Ending::Complete, status, None, None).await?;
                 return Ok(self.respond(
@@ -259,7 +301,7 @@ impl Page {
         let mut headers = HeaderMap::new();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static("application/json;charset=UTF-8"),
+            HeaderValue::from_static(plan.program().format().media_type()),
         );
         if is_head {
             drop(incoming);
@@ -293,7 +335,7 @@ impl Page {
         let body = match progress {
             // Complete before its first byte leaves: one commit covers attempt and outcome.
             Progress::Complete(counts) => {
-                let counts = Some((Arc::clone(pump.program()), counts));
+                let counts = Some((pump.program().clone(), counts));
                 self.close(Ending::Complete, status, None, counts).await?;
                 if needs_length {
                     ResponseBody::whole(pump.take().concat().into())
@@ -369,8 +411,7 @@ impl Page {
 
     /// Records a refusal and answers it.
     async fn refuse(&mut self, refusal: &Refusal) -> Result<Response<ResponseBody>, Refusal> {
-        let (status, code) = refuse::row(refusal.reason);
-        let code = refusal.code.unwrap_or(code);
+        let (status, code) = refuse::spelt(refusal, &self.shape);
         self.carrier.metrics.refused(code);
         let ending = match refusal.reason {
             Reason::UpstreamUnreachable | Reason::UpstreamUnacceptable => Ending::UpstreamFailed,
@@ -410,7 +451,7 @@ impl Page {
         ending: Ending,
         status: StatusCode,
         reason: Option<&str>,
-        counts: Option<(Arc<Program>, Counts)>,
+        counts: Option<(BodyProgram, Counts)>,
     ) -> Result<(), Refusal> {
         let Some(journal) = self.journal.as_mut() else {
             return Ok(());
@@ -460,11 +501,15 @@ fn internal() -> Refusal {
 }
 
 /// The whole request body, within its bounds of size, silence and speed.
-async fn read_body(mut incoming: Incoming, carrier: &Carrier) -> Result<Bytes, Refusal> {
+async fn read_body(
+    mut incoming: Incoming,
+    carrier: &Carrier,
+    max: usize,
+) -> Result<Bytes, Refusal> {
     let limits = &carrier.settings.limits;
     let too_big = || Refusal::new(Reason::BodyTooLarge, "the request body is too big");
     let late = || Refusal::new(Reason::RequestTimeout, "the request did not arrive in time");
-    let max = limits.request_body_bytes_max;
+    let max = max.min(limits.request_body_bytes_max);
     let announced = hyper::body::Body::size_hint(&incoming).lower();
     if usize::try_from(announced).map_or(true, |n| n > max) {
         return Err(too_big());

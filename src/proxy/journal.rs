@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::engine::event::{Ending, Event, Kind, Outcome, What, Who};
 use crate::engine::identity::{Identity, Proof};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts};
 use crate::observe::audit::{CannotRecord, Log, Ticket};
 use crate::observe::metrics::{Finished, Metrics};
 
@@ -51,7 +51,7 @@ pub struct End {
     /// Error code or abort word, of a closed set.
     pub reason: Option<String>,
     /// What the rewriter counted, and the program whose counters they are.
-    pub counts: Option<(Arc<Program>, Counts)>,
+    pub counts: Option<(BodyProgram, Counts)>,
 }
 
 fn micros(since: Instant) -> u64 {
@@ -146,8 +146,8 @@ impl Journal {
         let counts = end.counts.as_ref();
         let mut treated = std::collections::BTreeMap::new();
         if let Some((program, counts)) = counts {
-            self.metrics.body(program, counts);
-            for (counter, n) in program.counters.iter().zip(&counts.treated) {
+            self.metrics.body(program.counters(), counts);
+            for (counter, n) in program.counters().iter().zip(&counts.treated) {
                 if *n > 0 {
                     *treated
                         .entry(format!(
@@ -251,6 +251,7 @@ fn who(identity: &Identity) -> Who {
         tenant: Arc::clone(&identity.tenant),
         proof: match &identity.proof {
             Proof::ApiKey { key_id } => format!("api-key:{key_id}").into(),
+            Proof::Session { key_id } => format!("session:{key_id}").into(),
             Proof::Jwt { issuer, key_id } => format!("jwt:{issuer}:{key_id}").into(),
             Proof::Passthrough => "passthrough".into(),
         },

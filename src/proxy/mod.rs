@@ -11,6 +11,8 @@ pub mod head;
 pub mod journal;
 pub mod listener;
 pub mod receipts;
+mod login;
+mod login_rate;
 pub mod refuse;
 pub mod snapshot;
 pub mod strict_head;

@@ -133,7 +133,7 @@ impl House {
             // The carrier replaces error bodies whole.
             return Ok((reply.status, Value::Null));
         }
-        let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
+        let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
         let mut out = Out::default();
         let unacceptable = |_| Refusal::new(Reason::UpstreamUnacceptable, "aborted");
         rewriter

@@ -97,7 +97,7 @@ pub fn record(
         .map_err(Untreated::Refused)
         .and_then(|plan| {
             let answer = serde_json::json!({ "totalSize": 1, "done": true, "records": [members] });
-            let mut rewriter = Rewriter::json(plan.program().clone(), Bounds::default());
+            let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
             let mut out = Out::default();
             rewriter
                 .push(Bytes::from(answer.to_string()), &mut out)

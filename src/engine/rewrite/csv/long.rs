@@ -102,7 +102,8 @@ impl Long {
                 writer.cell(does, b"", quote_empty)
             }
             // Nothing of a value over the bound is known: as if it could not be treated.
-            Does::Treat { counter, .. } if self.over => {
+            Does::Treat { treatment, counter } if self.over => {
+                writer.counts.untreatable(treatment, *counter);
                 if let Some(count) = writer.counts.treated.get_mut(*counter as usize) {
                     *count += 1;
                 }

@@ -258,7 +258,13 @@ impl CsvRewriter {
         if let Err((fault, at)) = result {
             return Err(self.fail(fault.at(base + at as u64)));
         }
-        Ok(())
+        match self.writer.counts.refused {
+            None => Ok(()),
+            Some(counter) => {
+                let at = self.bytes_in;
+                Err(self.fail(Abort::Refused { counter, at }))
+            }
+        }
     }
 
     /// The body is complete.
@@ -271,6 +277,10 @@ impl CsvRewriter {
         }
         if let Err(fault) = self.end(out) {
             return Err(self.fail(fault.at(self.bytes_in)));
+        }
+        if let Some(counter) = self.writer.counts.refused {
+            let at = self.bytes_in;
+            return Err(self.fail(Abort::Refused { counter, at }));
         }
         self.writer.runs.flush(out);
         let mut counts = self.writer.counts.clone();

@@ -199,7 +199,7 @@ impl Writer {
                 if let Some(count) = self.counts.treated.get_mut(*counter as usize) {
                     *count += 1;
                 }
-                self.treat(treatment, raw)
+                self.treat(treatment, *counter, raw)
             }
         };
         if quote_empty && (replaced && self.written.is_empty() || !replaced && raw.is_empty()) {
@@ -209,13 +209,14 @@ impl Writer {
         replaced
     }
 
-    fn treat(&mut self, treatment: &Prepared, raw: &[u8]) -> bool {
+    fn treat(&mut self, treatment: &Prepared, counter: u32, raw: &[u8]) -> bool {
         if raw.len() > self.bounds.treated_bytes_max
             || matches!(
                 treatment,
                 Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
             )
         {
+            self.counts.untreatable(treatment, counter);
             return true;
         }
         let quoted = raw.first() == Some(&b'"');
@@ -230,6 +231,10 @@ impl Writer {
         let text = match treatment.apply(scalar, &mut self.treated) {
             Treated::Same => return false,
             Treated::Null => return true,
+            Treated::Refused => {
+                self.counts.refuse(counter);
+                return true;
+            }
             Treated::Text(text) | Treated::Number(text) => text,
         };
         let special = |b: u8| b == self.delimiter || matches!(b, b'"' | b'\n' | b'\r' | b',');
