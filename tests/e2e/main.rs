@@ -16,6 +16,7 @@ mod clients;
 mod example;
 mod expected;
 mod house;
+mod pages;
 mod login;
 
 use std::net::{Ipv4Addr, SocketAddr};
