@@ -78,13 +78,9 @@ pub async fn serve(listener: TcpListener, carrier: Arc<Carrier>) {
             tails: Arc::new(Semaphore::new(audit::TAILS_MAX)),
         })
     });
-    let follower = pages.as_ref().map(|pages| {
-        let (trail, directory) = (
-            Arc::clone(&pages.trail),
-            carrier.settings.audit_directory.clone(),
-        );
-        tokio::spawn(async move { follow(trail, directory).await })
-    });
+    let follower = pages
+        .as_ref()
+        .map(|pages| tokio::spawn(follow(Arc::clone(pages))));
     // Ends with this function's future.
     let _follower = follower.map(AbortOnDrop);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -122,21 +118,31 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Fills the trail and keeps it filled.
-async fn follow(trail: Arc<Trail>, directory: std::path::PathBuf) {
+/// Fills the trail and keeps it filled; works out the matrix of a new policy before somebody asks for it.
+async fn follow(pages: Arc<Pages>) {
     let mut follower = None;
+    let mut warmed: Option<Arc<str>> = None;
     let mut ticks = tokio::time::interval(FOLLOW);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut told = false;
     loop {
         ticks.tick().await;
-        let (trail, directory) = (Arc::clone(&trail), directory.clone());
+        let live = pages.carrier.live.current();
+        let version = Some(Arc::clone(live.version()));
+        let cold = std::mem::replace(&mut warmed, version.clone()) != version;
+        let own = Arc::clone(&pages);
         let from: Option<trail::Follower> = follower.take();
-        let read = tokio::task::spawn_blocking(move || match from {
-            None => trail::refill(&trail, &directory).map(|f| (f, None)),
-            Some(mut f) => {
-                let failed = f.catch_up(&trail).err();
-                Ok((f, failed))
+        let read = tokio::task::spawn_blocking(move || {
+            if cold {
+                own.shelf.warm(&live);
+            }
+            match from {
+                None => trail::refill(&own.trail, &own.carrier.settings.audit_directory)
+                    .map(|f| (f, None)),
+                Some(mut f) => {
+                    let failed = f.catch_up(&own.trail).err();
+                    Ok((f, failed))
+                }
             }
         })
         .await;

@@ -35,6 +35,11 @@ pub(super) struct Shelf {
 type Asked = (Arc<str>, String, String);
 
 impl Shelf {
+    /// Works out what the page shows first. Blocks.
+    pub(super) fn warm(&self, live: &Live) {
+        self.matrix(live, "", "");
+    }
+
     fn matrix(&self, live: &Live, role: &str, purpose: &str) -> Arc<Matrix> {
         let asked = (
             Arc::clone(live.version()),
