@@ -30,10 +30,10 @@ pub struct Carrier {
     pub live: Arc<Snapshot>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What callers may ask of their own requests.
-    pub receipts: Arc<Receipts>,
     /// The failed logins of late.
     pub logins: LoginRate,
+    /// What callers may ask of their own requests.
+    pub receipts: Arc<Receipts>,
     log: Log,
     apis: Vec<ServedApi>,
     draining: AtomicBool,
@@ -103,8 +103,8 @@ impl Carrier {
             rules,
             live,
             metrics,
-            receipts: Arc::default(),
             logins: LoginRate::default(),
+            receipts: Arc::default(),
             log,
             apis,
             draining: AtomicBool::new(false),

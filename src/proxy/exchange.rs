@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+    CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, VARY,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -208,6 +209,22 @@ impl Page {
         self.answer(served, &plan, answered, head.is_head).await
     }
 
+    /// What privet answers by itself: recorded like everything else, and no upstream is asked.
+    async fn at_door(
+        &mut self,
+        asked: &login::Asked<'_>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.asked(login::account(asked));
+        let answered = login::answer(asked)?;
+        journal.caller(&answered.identity);
+        let status = StatusCode::OK;
+        self.close(Ending::Complete, status, None, None).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, answered.content_type);
+        Ok(self.respond(status, headers, ResponseBody::whole(answered.body.into())))
+    }
+
     /// Keeps a receipt of this request and says where it is.
     fn explain(&mut self, live: &Live, purpose: &str, said: &[Said], identity: &Identity) {
         let Some(journal) = self.journal.as_mut() else {
@@ -254,22 +271,6 @@ impl Page {
         Ok(self.respond(StatusCode::OK, headers, body))
     }
 
-    /// What privet answers by itself: recorded like everything else, and no upstream is asked.
-    async fn at_door(
-        &mut self,
-        asked: &login::Asked<'_>,
-    ) -> Result<Response<ResponseBody>, Refusal> {
-        let journal = self.journal.as_mut().ok_or_else(internal)?;
-        journal.asked(login::account(asked));
-        let answered = login::answer(asked)?;
-        journal.caller(&answered.identity);
-        let status = StatusCode::OK;
-        self.close(Ending::Complete, status, None, None).await?;
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, answered.content_type);
-        Ok(self.respond(status, headers, ResponseBody::whole(answered.body.into())))
-    }
-
     /// The upstream's answer, rewritten.
     async fn answer(
         &mut self,
@@ -305,6 +306,10 @@ impl Page {
             CONTENT_TYPE,
             HeaderValue::from_static(plan.program().format().media_type()),
         );
+        if plan.is_opaque() {
+            // Saved, never shown.
+            headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        }
         if is_head {
             drop(incoming);
             self.close(Ending::Complete, status, None, None).await?;

@@ -369,7 +369,8 @@ impl Upstream {
                 if hyper::body::Body::is_end_stream(&body) {
                     return Ok(answered);
                 }
-                if format_of(&head.headers) != Some(format) {
+                // A file is of any type; nobody but its reader looks into it.
+                if format != Format::Opaque && format_of(&head.headers) != Some(format) {
                     return Err(unacceptable("content type"));
                 }
                 let coding = coding.ok_or_else(|| unacceptable("content coding"))?;

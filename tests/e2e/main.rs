@@ -181,7 +181,7 @@ fn sees_what_it_may(house: &House, caller: &Caller, got: &Value) {
     objects.sort_unstable();
     assert_eq!(
         objects,
-        ["Account", "Case", "Contact", "Lead", "Task", "User"]
+        ["Account", "Attachment", "Case", "Contact", "Lead", "Task", "User"]
     );
 }
 

@@ -227,6 +227,19 @@ impl House {
         Answer::parse(raw)
     }
 
+    /// A GET with further header lines.
+    pub(crate) async fn ask_with(&self, who: &str, target: &str, lines: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: crm.test\r\nAuthorization: Bearer {}\r\n{lines}Connection: close\r\n\r\n",
+            self.key(who)
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        let _ = stream.read_to_end(&mut raw).await;
+        Answer::parse(raw)
+    }
+
     /// Sends a request and leaves its answer to be read.
     pub(crate) async fn begin(
         &self,

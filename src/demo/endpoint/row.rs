@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::demo::crm::{Asked, Crm, Reply};
-use crate::demo::endpoint::{external, related};
+use crate::demo::endpoint::{blob, external, related};
 use crate::demo::fault::{self, Fault};
 use crate::demo::metadata::{self, OBJECTS};
 use crate::demo::seed::TODAY;
@@ -37,6 +37,11 @@ pub fn answer(
         }
         ([id, path @ ..], "GET" | "HEAD") if find(crm, object, id).is_ok() => {
             let row = find(crm, object, id)?;
+            if let [field] = path
+                && let Some(file) = blob::answer(crm, object, row, field)
+            {
+                return Ok(file);
+            }
             related::answer(crm, asked, version, (object, row), path)
         }
         ([field, value], _) => external::answer(crm, asked, version, object, field, value),
@@ -148,7 +153,8 @@ pub(super) fn read(
     Ok(Reply::json(200, &Json::Object(map)))
 }
 
-fn recent(crm: &Crm, object: usize, version: &str) -> Vec<Json> {
+/// Id and name of an object's first records: who looked at what is not kept.
+pub(super) fn recent(crm: &Crm, object: usize, version: &str) -> Vec<Json> {
     let store = crm.store();
     let name = OBJECTS[object].name_field().unwrap_or_default();
     (0..store.table(object).rows.len().min(5))

@@ -141,7 +141,15 @@ pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::Object
         Shape::Csv(csv) => whole_records(&Shape::Record(csv.row.clone())),
         Shape::Xml(xml) => whole_records(&xml.root),
         Shape::Paths(paths) => paths.iter().flat_map(|(_, s)| whole_records(s)).collect(),
+        Shape::OneOf { records, .. } => records
+            .iter()
+            .flat_map(|r| r.members.iter().flat_map(|(_, s)| whole_records(s)))
+            .collect(),
         Shape::Keep
+        | Shape::Number
+        | Shape::Boolean
+        | Shape::Layouts { .. }
+        | Shape::Opaque
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Value(_)

@@ -51,6 +51,11 @@ impl Plan {
         &self.program
     }
 
+    /// Whether the answer is a file, to be passed as it comes instead of being rewritten.
+    pub fn is_opaque(&self) -> bool {
+        matches!(self.program, BodyProgram::Opaque)
+    }
+
     /// The request body goes upstream through this program while it arrives; `None`: it stands in the request.
     pub fn upload(&self) -> Option<&UploadProgram> {
         self.upload.as_ref()

@@ -13,7 +13,8 @@ use super::standpoint::Standpoint;
 use super::table::{Key, Question};
 use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::identity::Identity;
-use crate::engine::protocol::{Action, Comparison, Operation, Use};
+use crate::engine::protocol::salesforce::describe::Abilities;
+use crate::engine::protocol::{Action, Comparison, Operation, Shape, Use};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::treatment::Treatment;
 
@@ -46,7 +47,67 @@ pub fn decide(
         },
     );
     follow(&mut decision, catalog, operation);
+    if decision.refusal.is_none() {
+        able(&mut decision, policies, catalog, identity, operation);
+    }
     decision
+}
+
+/// What may be done with the fields that the answer describes.
+fn able(
+    decision: &mut Decision,
+    policies: &Policies,
+    catalog: &Catalog,
+    identity: &Identity,
+    operation: &Operation,
+) {
+    let described = match &operation.shape {
+        Shape::Describe(object) => std::slice::from_ref(object),
+        Shape::Layouts { objects, .. } => objects,
+        _ => return,
+    };
+    let standpoint = policies.standpoint(catalog, identity, decision.purpose.clone());
+    let judge = Judge {
+        policies,
+        catalog,
+        key: standpoint.key(),
+        export: false,
+        describe: false,
+        single: false,
+        written: &|_| None,
+    };
+    for &object in described {
+        let table = judge.read(object);
+        for (field, _) in (0u32..).zip(&catalog.get(object).fields) {
+            let field = FieldRef { object, field };
+            let read = table.fields.get(field.field as usize);
+            let Some(read) = read.filter(|r| !r.is_hidden()) else {
+                continue;
+            };
+            let passes = |action, comparison| {
+                let one = Use {
+                    field,
+                    action,
+                    written: "".into(),
+                    comparison,
+                    values: Vec::new(),
+                    named: false,
+                };
+                let nothing = || table.nothing_readable();
+                !matches!(judge.evaluation(&one, &nothing, read), Verdict::Refuse(_))
+            };
+            decision.abilities.insert(
+                field,
+                Abilities {
+                    filter: passes(Action::Filter, Comparison::Equality),
+                    sort: passes(Action::Sort, Comparison::Other),
+                    group: passes(Action::Group, Comparison::Identity),
+                    aggregate: passes(Action::Aggregate, Comparison::Other),
+                    key: passes(Action::Key, Comparison::Equality),
+                },
+            );
+        }
+    }
 }
 
 /// What stands behind a reference that a row hides is not there; the Id behind a reference is its own value.
@@ -184,6 +245,7 @@ impl Standpoint {
             refusal: None,
             verdicts: Vec::new(),
             tables: HashMap::new(),
+            abilities: HashMap::new(),
         }
     }
 
@@ -484,6 +546,8 @@ impl Judge<'_> {
         if read.is_hidden() {
             return Verdict::Refuse(if nothing() {
                 self.unknown_object(one)
+            } else if by_scope(one) {
+                unsearchable(one)
             } else {
                 self.unknown_field(one)
             });
@@ -557,6 +621,9 @@ impl Judge<'_> {
                 Comparison::Identity => return Verdict::Permit(rules),
                 Comparison::Other => {}
             }
+        }
+        if by_scope(one) {
+            return Verdict::Refuse(unsearchable(one));
         }
         let how = match one.action {
             Action::Sort => "sorted in a query call",
@@ -673,6 +740,22 @@ fn denied_everywhere(read: &FieldRuling) -> Option<Arc<str>> {
         .all(|r| r.treatment == Treatment::Deny)
         .then(|| read.strictest().rules.first().cloned())
         .flatten()
+}
+
+/// A search names a scope of fields, and none of them: which of them are hidden is not told.
+fn by_scope(one: &Use) -> bool {
+    one.action == Action::Search && !one.named
+}
+
+/// A search over a scope in which not every field may be searched; `written` is the scope.
+fn unsearchable(one: &Use) -> Refusal {
+    Refusal::new(
+        Reason::TreatedFieldEvaluated,
+        format!(
+            "field '{}' can not be searched in a search call",
+            one.written
+        ),
+    )
 }
 
 fn denied(one: &Use) -> Refusal {

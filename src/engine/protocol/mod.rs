@@ -177,6 +177,10 @@ impl std::fmt::Debug for Literal {
 pub enum Shape {
     /// Part of the dialect's own envelope: passes as it is.
     Keep,
+    /// A number of the envelope (null passes; anything else becomes null).
+    Number,
+    /// true or false of the envelope (null passes; anything else becomes null).
+    Boolean,
     /// Dropped.
     Drop,
     /// Always this JSON text, whatever came.
@@ -186,6 +190,13 @@ pub enum Shape {
     Value(Vec<usize>),
     /// A record.
     Record(RecordShape),
+    /// A record of one object or another, each with its own shape: `attributes.type` says which.
+    OneOf {
+        /// Each of a single object.
+        records: Vec<RecordShape>,
+        /// Records of any other object are dropped, where else they abort the answer.
+        others_dropped: bool,
+    },
     /// An object of the envelope: named members; others are dropped and counted.
     Object(Vec<(Arc<str>, Shape)>),
     /// An array whose elements all have this shape. `rows` = its elements count as rows.
@@ -217,6 +228,15 @@ pub enum Shape {
     Describe(ObjectId),
     /// Salesforce's describeGlobal, cut down to objects with a readable field.
     DescribeGlobal,
+    /// Salesforce's layouts, cut down to what the caller may read (built by the plan through [`salesforce::describe`]).
+    Layouts {
+        /// The objects whose layouts are asked for.
+        objects: Vec<ObjectId>,
+        /// One compact layout per object, by its name, where else all layouts of the one object.
+        by_object: bool,
+    },
+    /// A file: bytes that pass as they come, or not at all.
+    Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
     /// The whole answer is a CSV document.

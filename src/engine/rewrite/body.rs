@@ -15,6 +15,8 @@ pub enum BodyProgram {
     Csv(Arc<CsvProgram>),
     /// For an XML document.
     Xml(Arc<XmlProgram>),
+    /// For a file: its bytes are counted, and nothing of it is read.
+    Opaque,
 }
 
 /// The format of a body.
@@ -26,6 +28,8 @@ pub enum Format {
     Csv,
     /// XML 1.0
     Xml,
+    /// A file of any type.
+    Opaque,
 }
 
 impl BodyProgram {
@@ -35,6 +39,7 @@ impl BodyProgram {
             Self::Json(_) => Format::Json,
             Self::Csv(_) => Format::Csv,
             Self::Xml(_) => Format::Xml,
+            Self::Opaque => Format::Opaque,
         }
     }
 
@@ -44,6 +49,7 @@ impl BodyProgram {
             Self::Json(program) => &program.counters,
             Self::Csv(program) => &program.counters,
             Self::Xml(program) => program.counters(),
+            Self::Opaque => &[],
         }
     }
 }
@@ -91,6 +97,8 @@ impl Format {
             Self::Json => "application/json;charset=UTF-8",
             Self::Csv => "text/csv;charset=UTF-8",
             Self::Xml => "application/xml;charset=UTF-8",
+            // What a file says of itself does not pass.
+            Self::Opaque => "application/octet-stream",
         }
     }
 }

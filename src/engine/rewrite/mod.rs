@@ -88,6 +88,8 @@ pub enum Node {
     },
     /// A string that must be one of these (ASCII case-insensitive), else [`Abort::Contradiction`]. Passes as it came.
     Expect(Vec<Arc<str>>),
+    /// A number or a boolean of the dialect's own (null passes; anything else becomes null).
+    Scalar(ScalarKind),
     /// A string rewritten, or removed when the link cannot be. Null passes; anything else is removed.
     Link(Arc<dyn LinkRewriter>),
     /// An object (null passes; anything else becomes null).
@@ -112,6 +114,15 @@ pub enum Node {
     },
     /// Held (up to the bound) until a member says which case it is.
     Choose(Choose),
+}
+
+/// What a [`Node::Scalar`] holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScalarKind {
+    /// A number.
+    Number,
+    /// true or false.
+    Boolean,
 }
 
 /// Members of an object.
@@ -352,6 +363,8 @@ pub enum Rewriter {
     Csv(Box<csv::CsvRewriter>),
     /// `text/xml`, `application/xml` and what ends in `+xml`.
     Xml(Box<xml::XmlRewriter>),
+    /// A file that passes as it comes.
+    Opaque(Counts),
 }
 
 impl Rewriter {
@@ -361,6 +374,7 @@ impl Rewriter {
             BodyProgram::Json(program) => Self::json(Arc::clone(program), bounds),
             BodyProgram::Csv(program) => Self::csv(Arc::clone(program), bounds),
             BodyProgram::Xml(program) => Self::xml(Arc::clone(program), bounds),
+            BodyProgram::Opaque => Self::Opaque(Counts::default()),
         }
     }
 
@@ -388,6 +402,12 @@ impl Rewriter {
             Self::Json(r) => r.push(chunk, out),
             Self::Csv(r) => r.push(chunk, out),
             Self::Xml(r) => r.push(chunk, out),
+            Self::Opaque(counts) => {
+                counts.bytes_in += chunk.len() as u64;
+                counts.bytes_out = counts.bytes_in;
+                out.push(chunk);
+                Ok(())
+            }
         }
     }
 
@@ -400,6 +420,7 @@ impl Rewriter {
             Self::Json(r) => r.finish(out),
             Self::Csv(r) => r.finish(out),
             Self::Xml(r) => r.finish(out),
+            Self::Opaque(counts) => Ok(std::mem::take(counts)),
         }
     }
 }

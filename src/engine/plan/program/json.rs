@@ -6,12 +6,14 @@ use std::sync::Arc;
 use crate::engine::catalog::{ConditionValue, FieldRef, FieldType, Object, ObjectId};
 use crate::engine::path::Path;
 use crate::engine::policy::FieldRuling;
-use crate::engine::protocol::salesforce::describe;
-use crate::engine::protocol::salesforce::errors;
-use crate::engine::protocol::{Link, RecordShape, Shape};
+use crate::engine::protocol::salesforce::{describe, errors, layouts};
+use crate::engine::protocol::{Dialect, Link, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::from_paths::{self, FromPaths};
-use crate::engine::rewrite::{By, Choose, Elements, Member, Members, Node, NodeId, Program};
+use crate::engine::rewrite::{
+    By, Choose, Elements, Member, Members, Node, NodeId, Program, ScalarKind,
+};
+use crate::engine::token::Tokenizer;
 use crate::engine::treatment::{Prepared, Treatment};
 
 use super::super::link::{ErrorCode, RecordUrl};
@@ -74,14 +76,26 @@ impl<'a> Lowering<'a, '_> {
     fn shape(&mut self, shape: &Shape, record: Option<Record>) -> Result<NodeId, Refusal> {
         Ok(match shape {
             Shape::Keep => CLEAR,
+            Shape::Number => self.add(Node::Scalar(ScalarKind::Number)),
+            Shape::Boolean => self.add(Node::Scalar(ScalarKind::Boolean)),
             Shape::Drop => DROP,
+            // No document: whatever would be read as one is refused.
+            Shape::Opaque => REFUSE,
             Shape::Constant(json) => self.add(Node::Constant(json.clone())),
             Shape::Value(sources) => self.value(sources, record),
             Shape::Record(shape) => self.record(shape, false)?,
+            Shape::OneOf {
+                records,
+                others_dropped,
+            } => self.one_of(records, *others_dropped, false)?,
             Shape::Object(members) => self.envelope(members, record, false)?,
             Shape::Array { element, rows } => {
                 let rest = match &**element {
                     Shape::Record(shape) => self.record(shape, *rows)?,
+                    Shape::OneOf {
+                        records,
+                        others_dropped,
+                    } => self.one_of(records, *others_dropped, *rows)?,
                     Shape::Object(members) => self.envelope(members, record, *rows)?,
                     other => self.shape(other, record)?,
                 };
@@ -120,7 +134,16 @@ impl<'a> Lowering<'a, '_> {
             Shape::Expect(text) => self.add(Node::Expect(vec![text.clone()])),
             Shape::ErrorCode => self.add(Node::Link(Arc::new(ErrorCode))),
             Shape::Answer(answer) => {
-                let node = self.shape(answer, None)?;
+                let node = match self.shape(answer, None)? {
+                    // Told apart by type already: its object is what counts here.
+                    node if matches!(**answer, Shape::Paths(_)) => {
+                        match self.nodes.get(node.0 as usize) {
+                            Some(Node::Either { object, .. }) => *object,
+                            _ => node,
+                        }
+                    }
+                    node => node,
+                };
                 // A list of the part's own stands where errors would; its elements know both.
                 let (object, array) = match **answer {
                     Shape::Array { .. } | Shape::Positional(_) => (NULL, node),
@@ -158,6 +181,23 @@ impl<'a> Lowering<'a, '_> {
                             .read(field)
                             .is_some_and(|ruling| !ruling.is_hidden())
                     },
+                    &|field| self.core.decision.may_evaluate(field),
+                );
+                self.shape(&shape, None)?
+            }
+            Shape::Layouts { objects, by_object } => {
+                let shape = layouts::layouts_shape(
+                    self.core.catalog,
+                    objects,
+                    *by_object,
+                    &|field| self.core.view(field.object, field.field),
+                    &|field| {
+                        self.core
+                            .decision
+                            .read(field)
+                            .is_some_and(|ruling| !ruling.is_hidden())
+                    },
+                    &|field| self.core.decision.may_evaluate(field),
                 );
                 self.shape(&shape, None)?
             }
@@ -231,7 +271,7 @@ impl<'a> Lowering<'a, '_> {
                 | Node::Either { .. }
                 | Node::Choose(_),
             ) => 1,
-            Some(Node::Link(_) | Node::Expect(_)) => 2,
+            Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
                 Prepared::Token { .. } => 2 + Treatment::Tokenize.rank(),
@@ -257,6 +297,26 @@ impl<'a> Lowering<'a, '_> {
         }
         if treatment == Treatment::Clear {
             return match self.core.catalog.field(field).kind {
+                // In a record a file is a path with the record's id in it.
+                FieldType::Blob if self.core.operation.api.dialect == Dialect::Salesforce => {
+                    let id_is_clear =
+                        self.core
+                            .catalog
+                            .get(field.object)
+                            .field("Id")
+                            .is_some_and(|id| {
+                                let id = FieldRef { field: id, ..field };
+                                self.core
+                                    .decision
+                                    .read(id)
+                                    .is_some_and(FieldRuling::is_clear)
+                            });
+                    if id_is_clear {
+                        self.origin_link()
+                    } else {
+                        NULL
+                    }
+                }
                 FieldType::Compound | FieldType::Other => CLEAR,
                 _ => CLEAR_SCALAR,
             };
@@ -319,6 +379,38 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
+    /// A record of one of several objects, each of which has a shape of its own.
+    fn one_of(
+        &mut self,
+        records: &[RecordShape],
+        others_dropped: bool,
+        row: bool,
+    ) -> Result<NodeId, Refusal> {
+        let mut cases = Vec::with_capacity(records.len());
+        for record in records {
+            let [object] = record.objects.as_slice() else {
+                return Err(super::super::internal(
+                    "a record of several objects among several",
+                ));
+            };
+            let name = ConditionValue::Text((&*self.core.catalog.get(*object).name).into());
+            let node = if self.core.is_readable(*object) {
+                self.record(record, row)?
+            } else {
+                DROP
+            };
+            cases.push((name, node));
+        }
+        let otherwise = if others_dropped { DROP } else { REFUSE };
+        Ok(self.add(Node::Choose(Choose {
+            by: By::Keys(vec!["attributes".into(), "type".into()]),
+            cases,
+            otherwise,
+            absent: REFUSE,
+            overflow: REFUSE,
+        })))
+    }
+
     /// The record where it does not say which of its objects it is: the most protective of all of them.
     fn any_of(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
         let mut named = Vec::with_capacity(shape.members.len() + 1);
@@ -336,7 +428,7 @@ impl<'a> Lowering<'a, '_> {
                     })
             });
             let url = if ids_are_clear && !self.core.url_follows_reference(shape) {
-                self.origin_link()
+                self.record_url(&shape.objects, None)
             } else {
                 DROP
             };
@@ -590,7 +682,7 @@ impl<'a> Lowering<'a, '_> {
         });
         let url = match id {
             _ if self.core.url_follows_reference(shape) => DROP,
-            Some((_, Treatment::Clear)) => self.origin_link(),
+            Some((_, Treatment::Clear)) => self.record_url(&[object], None),
             Some((at, treatment)) if treatment.is_token() => match &self.core.decision.scope {
                 Some(scope) => {
                     let class = &self.core.catalog.field(at).class;
@@ -598,13 +690,26 @@ impl<'a> Lowering<'a, '_> {
                         self.core
                             .keys
                             .tokenizer(&self.core.caller.tenant, scope, class, false);
-                    self.add(Node::Link(Arc::new(RecordUrl { tokenizer })))
+                    self.record_url(&[object], Some(tokenizer))
                 }
                 None => DROP,
             },
             _ => DROP,
         };
         self.type_and_url(kind, url)
+    }
+
+    /// `attributes.url`, with the id in it clear or replaced by its token.
+    fn record_url(&mut self, objects: &[ObjectId], tokenizer: Option<Arc<Tokenizer>>) -> NodeId {
+        let url = RecordUrl {
+            objects: objects
+                .iter()
+                .map(|o| self.core.catalog.get(*o).name.clone())
+                .collect(),
+            upstream: self.core.operation.api.upstream_origin.clone(),
+            tokenizer,
+        };
+        self.add(Node::Link(Arc::new(url)))
     }
 
     fn type_and_url(&mut self, kind: NodeId, url: NodeId) -> NodeId {

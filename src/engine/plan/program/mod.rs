@@ -51,6 +51,7 @@ pub(super) fn lower(
     };
     let program = match &operation.shape {
         Shape::Csv(shape) => BodyProgram::Csv(Arc::new(csv::lower(&mut core, shape))),
+        Shape::Opaque => BodyProgram::Opaque,
         Shape::Xml(shape) => BodyProgram::Xml(Arc::new(xml::lower(&mut core, shape)?)),
         shape => BodyProgram::Json(Arc::new(json::lower(&mut core, shape)?)),
     };

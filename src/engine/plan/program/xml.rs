@@ -86,7 +86,7 @@ impl<'a> Lowering<'a, '_> {
         row: bool,
     ) -> Result<NodeId, Refusal> {
         Ok(match shape {
-            Shape::Keep => CLEAR,
+            Shape::Keep | Shape::Number | Shape::Boolean => CLEAR,
             Shape::Drop => DROP,
             Shape::Constant(json) => {
                 // The shape speaks JSON: a string stands for its text, null for nothing.
@@ -144,6 +144,9 @@ impl<'a> Lowering<'a, '_> {
             | Shape::Paths(_)
             | Shape::Describe(_)
             | Shape::DescribeGlobal
+            | Shape::OneOf { .. }
+            | Shape::Layouts { .. }
+            | Shape::Opaque
             | Shape::Csv(_)
             | Shape::Xml(_) => DROP,
         })

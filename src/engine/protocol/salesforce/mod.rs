@@ -11,12 +11,17 @@ pub mod describe;
 pub mod errors;
 mod forward;
 mod headers;
+pub mod layouts;
+mod listing;
 pub mod login;
 mod record;
+mod related;
 mod resolve;
 mod route;
 pub mod schema_pull;
+mod search;
 pub mod soql;
+pub mod sosl;
 mod template;
 
 use std::sync::Arc;
@@ -177,18 +182,64 @@ fn understand_within(
             Ok(request.fixed("resources", format!("/v{version}.0"), shape))
         }
         Endpoint::Limits { version } => {
-            Ok(request.fixed("limits", format!("/v{version}.0/limits"), Shape::Keep))
+            Ok(request.fixed(
+                "limits",
+                format!("/v{version}.0/limits"),
+                listing::limits_shape(),
+            ))
         }
         Endpoint::Query { version, all, soql } => {
             let cursor = Cursor::new(&api.name, version, all, &soql, caller);
             request.query(cursor)
         }
+        Endpoint::Basic { version, object } => request.basic(version, &object),
+        Endpoint::Recent { version, limit } => request.recent(version, limit.as_deref()),
+        Endpoint::Changes {
+            version,
+            object,
+            deleted,
+            start,
+            end,
+        } => request.changes(version, &object, deleted, (&start, &end)),
+        Endpoint::RecordCounts { version, objects } => {
+            request.record_counts(version, objects.as_deref())
+        }
+        Endpoint::Layouts {
+            version,
+            object,
+            rest,
+        } => request.layouts(version, &object, &rest),
+        Endpoint::CompactLayouts { version, objects } => {
+            request.compact_layouts(version, &objects)
+        }
+        Endpoint::Related {
+            version,
+            object,
+            id,
+            path,
+            fields,
+        } => request.related(version, &object, &id, &path, fields.as_deref(), around),
+        Endpoint::Search { version, sosl } => request.sosl(version, &sosl),
+        Endpoint::ParameterizedSearch { version, pairs } => {
+            request.parameterized(version, &pairs, tree.as_ref())
+        }
+        Endpoint::Suggestions {
+            version,
+            q,
+            object,
+            fields,
+            limit,
+        } => request.suggestions(version, &q, &object, fields.as_deref(), limit.as_deref()),
         Endpoint::Page { version, segment } => {
             let cursor = Cursor::open(&segment, open, &api.name, caller)?;
             if cursor.version != version {
                 return Err(cursor::invalid());
             }
-            request.page(cursor)
+            if cursor.soql.starts_with('/') {
+                request.related_page(cursor)
+            } else {
+                request.page(cursor)
+            }
         }
         Endpoint::DescribeGlobal { version } => {
             let objects = (0u32..)
