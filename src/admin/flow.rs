@@ -224,6 +224,10 @@ fn picture(drawn: &[&Drawn]) -> Markup {
     // Bands dock in the order of what they lead to, so that few cross.
     let place = |column: usize, d: &Drawn| index[column].get(&key(column, d)).copied().unwrap_or(0);
     let mut paths: Vec<[String; 2]> = vec![Default::default(); drawn.len()];
+    #[allow(
+        clippy::needless_range_loop,
+        reason = "a side is two columns beside being half of each path"
+    )]
     for side in 0..2 {
         let (from, to) = (side, side + 1);
         let mut order: Vec<usize> = (0..drawn.len()).collect();

@@ -28,8 +28,11 @@ const CHANGES_MAX: usize = 300;
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     matrices: Mutex<VecDeque<(Asked, Arc<Matrix>)>>,
-    comparison: Mutex<Option<((Arc<str>, Arc<str>), Arc<Comparison>)>>,
+    comparison: Mutex<Option<(Versions, Arc<Comparison>)>>,
 }
+
+/// The old one and the new one.
+type Versions = (Arc<str>, Arc<str>);
 
 /// Version, role, purpose; empty = all.
 type Asked = (Arc<str>, String, String);
