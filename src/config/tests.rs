@@ -510,7 +510,7 @@ fn viewers_and_operators_have_different_tokens() {
     );
     assert_eq!(
         same,
-        ["12:60 bad-value: viewers and operators need different tokens"]
+        ["12:64 bad-value: viewers and operators need different tokens"]
     );
 }
 
