@@ -8,10 +8,15 @@
 pub mod answer;
 mod audit;
 mod doors;
+mod flow;
 mod form;
 mod health;
+mod policy;
 mod runtime;
 mod shell;
+mod treatment;
+mod try_it;
+mod why;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -54,6 +59,8 @@ struct Pages {
     doors: Doors,
     trail: Arc<Trail>,
     began: Instant,
+    /// What was worked out of a policy.
+    shelf: policy::Shelf,
     /// Live tails that may still be opened.
     tails: Arc<Semaphore>,
 }
@@ -67,16 +74,13 @@ pub async fn serve(listener: TcpListener, carrier: Arc<Carrier>) {
             doors,
             trail: Arc::default(),
             began: Instant::now(),
+            shelf: policy::Shelf::default(),
             tails: Arc::new(Semaphore::new(audit::TAILS_MAX)),
         })
     });
-    let follower = pages.as_ref().map(|pages| {
-        let (trail, directory) = (
-            Arc::clone(&pages.trail),
-            carrier.settings.audit_directory.clone(),
-        );
-        tokio::spawn(async move { follow(trail, directory).await })
-    });
+    let follower = pages
+        .as_ref()
+        .map(|pages| tokio::spawn(follow(Arc::clone(pages))));
     // Ends with this function's future.
     let _follower = follower.map(AbortOnDrop);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -114,21 +118,31 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Fills the trail and keeps it filled.
-async fn follow(trail: Arc<Trail>, directory: std::path::PathBuf) {
+/// Fills the trail and keeps it filled; works out the matrix of a new policy before somebody asks for it.
+async fn follow(pages: Arc<Pages>) {
     let mut follower = None;
+    let mut warmed: Option<Arc<str>> = None;
     let mut ticks = tokio::time::interval(FOLLOW);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut told = false;
     loop {
         ticks.tick().await;
-        let (trail, directory) = (Arc::clone(&trail), directory.clone());
+        let live = pages.carrier.live.current();
+        let version = Some(Arc::clone(live.version()));
+        let cold = std::mem::replace(&mut warmed, version.clone()) != version;
+        let own = Arc::clone(&pages);
         let from: Option<trail::Follower> = follower.take();
-        let read = tokio::task::spawn_blocking(move || match from {
-            None => trail::refill(&trail, &directory).map(|f| (f, None)),
-            Some(mut f) => {
-                let failed = f.catch_up(&trail).err();
-                Ok((f, failed))
+        let read = tokio::task::spawn_blocking(move || {
+            if cold {
+                own.shelf.warm(&live);
+            }
+            match from {
+                None => trail::refill(&own.trail, &own.carrier.settings.audit_directory)
+                    .map(|f| (f, None)),
+                Some(mut f) => {
+                    let failed = f.catch_up(&own.trail).err();
+                    Ok((f, failed))
+                }
             }
         })
         .await;
@@ -234,6 +248,13 @@ impl Pages {
         }
         match (reads, path) {
             (true, "/") => answer::see_other("/flow"),
+            (true, "/flow") => flow::page(&self, &visitor, &query),
+            (true, "/policy") => work(move || policy::page(&self, &visitor, &query)).await,
+            (true, "/policy.csv") => work(move || policy::csv(&self, &query)).await,
+            (true, "/policy/diff") => work(move || policy::diff(&self, &visitor)).await,
+            (true, "/why") => work(move || why::page(&self, &visitor, &query)).await,
+            (true, "/try") => work(move || try_it::page(&self, &visitor, &query)).await,
+            (false, "/try") => work(move || try_it::page(&self, &visitor, &form)).await,
             (true, "/audit") => audit::page(&self, &visitor, &query),
             (true, "/audit/tail") => audit::tail(&self, &visitor, &query),
             (true, "/runtime") => runtime::page(&self, &visitor, None),
@@ -324,6 +345,13 @@ impl Pages {
         };
         answer::page(status, shell::page(&frame, content))
     }
+}
+
+/// Runs what takes a while beside the listener's tasks.
+async fn work(page: impl FnOnce() -> Answer + Send + 'static) -> Answer {
+    tokio::task::spawn_blocking(page)
+        .await
+        .unwrap_or_else(|_| answer::text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n"))
 }
 
 fn cannot_record() -> Answer {

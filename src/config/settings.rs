@@ -188,6 +188,15 @@ fn admin(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Admin> {
         let message = "viewers and operators need different tokens";
         reader.error("bad-value", &node.place, message);
     }
+    if let (Some(address), Some(place)) = (address, node.map(|n| n.place))
+        && !address.ip().is_loopback()
+        && (matches!(operator, Some(Some(_))) || matches!(viewer, Some(Some(_))))
+    {
+        let message = "the admin pages and their tokens go over this address in clear text";
+        reader.warning("admin-in-clear", &place, message).help = Some(
+            "listen on loopback, or let nobody reach it but a proxy that speaks TLS".to_owned(),
+        );
+    }
     Some(Admin {
         address: address?,
         token: operator?,

@@ -510,6 +510,17 @@ fn viewers_and_operators_have_different_tokens() {
     );
     assert_eq!(
         same,
-        ["12:60 bad-value: viewers and operators need different tokens"]
+        ["12:64 bad-value: viewers and operators need different tokens"]
+    );
+}
+
+#[test]
+fn pages_on_a_reachable_address_are_warned_of() {
+    let open = changed("127.0.0.1:9090", "0.0.0.0:9090");
+    assert_eq!(
+        open,
+        [
+            "12:19 admin-in-clear: the admin pages and their tokens go over this address in clear text"
+        ]
     );
 }

@@ -40,6 +40,8 @@ pub struct Workspace {
     pub policies: PathBuf,
     /// What opens the admin pages to an operator; new for each run.
     pub admin_token: String,
+    /// What opens them to a viewer.
+    pub viewer_token: String,
 }
 
 /// Where the demo's services listen; origins without a final slash.
@@ -69,6 +71,7 @@ impl Workspace {
             policies: folder.join("policies"),
             folder,
             admin_token: random_name("demo")?,
+            viewer_token: random_name("demo-viewer")?,
         };
         match policies {
             Some(given) => workspace.policies = fs::canonicalize(given)?,
@@ -136,7 +139,7 @@ impl Workspace {
     fn privet_yaml(&self, listen: &str, admin: &str, origins: &Origins) -> String {
         // A JSON string is a YAML double-quoted scalar.
         let policies = serde_json::Value::from(self.policies.to_string_lossy().into_owned());
-        let token = &self.admin_token;
+        let (token, viewer) = (&self.admin_token, &self.viewer_token);
         let Origins {
             salesforce,
             people,
@@ -153,7 +156,7 @@ state: state
 listen:
   address: "{listen}"
   public_url: "http://{listen}"
-admin: {{ address: "{admin}", token: {token} }}
+admin: {{ address: "{admin}", token: {token}, viewer_token: {viewer} }}
 identity:
   api_keys: api-keys.jsonl
   purpose: {{ header: Privet-Purpose }}

@@ -185,6 +185,8 @@ impl Page {
         journal.asked(plan::account(&operation, &decision, &live.set.catalog));
         // Kept before planning: a refusal has its reasons too.
         if decision.explain
+            // A name that is not there has no receipt, as one that is hidden has none.
+            && operation.forward.refused().is_none()
             && parts
                 .headers
                 .get("privet-explain")

@@ -31,7 +31,7 @@ pub(crate) struct Target {
     pub(crate) authority: PathBuf,
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os("PRIVET_CLIENTS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/clients"),
         PathBuf::from,

@@ -17,6 +17,7 @@ mod errors;
 mod example;
 mod expected;
 mod house;
+mod pages;
 mod login;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -200,8 +200,8 @@ async fn unwatched(settings: Arc<Settings>, live: Live) -> (SocketAddr, SocketAd
 /// privet, its callers and its upstreams.
 pub(crate) struct House {
     pub(crate) services: Services,
-    address: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) policies: PathBuf,
     /// privet.yaml, keys, audit log.
     pub(crate) folder: PathBuf,

@@ -10,7 +10,6 @@ mod literal;
 mod manifest;
 mod program;
 
-
 pub use manifest::Said;
 
 use crate::engine::catalog::Catalog;

@@ -96,8 +96,7 @@ pub fn record(
     let record = plan(operation, &decision, &set.catalog, keys, caller)
         .map_err(Untreated::Refused)
         .and_then(|plan| {
-            let answer =
-                serde_json::json!({ "totalSize": 1, "done": true, "records": [members] });
+            let answer = serde_json::json!({ "totalSize": 1, "done": true, "records": [members] });
             let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
             let mut out = Out::default();
             rewriter

@@ -18,7 +18,7 @@ pub use flow::{BANDS_MAX, Band, Flow, OTHER, Span, Volume};
 pub use follow::{Follower, refill};
 
 /// Most entries that are kept.
-pub const ENTRIES_MAX: usize = 20_000;
+pub const ENTRIES_MAX: usize = 10_000;
 /// Most bytes of records that are kept.
 const BYTES_MAX: usize = 24 << 20;
 /// How far a slow reader of the live tail may fall behind before it loses entries.

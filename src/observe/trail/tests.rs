@@ -85,7 +85,7 @@ fn filters_find_by_caller_field_treatment_and_request() {
         trail.newest(&wanted, 10).0.iter().map(|e| e.seq).collect()
     };
     let all = Wanted::default();
-    assert_eq!(find(all.clone()), [3, 2, 1]);
+    assert_eq!(find(all), [3, 2, 1]);
     let wanted = |change: fn(&mut Wanted)| {
         let mut w = Wanted::default();
         change(&mut w);
