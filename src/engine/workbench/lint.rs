@@ -192,7 +192,8 @@ fn idle(set: &Loaded, found: &mut Vec<Diagnostic>) {
         }
     }
     for rule in set.policies.rules() {
-        if rule.effect == Effect::Deny {
+        // A pack's rules are for companies with other rules too.
+        if rule.effect == Effect::Deny || rule.pack.is_some() {
             continue;
         }
         match places.get(&rule.id) {
