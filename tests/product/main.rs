@@ -12,3 +12,4 @@ mod canary;
 mod house;
 mod live;
 mod mapped;
+mod workbench;
