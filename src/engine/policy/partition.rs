@@ -39,6 +39,9 @@ pub(super) struct Partition {
 /// Class, and the classes that packs give.
 type Classes = (Arc<str>, Vec<Arc<str>>);
 
+/// A record condition: its name, whether it is the data region, its values.
+type Varying = (Arc<str>, bool, Vec<Arc<str>>);
+
 impl Partition {
     pub(super) fn new(catalog: &Catalog, rules: &[Rule]) -> Self {
         let mut by_class: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
@@ -64,7 +67,7 @@ impl Partition {
         let mut this = Self::default();
         let mut likenesses: HashMap<Classes, Likeness> = HashMap::new();
         let mut known: HashMap<(Likeness, Vec<u32>), CellId> = HashMap::new();
-        let mut shapes: Vec<Vec<(Arc<str>, bool, Vec<Arc<str>>)>> = Vec::new();
+        let mut shapes: Vec<Vec<Varying>> = Vec::new();
         for (o, object) in catalog.objects.iter().enumerate() {
             let id = ObjectId(o as u32);
             let mut cells = Vec::with_capacity(object.fields.len());
@@ -120,7 +123,7 @@ impl Partition {
                 object: id,
                 rules: reach.into(),
             });
-            let shape: Vec<(Arc<str>, bool, Vec<Arc<str>>)> = object
+            let shape: Vec<Varying> = object
                 .conditions
                 .iter()
                 .map(|c| {
