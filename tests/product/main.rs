@@ -15,3 +15,4 @@ mod live;
 mod mapped;
 mod pages;
 mod receipts;
+mod workbench;

@@ -261,7 +261,7 @@ impl Standpoint {
             single: true,
             written: &|_| None,
         };
-        judge.judge(one, &|| false, &|| false)
+        judge.judge(one, None, &|| false)
     }
 
     /// Decides every use for whoever stands here, as [`decide_uses`] does once the purpose is known to be granted.
@@ -295,7 +295,7 @@ impl Standpoint {
         }
         for one in uses {
             let verdict = match decision.tables.get(&one.field.object) {
-                Some(table) => judge.judge(one, &|| table.nothing_readable(), &|| {
+                Some(table) => judge.judge(one, Some(table), &|| {
                     uses.iter().any(|other| {
                         other.field.object != one.field.object
                             && (&other.written, other.action) == (&one.written, one.action)
@@ -474,18 +474,21 @@ impl Judge<'_> {
         OWN..=self.policies.packs.len() as u16
     }
 
-    /// `nothing`: whether the caller reads nothing of the object. `elsewhere`: whether the same output may come from
-    /// another object, one that the caller reads something of.
-    fn judge(
-        &self,
-        one: &Use,
-        nothing: &dyn Fn() -> bool,
-        elsewhere: &dyn Fn() -> bool,
-    ) -> Verdict {
-        let Some(read) = self.ruling(one.field, self.reading(), None) else {
+    /// `table`: what the caller reads of the object, unless only single fields are asked about. `elsewhere`: whether the
+    /// same output may come from another object, one that the caller reads something of.
+    fn judge(&self, one: &Use, table: Option<&Table>, elsewhere: &dyn Fn() -> bool) -> Verdict {
+        let single;
+        let read = match table {
+            Some(table) => table.fields.get(one.field.field as usize),
+            None => {
+                single = self.ruling(one.field, self.reading(), None);
+                single.as_ref()
+            }
+        };
+        let Some(read) = read else {
             return Verdict::Refuse(self.unknown_field(one));
         };
-        let read = &read;
+        let nothing = &|| table.is_some_and(Table::nothing_readable);
         match one.action {
             Action::Read | Action::Export | Action::Describe => {
                 if nothing() {

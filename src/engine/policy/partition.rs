@@ -10,8 +10,13 @@ use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 /// Fields with one class that the same rules reach; or one object as a whole, for `delete`.
 pub(super) type CellId = u32;
 
+/// Fields of one class, as every layer sees it.
+pub(super) type Likeness = u32;
+
 /// One cell.
 pub(super) struct Cell {
+    /// `None` = an object as a whole.
+    pub(super) likeness: Option<Likeness>,
     /// What Casbin is asked about: the first field of the cell.
     pub(super) field: Option<FieldRef>,
     pub(super) object: ObjectId,
@@ -31,8 +36,11 @@ pub(super) struct Partition {
     shapes: Vec<u32>,
 }
 
-/// Class, the classes that packs give, and the rules.
-type Likeness = (Arc<str>, Vec<Arc<str>>, Vec<u32>);
+/// Class, and the classes that packs give.
+type Classes = (Arc<str>, Vec<Arc<str>>);
+
+/// A record condition: its name, whether it is the data region, its values.
+type Varying = (Arc<str>, bool, Vec<Arc<str>>);
 
 impl Partition {
     pub(super) fn new(catalog: &Catalog, rules: &[Rule]) -> Self {
@@ -57,8 +65,9 @@ impl Partition {
         }
         let none = Vec::new();
         let mut this = Self::default();
-        let mut known: HashMap<Likeness, CellId> = HashMap::new();
-        let mut shapes: Vec<Vec<(Arc<str>, bool, Vec<Arc<str>>)>> = Vec::new();
+        let mut likenesses: HashMap<Classes, Likeness> = HashMap::new();
+        let mut known: HashMap<(Likeness, Vec<u32>), CellId> = HashMap::new();
+        let mut shapes: Vec<Vec<Varying>> = Vec::new();
         for (o, object) in catalog.objects.iter().enumerate() {
             let id = ObjectId(o as u32);
             let mut cells = Vec::with_capacity(object.fields.len());
@@ -85,10 +94,14 @@ impl Partition {
                     .collect();
                 reach.sort_unstable();
                 let next = this.cells.len() as CellId;
-                let likeness = (field.class.clone(), given, reach.clone());
-                let cell = *known.entry(likeness).or_insert(next);
+                let new = likenesses.len() as Likeness;
+                let likeness = *likenesses
+                    .entry((field.class.clone(), given))
+                    .or_insert(new);
+                let cell = *known.entry((likeness, reach.clone())).or_insert(next);
                 if cell == next {
                     this.cells.push(Cell {
+                        likeness: Some(likeness),
                         field: Some(at),
                         object: id,
                         rules: reach.into(),
@@ -105,11 +118,12 @@ impl Partition {
             reach.sort_unstable();
             this.of_objects.push(this.cells.len() as CellId);
             this.cells.push(Cell {
+                likeness: None,
                 field: None,
                 object: id,
                 rules: reach.into(),
             });
-            let shape: Vec<(Arc<str>, bool, Vec<Arc<str>>)> = object
+            let shape: Vec<Varying> = object
                 .conditions
                 .iter()
                 .map(|c| {

@@ -9,7 +9,7 @@ use super::Policies;
 use super::casbin::{Answer, Asked, Engine};
 use super::condition::Fact;
 use super::decision::{FieldRuling, Ruling, Table};
-use super::partition::CellId;
+use super::partition::{Cell, CellId, Likeness};
 use super::rules::{OWN, Rule, fits};
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::protocol::Action;
@@ -17,8 +17,10 @@ use crate::engine::treatment::Treatment;
 
 /// Tables kept at most. A caller cannot choose many keys: roles, purposes and regions are those of the files.
 const TABLES_MAX: usize = 8192;
-/// Slices kept at most.
-const SLICES_MAX: usize = 2048;
+/// Slices kept at most, each with an enforcer.
+const SLICES_MAX: usize = 4096;
+/// Ways to slices kept at most.
+const WAYS_MAX: usize = 65_536;
 /// Answers for single cells kept at most.
 const ANSWERS_MAX: usize = 65_536;
 
@@ -72,21 +74,29 @@ pub(super) struct Key {
     pub(super) layer: Option<u16>,
 }
 
-/// The rules of one layer that can matter for one principal set in one cell.
+/// The rules of one layer that can matter for one principal set in one cell. Principals who hold the same of its rules
+/// share it, and so do cells of one class that the same rules reach.
 pub(super) struct Slice {
+    /// Tells answers of different slices apart.
+    number: u64,
     /// `None` = Casbin did not take them.
     engine: Option<Engine>,
     rules: Vec<u32>,
+    /// What Casbin is asked about.
+    field: Option<FieldRef>,
+    name: String,
 }
 
 /// The principals' closure, the cell, the layer.
-type SliceKey = (Arc<[u16]>, CellId, u16);
+type Way = (Arc<[u16]>, CellId, u16);
+
+/// The class of the cell (none: an object as a whole), and the rules.
+type SliceKey = (Option<Likeness>, Vec<u32>);
 
 /// What an answer for one cell depends on: a [`Key`] without what the cell's rules do not ask for.
 #[derive(PartialEq, Eq, Hash)]
 struct AnswerKey {
-    principals: Arc<[u16]>,
-    cell: CellId,
+    slice: u64,
     shape: u32,
     data_region: Option<Arc<str>>,
     question: Question,
@@ -95,7 +105,6 @@ struct AnswerKey {
     known: u64,
     holds: u64,
     scoped: bool,
-    layer: u16,
 }
 
 /// The part of a context that the rules of one slice ask for.
@@ -111,7 +120,9 @@ struct Relevant {
 #[derive(Default)]
 pub(super) struct Cache {
     tables: RwLock<HashMap<Key, Arc<Table>>>,
+    ways: RwLock<HashMap<Way, Arc<Slice>>>,
     slices: RwLock<HashMap<SliceKey, Arc<Slice>>>,
+    sliced: AtomicU64,
     answers: RwLock<HashMap<AnswerKey, FieldRuling>>,
     asked: AtomicU64,
 }
@@ -266,8 +277,7 @@ impl Policies {
         let object = catalog.get(key.object);
         let any = || Some(Arc::from(ANY));
         let answer = AnswerKey {
-            principals: key.principals.clone(),
-            cell,
+            slice: slice.number,
             shape: self.partition.shape(key.object),
             data_region: object.data_region.clone().filter(|_| relevant.regions),
             question: key.question,
@@ -284,12 +294,11 @@ impl Policies {
             known: key.known & relevant.facts,
             holds: key.holds & relevant.facts,
             scoped: key.scoped,
-            layer,
         };
         if let Some(known) = cached(&self.cache.answers, &answer) {
             return known;
         }
-        let ruling = self.compute(catalog, key, cell, &slice, &relevant, layer);
+        let ruling = self.compute(catalog, key, &slice, &relevant, layer);
         keep(&self.cache.answers, ANSWERS_MAX, answer, ruling.clone());
         ruling
     }
@@ -301,8 +310,8 @@ impl Policies {
         cell: CellId,
         layer: u16,
     ) -> Arc<Slice> {
-        let key = (principals.clone(), cell, layer);
-        if let Some(slice) = cached(&self.cache.slices, &key) {
+        let way = (principals.clone(), cell, layer);
+        if let Some(slice) = cached(&self.cache.ways, &way) {
             return slice;
         }
         let at = self.partition.cell(cell);
@@ -315,25 +324,37 @@ impl Policies {
                 rule.layer == layer && (&*rule.who == "*" || self.held(principals, &rule.who))
             })
             .collect();
-        let links = match (rules.first(), at.field) {
-            (Some(first), Some(field)) => {
-                self.rules[*first as usize].links(catalog, field).collect()
-            }
+        let key = (at.likeness, rules);
+        let slice = cached(&self.cache.slices, &key).unwrap_or_else(|| {
+            let slice = Arc::new(self.sliced(catalog, at, key.1.clone()));
+            keep(&self.cache.slices, SLICES_MAX, key, slice.clone());
+            slice
+        });
+        keep(&self.cache.ways, WAYS_MAX, way, slice.clone());
+        slice
+    }
+
+    fn sliced(&self, catalog: &Catalog, at: &Cell, rules: Vec<u32>) -> Slice {
+        let of = || rules.iter().map(|i| &self.rules[*i as usize]);
+        let links: Vec<(String, String)> = match (of().next(), at.field) {
+            (Some(first), Some(field)) => first.links(catalog, field).collect(),
             _ => Vec::new(),
         };
-        let slice = Arc::new(Slice {
-            engine: Engine::build(
-                rules.iter().map(|i| &self.rules[*i as usize]),
-                principals
-                    .iter()
-                    .map(|p| self.principals[*p as usize].to_string()),
-                links,
-            )
-            .ok(),
+        // Whoever asks holds them all.
+        let mut held: Vec<String> = of().map(|r| r.who.to_string()).collect();
+        held.sort_unstable();
+        held.dedup();
+        held.retain(|who| who != "*");
+        Slice {
+            number: self.cache.sliced.fetch_add(1, Ordering::Relaxed),
+            engine: Engine::build(of(), held, links).ok(),
+            field: at.field,
+            name: match at.field {
+                Some(field) => catalog.field_name(field),
+                None => format!("{}.*", catalog.get(at.object).name),
+            },
             rules,
-        });
-        keep(&self.cache.slices, SLICES_MAX, key, slice.clone());
-        slice
+        }
     }
 
     fn relevant(&self, slice: &Slice, question: Question) -> Relevant {
@@ -380,17 +401,11 @@ impl Policies {
         &self,
         catalog: &Catalog,
         key: &Key,
-        cell: CellId,
         slice: &Slice,
         relevant: &Relevant,
         layer: u16,
     ) -> FieldRuling {
         let object = catalog.get(key.object);
-        let cell = self.partition.cell(cell);
-        let name = match cell.field {
-            Some(field) => catalog.field_name(field),
-            None => format!("{}.*", catalog.get(cell.object).name),
-        };
         let base = self.asked(key);
         let variants = variants(catalog, key.object);
         let mut exact: HashMap<Vec<Option<usize>>, Ruling> = HashMap::new();
@@ -411,9 +426,14 @@ impl Policies {
                         }
                     }
                     let one = match &slice.engine {
-                        Some(engine) => {
-                            self.cell(catalog, engine, &name, cell.field, key.question, &asked)
-                        }
+                        Some(engine) => self.cell(
+                            catalog,
+                            engine,
+                            &slice.name,
+                            slice.field,
+                            key.question,
+                            &asked,
+                        ),
                         None => ruling(Treatment::Deny, [FAILED.into()]),
                     };
                     if layer != OWN && one.rules.is_empty() {

@@ -170,12 +170,19 @@ impl<'a> Work<'a> {
     pub fn new(old: &'a Loaded, new: &'a Loaded) -> Self {
         let words = Words::of(&[old, new]);
         let mut parts = Vec::new();
-        for action in ACTIONS {
-            let named = |set: &Loaded| set.policies.rules().iter().any(|r| r.speaks_of(action));
-            // Without a row of its own a describe shows what a read shows, and a reveal is refused.
-            if !matches!(action, Action::Describe | Action::Reveal) || named(old) || named(new) {
-                parts.extend(words.who.iter().map(|who| (who.clone(), action)));
-            }
+        let named = |set: &Loaded, action: Action| {
+            let mut rules = set.policies.rules().iter();
+            rules.any(|r| r.speaks_of(action))
+        };
+        // Without a row of its own a describe shows what a read shows, and a reveal is refused.
+        let actions = ACTIONS.into_iter().filter(|action| {
+            !matches!(action, Action::Describe | Action::Reveal)
+                || named(old, *action)
+                || named(new, *action)
+        });
+        // Neighbours ask about the same rules.
+        for who in &words.who {
+            parts.extend(actions.clone().map(|action| (who.clone(), action)));
         }
         Self {
             old,

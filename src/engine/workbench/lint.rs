@@ -48,18 +48,23 @@ fn place(sources: &Sources, file: &str, is: impl Fn(&str) -> bool) -> (Option<Po
 
 /// Classes that no field belongs to, themselves or through a class inside.
 fn classes(sources: &Sources, set: &Loaded, found: &mut Vec<Diagnostic>) {
-    let used: BTreeSet<&str> = set
-        .catalog
-        .objects
+    let fields = super::all_fields(&set.catalog);
+    let used: BTreeSet<&str> = fields
         .iter()
-        .flat_map(|o| o.fields.iter().map(|f| &*f.class))
+        .flat_map(|f| set.policies.classes(&set.catalog, *f))
+        .map(|class| &**class)
         .collect();
+    let packs = set.policies.packs().len() > 0;
     for name in set.catalog.vocabulary.classes.keys() {
         if !used.iter().any(|u| is_inside(u, name)) {
             let head = format!("{name}:");
             let (at, text) = place(sources, "vocabulary.yaml", |line| {
                 line.trim_start().starts_with(&head)
             });
+            // A pack declares classes for schemas of all kinds.
+            if packs && at.as_ref().is_none_or(|at| at.line == 0) {
+                continue;
+            }
             found.push(
                 Diagnostic::warning(
                     "class-without-field",
@@ -183,7 +188,8 @@ fn idle(set: &Loaded, found: &mut Vec<Diagnostic>) {
         }
     }
     for rule in set.policies.rules() {
-        if rule.effect == Effect::Deny {
+        // A pack's rules are for companies with other rules too.
+        if rule.effect == Effect::Deny || rule.pack.is_some() {
             continue;
         }
         match places.get(&rule.id) {
