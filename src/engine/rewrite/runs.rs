@@ -13,6 +13,9 @@ const COPY_MAX: usize = 1024;
 /// Size of the copy buffers.
 const BUFFER: usize = 16 << 10;
 
+/// Size of the first one: a short answer needs no more.
+const FIRST: usize = 4 << 10;
+
 /// Short copies are made in whole steps of this: what they write too much is overwritten or never leaves.
 const STEP: usize = 32;
 
@@ -103,8 +106,13 @@ impl Runs {
         self.flush(out);
         if self.buffer.len() < length {
             // Its old place is taken again if all that left it is gone.
+            let size = if self.buffer.capacity() == 0 && self.bytes_out == 0 {
+                FIRST
+            } else {
+                BUFFER
+            };
             self.buffer.clear();
-            self.buffer.resize(BUFFER.max(length), 0);
+            self.buffer.resize(size.max(length), 0);
         }
     }
 

@@ -14,7 +14,7 @@ const BATCH: usize = 16;
 /// Ends of cells and rows, from the start of the window.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// Room for every byte of a window and one block, once anything was scanned.
+    /// Room for every byte of the longest window so far and one block.
     ends: Box<[u16]>,
     length: usize,
     /// Line feeds that separate.
@@ -30,8 +30,13 @@ impl Scan {
     /// Scans `window`, which starts with a row. False if it is not plain.
     pub(super) fn run(&mut self, window: &[u8], delimiter: u8, crlf: bool) -> bool {
         debug_assert!(window.len() <= WINDOW, "offsets are 16 bits");
-        if self.ends.is_empty() {
-            self.ends = vec![0; WINDOW + BLOCK].into();
+        if self.ends.len() < window.len() + BLOCK {
+            let length = if self.ends.is_empty() {
+                window.len()
+            } else {
+                WINDOW
+            };
+            self.ends = vec![0; length + BLOCK].into();
         }
         (self.length, self.lines) = (0, 0);
         let mut carry = Carry {

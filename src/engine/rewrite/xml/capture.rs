@@ -13,6 +13,8 @@ pub(super) struct Captured {
     node: u32,
     /// Its start tag as it will stand, without its end and without the nil attribute.
     tag: Vec<u8>,
+    /// Where the name ends in it.
+    name_end: usize,
     /// It says that it is nil.
     nil: bool,
     /// It came as `<x/>`.
@@ -71,6 +73,7 @@ impl XmlRewriter {
         self.captured.clear();
         self.captured.node = node;
         self.captured.empty = empty;
+        self.captured.name_end = name_end;
         self.captured
             .tag
             .extend_from_slice(&text.as_bytes()[..name_end]);
@@ -90,6 +93,16 @@ impl XmlRewriter {
                 Known::No => {}
             }
         }
+    }
+
+    /// All of an element without attributes and of its text `raw` is captured for `node`.
+    pub(super) fn capture_leaf(&mut self, node: u32, name: &str, raw: &[u8]) {
+        self.captured.clear();
+        self.captured.node = node;
+        self.captured.name_end = name.len() + 1;
+        self.captured.tag.push(b'<');
+        self.captured.tag.extend_from_slice(name.as_bytes());
+        self.captured.push(raw, self.bounds.treated_bytes_max);
     }
 
     /// A captured element is complete and is written anew.
@@ -163,7 +176,8 @@ impl XmlRewriter {
                 self.written.push(b'>');
                 tag::encode(text, &mut self.written);
                 self.written.extend_from_slice(b"</");
-                self.written.extend_from_slice(self.scope.name().as_bytes());
+                self.written
+                    .extend_from_slice(&self.captured.tag[1..self.captured.name_end]);
                 self.written.push(b'>');
             }
         }
