@@ -273,7 +273,8 @@ mod markup {
     const XML_ROW: &str = "<records xsi:type='s:Contact'><Id>003</Id><Email>zoe@acme.example</Email>\
         <Phone>+33 6</Phone><s:Notes>a &lt; <![CDATA[b]]></s:Notes><Other><a>1</a></Other></records>\n";
 
-    /// The queue of slices that is handed over may grow twice in a piece; the hundreds of records in it cost nothing.
+    /// What leaves of a piece is the queue of slices and a copy buffer for each 16 KiB; its records, hundreds of them,
+    /// cost nothing.
     #[test]
     fn records_take_nothing_from_the_heap() {
         for (name, mut rewriter, header, row) in [
@@ -296,7 +297,7 @@ mod markup {
             }
             assert!(pieces > 15);
             assert!(
-                calls <= 3 * pieces + 8,
+                calls <= 12 * pieces,
                 "{name}: {calls} allocations in {pieces} pieces"
             );
         }
@@ -313,7 +314,7 @@ mod markup {
                 "a row to its bound",
                 csv,
                 CSV_HEADER,
-                CSV_ROW.repeat(1_000) + &long(63 << 10),
+                format!("{}{}", CSV_ROW.repeat(1_000), long(63 << 10)),
             ),
             (
                 "a row over it",

@@ -170,22 +170,28 @@ fn own_origin(
 }
 
 fn admin(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Admin> {
-    let section = reader.subsection(top, "admin", &["address", "token"]);
+    let section = reader.subsection(top, "admin", &["address", "token", "viewer_token"]);
     let node = section.as_ref().and_then(|s| s.get("address"));
     let address = match node {
         Some(node) => reader.address(node),
         None => Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
     };
-    let token = section
-        .as_ref()
-        .and_then(|s| s.get("token"))
-        .map(|node| reader.secret(node));
+    let mut token = |key: &str| {
+        let node = section.as_ref().and_then(|s| s.get(key));
+        node.map_or(Some(None), |node| reader.secret(node).map(Some))
+    };
+    let (operator, viewer) = (token("token"), token("viewer_token"));
+    if let (Some(Some(operator)), Some(Some(viewer))) = (&operator, &viewer)
+        && operator.expose_secret() == viewer.expose_secret()
+        && let Some(node) = section.as_ref().and_then(|s| s.get("viewer_token"))
+    {
+        let message = "viewers and operators need different tokens";
+        reader.error("bad-value", &node.place, message);
+    }
     Some(Admin {
         address: address?,
-        token: match token {
-            Some(token) => Some(token?),
-            None => None,
-        },
+        token: operator?,
+        viewer_token: viewer?,
     })
 }
 

@@ -263,7 +263,7 @@ impl Crm {
             get()?;
         }
         match rest {
-            [] => Ok(endpoint::resources::answer(version)),
+            [] => Ok(endpoint::resources::answer(version, &asked.origin)),
             ["limits"] => Ok(endpoint::limits::answer()),
             ["query"] => endpoint::query::answer(self, asked, version, false),
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),

@@ -7,6 +7,7 @@
 //! people who write policies.
 
 pub mod catalog;
+pub mod detect;
 pub mod event;
 pub mod identity;
 pub mod key;

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::config::{Limits, millis};
 use crate::engine::event::Ending;
-use crate::engine::rewrite::{Abort, Bounds, Counts, Out, Program, Rewriter};
+use crate::engine::rewrite::{Abort, BodyProgram, Bounds, Counts, Out, Rewriter};
 use crate::observe::metrics::abort_word;
 
 use super::coding::{Coding, Decoder};
@@ -143,7 +142,7 @@ pub struct Pump {
     incoming: Incoming,
     decoder: Decoder,
     rewriter: Rewriter,
-    program: Arc<Program>,
+    program: BodyProgram,
     out: Out,
     idle: Duration,
     bytes_per_s_min: u64,
@@ -164,7 +163,7 @@ impl Pump {
     pub fn new(
         incoming: Incoming,
         coding: Coding,
-        program: &Arc<Program>,
+        program: &BodyProgram,
         limits: &Limits,
         inflated_bytes_max: u64,
     ) -> Self {
@@ -175,8 +174,8 @@ impl Pump {
         Self {
             incoming,
             decoder: Decoder::new(coding, inflated_bytes_max, limits.inflation_ratio_max),
-            rewriter: Rewriter::json(Arc::clone(program), bounds),
-            program: Arc::clone(program),
+            rewriter: Rewriter::new(program, bounds),
+            program: program.clone(),
             out: Out::default(),
             idle: millis(limits.body_idle_ms),
             bytes_per_s_min: limits.body_bytes_per_s_min,
@@ -188,7 +187,7 @@ impl Pump {
     }
 
     /// The program at work.
-    pub fn program(&self) -> &Arc<Program> {
+    pub fn program(&self) -> &BodyProgram {
         &self.program
     }
 
@@ -342,7 +341,7 @@ impl Pump {
                         ending: Ending::Complete,
                         status,
                         reason: None,
-                        counts: Some((Arc::clone(&self.program), counts)),
+                        counts: Some((self.program.clone(), counts)),
                     };
                     if journal.close(end).await.is_ok()
                         && self.send(&sender, last.into_iter().collect()).await.is_ok()

@@ -13,17 +13,21 @@ use hyper::body::Incoming;
 
 use crate::config::{Credential, millis};
 use crate::engine::event::Ending;
-use crate::engine::plan::{self, Plan};
+use crate::engine::identity::Identity;
+use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
-use crate::engine::protocol::{self, RequestHead};
+use crate::engine::protocol::salesforce::login::door;
+use crate::engine::protocol::{self, Dialect, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts};
 
 use super::authenticate::{self, Circumstances};
 use super::body::{Progress, Pump, ResponseBody};
 use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
+use super::login;
+use super::receipts;
 use super::refuse::{self, Answer, ErrorShape};
 use super::snapshot::Live;
 use super::upstream::{Answered, Content, Ids};
@@ -93,21 +97,48 @@ impl Page {
         // Who asks?
         let passthrough =
             served.is_some_and(|s| matches!(s.settings.credential, Credential::Passthrough));
+        let address = forwarded_address(&carrier, peer.ip(), &parts.headers);
+        if let (Some(served), false) = (served, passthrough)
+            && served.api.dialect == Dialect::Salesforce
+            && let Some(door) = door(&head.segments)
+        {
+            self.shape = login::error_shape(&door);
+            let body = read_body(incoming, &carrier, login::body_bytes_max(&door)).await?;
+            let asked = login::Asked {
+                door: &door,
+                method: &head.method,
+                query: &head.query,
+                body: &body,
+                headers: &parts.headers,
+                address,
+                now_s: jiff::Timestamp::now().as_second(),
+                api: &served.api.name,
+                settings: &carrier.settings,
+                live: &live,
+                rate: &carrier.logins,
+            };
+            return self.at_door(&asked).await;
+        }
         let circumstances = Circumstances {
             headers: &parts.headers,
-            address: Some(forwarded_address(&carrier, peer.ip(), &parts.headers)),
+            session: None,
+            address: Some(address),
             now_s: jiff::Timestamp::now().as_second(),
             tenant: &carrier.settings.tenant,
             settings: &carrier.settings.identity,
         };
         let identity = authenticate::authenticate(&circumstances, &live.verifiers, passthrough)?;
         journal.caller(&identity);
+        if let Some(id) = head.path.strip_prefix(receipts::PATH) {
+            return self.receipt(&head.method, id, &identity).await;
+        }
         let served = served.ok_or_else(|| {
             Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
         })?;
 
         // What is asked, what was decided, what will be done.
-        let mut body = read_body(incoming, &carrier).await?;
+        let max = carrier.settings.limits.request_body_bytes_max;
+        let mut body = read_body(incoming, &carrier, max).await?;
         // Content of a GET means nothing (RFC 9110, section 9.3.1): read to its end, so that it cannot pass for
         // another request, and left here.
         if head.method == Method::GET {
@@ -125,13 +156,29 @@ impl Page {
             &served.api,
             &request_head,
             &body,
-            &live.catalog,
+            &live.set.catalog,
             &identity,
             &sealer,
         )?;
-        let decision = policy::decide(&live.policies, &live.catalog, &identity, &operation);
-        journal.asked(plan::account(&operation, &decision, &live.catalog));
-        let plan = plan::plan(operation, &decision, &live.catalog, &live.keys, &identity)?;
+        let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
+        journal.asked(plan::account(&operation, &decision, &live.set.catalog));
+        // Kept before planning: a refusal has its reasons too.
+        if decision.explain
+            && parts
+                .headers
+                .get("privet-explain")
+                .is_some_and(|v| v == "1")
+        {
+            let said = plan::manifest(&operation, &decision, &live.set.catalog);
+            self.explain(&live, &decision.purpose, &said, &identity);
+        }
+        let plan = plan::plan(
+            operation,
+            &decision,
+            &live.set.catalog,
+            &live.keys,
+            &identity,
+        )?;
         if let Some(treated) = plan.treated_header() {
             self.say("privet-treated", treated);
         }
@@ -159,6 +206,68 @@ impl Page {
         self.answer(served, &plan, answered, head.is_head).await
     }
 
+    /// What privet answers by itself: recorded like everything else, and no upstream is asked.
+    async fn at_door(
+        &mut self,
+        asked: &login::Asked<'_>,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.asked(login::account(asked));
+        let answered = login::answer(asked)?;
+        journal.caller(&answered.identity);
+        let status = StatusCode::OK;
+        self.close(Ending::Complete, status, None, None).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, answered.content_type);
+        Ok(self.respond(status, headers, ResponseBody::whole(answered.body.into())))
+    }
+
+    /// Keeps a receipt of this request and says where it is.
+    fn explain(&mut self, live: &Live, purpose: &str, said: &[Said], identity: &Identity) {
+        let Some(journal) = self.journal.as_mut() else {
+            return;
+        };
+        // A field that is hidden answers a predicate as if it were not there, and that has no receipt either.
+        let untold = |s: &Said| {
+            s.answers
+                .iter()
+                .any(|(word, rules)| *word == "refused" && rules.is_empty())
+        };
+        if said.iter().any(untold) {
+            return;
+        }
+        let id = Arc::clone(&journal.request_id);
+        let (catalog, policies) = (&live.set.catalog, &live.set.policies);
+        let manifest = receipts::manifest(&id, purpose, said, catalog, policies);
+        journal.receipts = Some(Arc::clone(&self.carrier.receipts));
+        self.carrier.receipts.keep(&id, identity, manifest);
+        self.say("privet-receipt", &format!("{}{id}", receipts::PATH));
+    }
+
+    /// A receipt, to the caller whose request it tells of.
+    async fn receipt(
+        &mut self,
+        method: &Method,
+        id: &str,
+        identity: &Identity,
+    ) -> Result<Response<ResponseBody>, Refusal> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Refusal::new(
+                Reason::MethodNotAllowed,
+                "this method is not allowed here",
+            ));
+        }
+        let whole = self.carrier.receipts.of(id, identity).ok_or_else(|| {
+            Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.close(Ending::Complete, StatusCode::OK, None, None)
+            .await?;
+        let body = ResponseBody::whole(Bytes::from(whole.to_string()));
+        Ok(self.respond(StatusCode::OK, headers, body))
+    }
+
     /// The upstream's answer, rewritten.
     async fn answer(
         &mut self,
@@ -172,7 +281,7 @@ impl Page {
             self.common.insert(name.clone(), value.clone());
         }
         let (incoming, coding) = match answered.content {
-            Content::Json(incoming, coding) => (incoming, coding),
+            Content::Body(incoming, coding) => (incoming, coding),
             Content::Empty => {
                 self.close(Ending::Complete, status, None, None).await?;
                 return Ok(self.respond(
@@ -192,7 +301,7 @@ impl Page {
         let mut headers = HeaderMap::new();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static("application/json;charset=UTF-8"),
+            HeaderValue::from_static(plan.program().format().media_type()),
         );
         if is_head {
             drop(incoming);
@@ -226,7 +335,7 @@ impl Page {
         let body = match progress {
             // Complete before its first byte leaves: one commit covers attempt and outcome.
             Progress::Complete(counts) => {
-                let counts = Some((Arc::clone(pump.program()), counts));
+                let counts = Some((pump.program().clone(), counts));
                 self.close(Ending::Complete, status, None, counts).await?;
                 if needs_length {
                     ResponseBody::whole(pump.take().concat().into())
@@ -302,8 +411,7 @@ impl Page {
 
     /// Records a refusal and answers it.
     async fn refuse(&mut self, refusal: &Refusal) -> Result<Response<ResponseBody>, Refusal> {
-        let (status, code) = refuse::row(refusal.reason);
-        let code = refusal.code.unwrap_or(code);
+        let (status, code) = refuse::spelt(refusal, &self.shape);
         self.carrier.metrics.refused(code);
         let ending = match refusal.reason {
             Reason::UpstreamUnreachable | Reason::UpstreamUnacceptable => Ending::UpstreamFailed,
@@ -343,7 +451,7 @@ impl Page {
         ending: Ending,
         status: StatusCode,
         reason: Option<&str>,
-        counts: Option<(Arc<Program>, Counts)>,
+        counts: Option<(BodyProgram, Counts)>,
     ) -> Result<(), Refusal> {
         let Some(journal) = self.journal.as_mut() else {
             return Ok(());
@@ -393,11 +501,15 @@ fn internal() -> Refusal {
 }
 
 /// The whole request body, within its bounds of size, silence and speed.
-async fn read_body(mut incoming: Incoming, carrier: &Carrier) -> Result<Bytes, Refusal> {
+async fn read_body(
+    mut incoming: Incoming,
+    carrier: &Carrier,
+    max: usize,
+) -> Result<Bytes, Refusal> {
     let limits = &carrier.settings.limits;
     let too_big = || Refusal::new(Reason::BodyTooLarge, "the request body is too big");
     let late = || Refusal::new(Reason::RequestTimeout, "the request did not arrive in time");
-    let max = limits.request_body_bytes_max;
+    let max = max.min(limits.request_body_bytes_max);
     let announced = hyper::body::Body::size_hint(&incoming).lower();
     if usize::try_from(announced).map_or(true, |n| n > max) {
         return Err(too_big());
@@ -448,7 +560,7 @@ fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> Ip
 /// How the API spells its errors; no API, no shape of its own.
 fn error_shape(live: &Live, served: Option<&ServedApi>) -> ErrorShape {
     served.map_or(ErrorShape::Neutral, |served| {
-        match live.catalog.maps.get(&served.api.name) {
+        match live.set.catalog.maps.get(&served.api.name) {
             Some(map) => ErrorShape::Map(Arc::clone(map)),
             None => served.error_shape.clone(),
         }

@@ -224,6 +224,7 @@ fn check_headers(headers: &HeaderMap, rules: &HeadRules) -> Result<(), Refusal> 
                 | "x-request-id"
                 | "traceparent"
                 | "x-api-key"
+                | "x-sfdc-session"
         ) || text.starts_with("sforce-")
             || text.starts_with("privet-")
             || rules.purpose_header.as_ref() == Some(name);
@@ -231,7 +232,13 @@ fn check_headers(headers: &HeaderMap, rules: &HeadRules) -> Result<(), Refusal> 
             return bad("a header that may stand once stands twice");
         }
     }
-    if headers.contains_key(AUTHORIZATION) && headers.contains_key("x-api-key") {
+    let credentials = [AUTHORIZATION.as_str(), "x-api-key", "x-sfdc-session"];
+    if credentials
+        .iter()
+        .filter(|c| headers.contains_key(**c))
+        .count()
+        > 1
+    {
         return bad("two kinds of credentials");
     }
     if let Some(expect) = headers.get(EXPECT)
@@ -290,6 +297,7 @@ fn stops_here(name: &HeaderName) -> bool {
                 | "http2-settings"
                 | "cookie"
                 | "x-api-key"
+                | "x-sfdc-session"
                 | "forwarded"
                 | "via"
                 | "x-real-ip"

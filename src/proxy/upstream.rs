@@ -31,6 +31,7 @@ use crate::config::{ApiSettings, Credential, Limits, Trust, millis};
 use crate::engine::plan::Plan;
 use crate::engine::protocol::UpstreamRequest;
 use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::rewrite::Format;
 use crate::engine::secret::Secret;
 
 use super::coding::{Coding, Decoder};
@@ -90,8 +91,8 @@ pub struct Answered {
 /// What an answer holds.
 #[derive(Debug)]
 pub enum Content {
-    /// A JSON body in this coding, to be rewritten.
-    Json(Incoming, Coding),
+    /// A body of the planned format in this coding, to be rewritten.
+    Body(Incoming, Coding),
     /// Nothing.
     Empty,
     /// An error, whose body has been read and thrown away; a code that may pass.
@@ -207,7 +208,9 @@ impl Upstream {
         }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
-        let checked = self.check(response, upstream_us).await;
+        let checked = self
+            .check(response, plan.program().format(), upstream_us)
+            .await;
         if checked.is_err() {
             poison(&connection);
         }
@@ -239,8 +242,13 @@ impl Upstream {
             .once(&request, &authorization, &ids)
             .await
             .map_err(told)?;
-        match self.check(response, 0).await.map_err(told)?.content {
-            Content::Json(body, coding) => self
+        match self
+            .check(response, Format::Json, 0)
+            .await
+            .map_err(told)?
+            .content
+        {
+            Content::Body(body, coding) => self
                 .read_whole(body, coding, self.inflated_bytes_max)
                 .await
                 .ok_or_else(|| "its body cannot be read".to_owned()),
@@ -335,6 +343,7 @@ impl Upstream {
     async fn check(
         &self,
         response: Response<Incoming>,
+        format: Format,
         upstream_us: u64,
     ) -> Result<Answered, Refusal> {
         let (head, body) = response.into_parts();
@@ -360,11 +369,11 @@ impl Upstream {
                 if hyper::body::Body::is_end_stream(&body) {
                     return Ok(answered);
                 }
-                if !is_json(&head.headers) {
+                if format_of(&head.headers) != Some(format) {
                     return Err(unacceptable("content type"));
                 }
                 let coding = coding.ok_or_else(|| unacceptable("content coding"))?;
-                answered.content = Content::Json(body, coding);
+                answered.content = Content::Body(body, coding);
                 Ok(answered)
             }
             204 => Ok(answered),
@@ -533,20 +542,13 @@ fn passing(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// One `application/json`, in UTF-8 if it says so at all.
-fn is_json(headers: &HeaderMap) -> bool {
+/// The format that the one `Content-Type` names.
+fn format_of(headers: &HeaderMap) -> Option<Format> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (all.next().and_then(|v| v.to_str().ok()), all.next()) else {
-        return false;
+    let (Some(value), None) = (all.next(), all.next()) else {
+        return None;
     };
-    let mut parts = value.split(';').map(|p| p.trim().to_ascii_lowercase());
-    parts.next().is_some_and(|t| t == "application/json")
-        && parts.all(|p| {
-            matches!(
-                p.replace('"', "").as_str(),
-                "charset=utf-8" | "charset=utf8" | ""
-            )
-        })
+    Format::of_media_type(value.to_str().ok()?)
 }
 
 /// The roots to trust. An empty store is an error, never "verify nothing".

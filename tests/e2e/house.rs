@@ -70,7 +70,7 @@ pub(crate) struct House {
     /// What the environment says, beside the file.
     pub(crate) variables: BTreeMap<&'static str, String>,
     folder: TempDir,
-    _salesforce: Running,
+    salesforce: Running,
 }
 
 /// Files and clock of the machine, the variables of one house.
@@ -136,10 +136,15 @@ impl House {
             origin,
             variables,
             folder,
-            _salesforce: salesforce,
+            salesforce,
         };
         house.keys(&KeysCommand::Init(house.ring()));
         house
+    }
+
+    /// Where the organisation is, as a client that went round privet would have to know it.
+    pub(crate) fn upstream_host(&self) -> String {
+        format!("localhost:{}", self.salesforce.address.port())
     }
 
     /// An API key for `caller`.

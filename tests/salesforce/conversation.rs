@@ -1,7 +1,6 @@
 //! The engine in one conversation with the demo CRM: understand, decide, plan, ask, rewrite. No sockets, no clock.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -133,7 +132,7 @@ impl House {
             // The carrier replaces error bodies whole.
             return Ok((reply.status, Value::Null));
         }
-        let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
+        let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
         let mut out = Out::default();
         let unacceptable = |_| Refusal::new(Reason::UpstreamUnacceptable, "aborted");
         rewriter

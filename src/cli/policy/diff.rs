@@ -9,7 +9,7 @@ use anyhow::Context;
 use crate::cli::{complain, exit};
 use crate::config::folder;
 use crate::engine::policy::{Loaded, Sources, load};
-use crate::engine::workbench::compare::{Change, Comparison, Direction, compare};
+use crate::engine::workbench::compare::{Change, Comparison, Direction, Work};
 
 /// Flags of `privet policy diff`.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,7 +70,10 @@ pub fn execute(args: &DiffArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
     let comparison = if old.policies.version() == new.policies.version() {
         Comparison::default()
     } else {
-        compare(old, new)
+        let work = Work::new(old, new);
+        work.joined(super::on_all_processors(work.parts(), |part| {
+            work.part(part)
+        }))
     };
     match args.format {
         Format::Text => text(&comparison, out)?,

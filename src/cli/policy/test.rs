@@ -95,10 +95,16 @@ pub fn execute(args: &TestArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
 
 fn run(suites: &[suite::Suite], set: &mut Loaded) -> Report {
     let keys = KeyRing::generate(&TEST_KEY);
-    suite::run(suites, set, &keys, &|refusal| {
+    let mut report = suite::run_tests(suites, set, &keys, &|refusal| {
         let (status, code) = refuse::row(refusal.reason);
         (status.as_u16(), refusal.code.unwrap_or(code))
-    })
+    });
+    let set: &Loaded = set;
+    let invariants = super::on_all_processors(suite::invariants(suites), |index| {
+        suite::run_invariant(suites, set, index)
+    });
+    report.cases.extend(invariants.into_iter().flatten());
+    report
 }
 
 /// `*_test.yaml` of a folder, sorted; a folder that is not there holds none.

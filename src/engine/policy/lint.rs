@@ -155,6 +155,7 @@ pub(super) fn ties(catalog: &Catalog, rules: &[Rule], roles: &Roles, found: &mut
         for b in &rules[i + 1..] {
             let Some(y) = b.treatment else { continue };
             if x == y
+                || a.layer != b.layer
                 || x.rank() != y.rank()
                 || a.priority != b.priority
                 || ![Action::Read, Action::Export]

@@ -4,6 +4,7 @@
 //! slices of the input. It fails closed: after an [`Abort`] nothing more comes out and the answer must end
 //! uncleanly.
 
+mod body;
 pub mod csv;
 mod fault;
 pub mod from_paths;
@@ -22,6 +23,8 @@ use bytes::Bytes;
 
 use crate::engine::catalog::ConditionValue;
 use crate::engine::treatment::{Prepared, Treatment};
+
+pub use body::{BodyProgram, Format};
 
 /// Index into [`Program::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -264,6 +267,14 @@ pub enum Abort {
         /// Byte offset in the decoded input.
         at: u64,
     },
+    /// A value of a request that may not go upstream: a mask, a token of another scope, or a field that is not written.
+    #[error("a value may not be written at byte {at}")]
+    Refused {
+        /// Index into the program's counters: its field.
+        counter: u32,
+        /// Byte offset in the decoded input, near the value.
+        at: u64,
+    },
     /// A content coding or its checksum is broken, or its inflation bound was exceeded.
     #[error("content coding: {what}")]
     Coding {
@@ -287,6 +298,22 @@ pub struct Counts {
     pub bytes_in: u64,
     /// Bytes out.
     pub bytes_out: u64,
+    /// The counter of the first value that was refused ([`crate::engine::treatment::Treated::Refused`]).
+    refused: Option<u32>,
+}
+
+impl Counts {
+    /// A value is refused: the document ends with the piece in which it stands.
+    fn refuse(&mut self, counter: u32) {
+        self.refused.get_or_insert(counter);
+    }
+
+    /// A value cannot be treated at all.
+    fn untreatable(&mut self, treatment: &Prepared, counter: u32) {
+        if treatment.refuses() {
+            self.refuse(counter);
+        }
+    }
 }
 
 /// Bounds of one stream.
@@ -328,6 +355,15 @@ pub enum Rewriter {
 }
 
 impl Rewriter {
+    /// A rewriter for the program's format.
+    pub fn new(program: &BodyProgram, bounds: Bounds) -> Self {
+        match program {
+            BodyProgram::Json(program) => Self::json(Arc::clone(program), bounds),
+            BodyProgram::Csv(program) => Self::csv(Arc::clone(program), bounds),
+            BodyProgram::Xml(program) => Self::xml(Arc::clone(program), bounds),
+        }
+    }
+
     /// A rewriter for a JSON document.
     pub fn json(program: Arc<Program>, bounds: Bounds) -> Self {
         Self::Json(Box::new(json::JsonRewriter::new(program, bounds)))

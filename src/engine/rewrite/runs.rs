@@ -19,6 +19,15 @@ const FIRST: usize = 4 << 10;
 /// Short copies are made in whole steps of this: what they write too much is overwritten or never leaves.
 const STEP: usize = 32;
 
+/// Appends `part` to what is kept, of which there is never more than `most`: doubling does not go beyond that.
+pub(super) fn keep(kept: &mut Vec<u8>, part: &[u8], most: usize) {
+    let length = kept.len() + part.len();
+    if length > kept.capacity() {
+        kept.reserve_exact((2 * length).min(most).max(length) - kept.len());
+    }
+    kept.extend_from_slice(part);
+}
+
 /// The writer of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Runs {

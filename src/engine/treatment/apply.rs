@@ -23,6 +23,7 @@ impl Prepared {
             Self::Keyless(treatment) => *treatment,
             Self::Token { email: true, .. } => Treatment::TokenizeEmail,
             Self::Token { email: false, .. } => Treatment::Tokenize,
+            Self::Resolve(resolver) => return resolver.resolve(value, buf),
         };
         match (treatment, value) {
             (Treatment::Redact | Treatment::Drop | Treatment::Deny, _) | (_, Scalar::Container) => {
@@ -56,10 +57,16 @@ impl Prepared {
                     Treated::Text(buf)
                 }
                 // A token word without its key: nothing may pass.
-                Self::Keyless(_) => Treated::Null,
+                Self::Keyless(_) | Self::Resolve(_) => Treated::Null,
             },
             (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Treated::Null,
         }
+    }
+
+    /// Whether a value that cannot be treated (too long, no scalar) ends the document, rather than become null: what
+    /// a client sends is not replaced by nothing.
+    pub fn refuses(&self) -> bool {
+        matches!(self, Self::Resolve(_))
     }
 
     /// Whether the value's own bytes may pass under it whatever they are.
@@ -307,6 +314,7 @@ mod tests {
             Treated::Null => "null".to_owned(),
             Treated::Text(t) => format!("\"{t}\""),
             Treated::Number(n) => n.to_owned(),
+            Treated::Refused => "refused".to_owned(),
         }
     }
 

@@ -276,7 +276,10 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         | Shape::Expect(_)
         | Shape::ErrorCode
         | Shape::Describe(_)
-        | Shape::DescribeGlobal => 0,
+        | Shape::DescribeGlobal
+        // A part's answer is JSON.
+        | Shape::Csv(_)
+        | Shape::Xml(_) => 0,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod describe;
 pub mod errors;
 mod forward;
 mod headers;
+pub mod login;
 mod record;
 mod resolve;
 mod route;
@@ -21,7 +22,7 @@ mod template;
 use std::sync::Arc;
 
 use crate::engine::catalog::{Catalog, ObjectId};
-use crate::engine::identity::Identity;
+use crate::engine::identity::{Identity, Proof};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
@@ -172,7 +173,8 @@ fn understand_within(
     match endpoint {
         Endpoint::Versions => Ok(request.fixed("versions", String::new(), versions_shape(api))),
         Endpoint::Resources { version } => {
-            Ok(request.fixed("resources", format!("/v{version}.0"), resources_shape()))
+            let shape = resources_shape(api, caller);
+            Ok(request.fixed("resources", format!("/v{version}.0"), shape))
         }
         Endpoint::Limits { version } => {
             Ok(request.fixed("limits", format!("/v{version}.0/limits"), Shape::Keep))
@@ -239,6 +241,11 @@ fn understand_within(
     }
 }
 
+/// How much of a request's body [`understand`] wants to see.
+pub fn intake(_head: &RequestHead<'_>) -> super::Intake {
+    super::Intake::Whole
+}
+
 struct Request<'a> {
     api: &'a Api,
     catalog: &'a Catalog,
@@ -256,6 +263,7 @@ impl Request<'_> {
             objects: Vec::new(),
             exports: false,
             shape,
+            upload: None,
             forward: AnyForward::Salesforce(Box::new(self.forward)),
         }
     }
@@ -409,14 +417,24 @@ fn versions_shape(api: &Api) -> Shape {
     }
 }
 
-/// `GET /services/data/vNN.0`: the resources that privet serves.
-fn resources_shape() -> Shape {
-    Shape::Object(
-        ["limits", "query", "queryAll", "sobjects"]
+/// `GET /services/data/vNN.0`: the resources that privet serves, and where the caller finds who it is.
+fn resources_shape(api: &Api, caller: &Identity) -> Shape {
+    let mut members: Vec<(Arc<str>, Shape)> =
+        ["composite", "limits", "query", "queryAll", "sobjects"]
             .into_iter()
             .map(|name| (name.into(), Shape::Link(Link::Origin)))
-            .collect(),
-    )
+            .collect();
+    if caller.proof != Proof::Passthrough {
+        let who = login::who::Who {
+            origin: &api.public_origin,
+            tenant: &caller.tenant,
+            name: caller.client.as_deref().unwrap_or(&caller.subject),
+        };
+        let mut url = String::new();
+        json_body::print_text(&who.url(), &mut url);
+        members.push(("identity".into(), Shape::Constant(url.into())));
+    }
+    Shape::Object(members)
 }
 
 #[cfg(test)]

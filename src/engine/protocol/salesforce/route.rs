@@ -231,10 +231,7 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         ["composite"] | ["composite", "batch"] => {
             no_parameters(head)?;
             if head.method != Method::POST {
-                return Err(Refusal::new(
-                    Reason::MethodNotAllowed,
-                    "HTTP method not allowed. Allowed are POST",
-                ));
+                return Err(Refusal::method_not_allowed("POST"));
             }
             Ok(Endpoint::Composite {
                 version,
@@ -281,6 +278,7 @@ fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<End
                     lists: None,
                 });
             }
+            get_or(head.method, "GET, HEAD, POST")?;
             let [ids, fields] = reads(head, &["ids", "fields"])?;
             let (Some(ids), Some(fields)) = (ids, fields) else {
                 return Err(missing());
@@ -291,10 +289,7 @@ fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<End
                 lists: Some((ids.to_owned(), fields.to_owned())),
             })
         }
-        [] => Err(Refusal::new(
-            Reason::MethodNotAllowed,
-            "HTTP method not allowed. Allowed are POST, PATCH, DELETE",
-        )),
+        [] => Err(Refusal::method_not_allowed("POST, PATCH, DELETE")),
         _ => Err(closed("Upserts of several records")),
     }
 }
@@ -320,7 +315,7 @@ fn object_resource(
             })
         }
         [] => {
-            only_get(head.method)?;
+            get_or(head.method, "GET, HEAD, POST")?;
             Err(closed("An object's recent items"))
         }
         ["describe"] => reads(head, &[]).map(|_: [_; 0]| Endpoint::Describe { version, object }),
@@ -375,6 +370,7 @@ fn record(
             found: Some(found),
         });
     }
+    get_or(head.method, "GET, HEAD, PATCH, DELETE")?;
     let [fields] = reads(head, &["fields"])?;
     let fields = fields.map(field_names).transpose()?;
     Ok(Endpoint::Row {
@@ -425,13 +421,15 @@ fn parse_version(text: &str) -> Option<u16> {
 }
 
 fn only_get(method: &Method) -> Result<(), Refusal> {
+    get_or(method, "GET, HEAD")
+}
+
+/// A GET or HEAD; `allow`: all that the endpoint takes.
+fn get_or(method: &Method, allow: &'static str) -> Result<(), Refusal> {
     if method == Method::GET || method == Method::HEAD {
         return Ok(());
     }
-    Err(Refusal::new(
-        Reason::MethodNotAllowed,
-        "HTTP method not allowed. Allowed are GET, HEAD",
-    ))
+    Err(Refusal::method_not_allowed(allow))
 }
 
 /// The values of `names`, each at most once, and no other parameter, of a GET or HEAD.

@@ -149,12 +149,14 @@ impl Writer {
                     let (start, end) = row.span(active.column);
                     let raw = &input[start..end];
                     let max = self.bounds.treated_bytes_max;
-                    let text =
-                        match treated(treatment, raw, max, &mut self.decoded, &mut self.treated) {
-                            Treated::Same => continue,
-                            Treated::Null => "",
-                            Treated::Text(text) | Treated::Number(text) => text,
-                        };
+                    let (decoded, buffer) = (&mut self.decoded, &mut self.treated);
+                    let counts = &mut self.counts;
+                    let text = match treated(treatment, *counter, raw, max, decoded, buffer, counts)
+                    {
+                        Treated::Same => continue,
+                        Treated::Null | Treated::Refused => "",
+                        Treated::Text(text) | Treated::Number(text) => text,
+                    };
                     if start > from {
                         self.runs.pass(input, from, start, out);
                     }
@@ -220,9 +222,18 @@ impl Writer {
                     *count += 1;
                 }
                 let max = self.bounds.treated_bytes_max;
-                match treated(treatment, raw, max, &mut self.decoded, &mut self.treated) {
+                let (decoded, buffer) = (&mut self.decoded, &mut self.treated);
+                match treated(
+                    treatment,
+                    *counter,
+                    raw,
+                    max,
+                    decoded,
+                    buffer,
+                    &mut self.counts,
+                ) {
                     Treated::Same => false,
-                    Treated::Null => true,
+                    Treated::Null | Treated::Refused => true,
                     Treated::Text(text) | Treated::Number(text) => {
                         write(text, raw, self.delimiter, |part| {
                             self.written.extend_from_slice(part);
@@ -260,10 +271,12 @@ impl Writer {
 #[inline]
 fn treated<'b>(
     treatment: &Prepared,
+    counter: u32,
     raw: &[u8],
     bytes_max: usize,
     decoded: &mut String,
     buffer: &'b mut String,
+    counts: &mut Counts,
 ) -> Treated<'b> {
     if raw.len() > bytes_max
         || matches!(
@@ -271,6 +284,7 @@ fn treated<'b>(
             Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
         )
     {
+        counts.untreatable(treatment, counter);
         return Treated::Null;
     }
     let Some(text) = decode(raw, decoded) else {
@@ -281,7 +295,11 @@ fn treated<'b>(
     } else {
         untyped::scalar(treatment, text)
     };
-    treatment.apply(scalar, buffer)
+    let treated = treatment.apply(scalar, buffer);
+    if matches!(treated, Treated::Refused) {
+        counts.refuse(counter);
+    }
+    treated
 }
 
 /// Writes `text` in place of the cell `raw`: quoted where that was, or where it has to be.

@@ -313,7 +313,7 @@ impl JsonRewriter {
                 match treated {
                     Treated::Same if here => self.sink.commit(input, end, out),
                     Treated::Same => self.sink.replace(input, end, raw, out),
-                    Treated::Null => self.sink.replace(input, end, b"null", out),
+                    Treated::Null | Treated::Refused => self.sink.replace(input, end, b"null", out),
                     Treated::Text(text) => {
                         self.written.clear();
                         lex::encode(text, &mut self.written);

@@ -1,5 +1,6 @@
 //! A treated element: captured up to a bound and written anew.
 
+use super::super::runs::keep;
 use super::super::untyped;
 use super::compiled::Op;
 use super::tag::{self, parts};
@@ -42,7 +43,7 @@ impl Captured {
             self.raw.clear();
         }
         if !self.over {
-            self.raw.extend_from_slice(part);
+            keep(&mut self.raw, part, max);
         }
     }
 
@@ -136,7 +137,7 @@ impl XmlRewriter {
         // `None` = nil.
         let content: Option<&str> = match (&program.compiled.ops[*node as usize], scalar) {
             (Op::Constant(constant), _) => Some(constant),
-            (Op::Treat { treatment, .. }, scalar) => {
+            (Op::Treat { treatment, counter }, scalar) => {
                 let scalar = match scalar {
                     Scalar::Text(text) => untyped::scalar(treatment, text),
                     scalar => scalar,
@@ -145,6 +146,10 @@ impl XmlRewriter {
                     Treated::Same if matches!(scalar, Scalar::Null) => None,
                     Treated::Same => Some(text),
                     Treated::Null => None,
+                    Treated::Refused => {
+                        self.counts.refuse(*counter);
+                        None
+                    }
                     Treated::Text(text) | Treated::Number(text) => Some(text),
                 }
             }
@@ -159,9 +164,9 @@ impl XmlRewriter {
                     linked = link;
                     Some(&linked)
                 }
-                None => return self.link_removed(),
+                None => return self.link_removed(link.is_required()),
             },
-            (Op::Link(_), _) => return self.link_removed(),
+            (Op::Link(link), _) => return self.link_removed(link.is_required()),
             _ => return Err(Fault::Contradiction),
         };
         self.written.clear();
@@ -185,9 +190,10 @@ impl XmlRewriter {
         Ok(())
     }
 
-    /// An element whose link cannot be rewritten is not there; the document element cannot be absent.
-    fn link_removed(&self) -> Result<(), Fault> {
-        if self.stack.is_empty() {
+    /// An element whose link cannot be rewritten is not there, unless the answer would pass for a whole one without it;
+    /// the document element cannot be absent.
+    fn link_removed(&self, required: bool) -> Result<(), Fault> {
+        if required || self.stack.is_empty() {
             Err(Fault::Contradiction)
         } else {
             Ok(())

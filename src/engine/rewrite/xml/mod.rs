@@ -60,6 +60,11 @@ impl XmlProgram {
         }
     }
 
+    /// Names of the fields whose treatments are counted.
+    pub fn counters(&self) -> &[Counter] {
+        &self.counters
+    }
+
     /// With another rule for comments and processing instructions.
     #[must_use]
     pub fn with_comments(mut self, comments: Comments) -> Self {
@@ -278,7 +283,14 @@ impl XmlRewriter {
         if let Some(abort) = &self.failed {
             return Err(abort.clone());
         }
-        self.feed(chunk, out).map_err(|abort| self.fail(abort))
+        self.feed(chunk, out).map_err(|abort| self.fail(abort))?;
+        match self.counts.refused {
+            None => Ok(()),
+            Some(counter) => {
+                let at = self.counts.bytes_in;
+                Err(self.fail(Abort::Refused { counter, at }))
+            }
+        }
     }
 
     /// The body is complete.

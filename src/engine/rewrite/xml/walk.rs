@@ -505,6 +505,10 @@ impl XmlRewriter {
                                     match treatment.apply(scalar, &mut self.treated) {
                                         Treated::Same => &*self.decoded,
                                         Treated::Null => "",
+                                        Treated::Refused => {
+                                            self.counts.refuse(*counter);
+                                            ""
+                                        }
                                         Treated::Text(text) | Treated::Number(text) => text,
                                     }
                                 }
