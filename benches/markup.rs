@@ -397,7 +397,8 @@ fn xml_program() -> Arc<XmlProgram> {
 
 fn bench(c: &mut Criterion) {
     for rows in [10, 1_000, 20_000] {
-        let shapes: [(&str, Bytes, Arc<CsvProgram>, fn(&[u8]) -> usize); 2] = [
+        type Shape = (&'static str, Bytes, Arc<CsvProgram>, fn(&[u8]) -> usize);
+        let shapes: [Shape; 2] = [
             ("8-columns", csv_body(rows), csv_program(), csv_serde),
             ("29-columns", wide_body(rows), wide_program(), wide_serde),
         ];

@@ -307,7 +307,8 @@ mod markup {
     #[test]
     fn a_stream_keeps_at_most_128_kib() {
         let long = |n: usize| "k".repeat(n);
-        let cases: [(&str, fn() -> Rewriter, &str, String); 7] = [
+        type Case<'a> = (&'a str, fn() -> Rewriter, &'a str, String);
+        let cases: [Case<'_>; 7] = [
             ("rows", csv, CSV_HEADER, CSV_ROW.repeat(5_000)),
             ("separators", csv, CSV_HEADER, ",,,,\n".repeat(20_000)),
             (

@@ -118,7 +118,7 @@ const ASCII_EMAIL: [u8; 256] = {
             b'"' | b'<' | b'>' | b',' | b';' | b':' | b'(' | b')' | b'\\'
         );
         let domain = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
-        kinds[b as usize] = (local as u8) * LOCAL | (domain as u8) * DOMAIN;
+        kinds[b as usize] = ((local as u8) * LOCAL) | ((domain as u8) * DOMAIN);
         b += 1;
     }
     kinds
