@@ -315,3 +315,170 @@ fn a_bomb_takes_less_than_8_mib() {
         assert!(grown < 8 << 20, "{coding:?}: {grown}");
     }
 }
+
+mod markup {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use privet::engine::rewrite::csv::{
+        Cell, Column, CsvProgram, Decide, Delimiter, LineEnding, Other,
+    };
+    use privet::engine::rewrite::xml::{Child, Children, XmlNode, XmlProgram};
+    use privet::engine::rewrite::{Bounds, NodeId, Out, Rewriter};
+    use privet::engine::treatment::{Prepared, Treatment};
+
+    use super::{BYTES, CALLS};
+
+    fn csv() -> Rewriter {
+        let treat = |treatment| Cell::Treat {
+            treatment: Prepared::Keyless(treatment),
+            counter: 0,
+        };
+        let column = |name: &str, cell| Column {
+            name: name.into(),
+            cells: vec![cell],
+            required: true,
+        };
+        let program = CsvProgram {
+            delimiter: Delimiter::Comma,
+            line_ending: LineEnding::AsHeader,
+            columns: vec![
+                column("Id", Cell::Clear),
+                column("Email", treat(Treatment::MaskEmail)),
+                column("Phone", treat(Treatment::Redact)),
+                column("Notes", Cell::Drop),
+            ],
+            other: Other::Drop,
+            decide: Decide::Index(0),
+            overflow: 0,
+            no_records: false,
+            counters: vec![],
+        };
+        Rewriter::csv(Arc::new(program), Bounds::default())
+    }
+
+    fn xml() -> Rewriter {
+        let child = |name: &str, node| Child {
+            name: name.into(),
+            namespace: None,
+            node: NodeId(node),
+            unique: false,
+        };
+        let treat = |treatment| XmlNode::Treat {
+            treatment: Prepared::Keyless(treatment),
+            counter: 0,
+        };
+        let nodes = [
+            XmlNode::Clear,
+            treat(Treatment::MaskEmail),
+            treat(Treatment::Redact),
+            XmlNode::Drop,
+            XmlNode::Element(Children {
+                named: vec![
+                    child("Id", 0),
+                    child("Email", 1),
+                    child("Phone", 2),
+                    child("Notes", 3),
+                ],
+                row: true,
+                ..Children::default()
+            }),
+            XmlNode::Element(Children {
+                named: vec![child("records", 4)],
+                ..Children::default()
+            }),
+        ];
+        let program = XmlProgram::new(&nodes, NodeId(5), vec![]);
+        Rewriter::xml(Arc::new(program), Bounds::default())
+    }
+
+    const CSV_HEADER: &str = "Id,Email,Phone,Notes,Other\n";
+    const CSV_ROW: &str =
+        "\"003\",\"zoe@acme.example\",\"+33 6\",\"a \"\"b\"\"\nc\",x\n4,not one,,\"\",\n";
+    const XML_HEADER: &str =
+        "<r xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' xmlns:s='urn:s'>";
+    const XML_ROW: &str = "<records xsi:type='s:Contact'><Id>003</Id><Email>zoe@acme.example</Email>\
+        <Phone>+33 6</Phone><s:Notes>a &lt; <![CDATA[b]]></s:Notes><Other><a>1</a></Other></records>\n";
+
+    /// What leaves of a piece is the queue of slices and a copy buffer for each 16 KiB; its records, hundreds of them,
+    /// cost nothing.
+    #[test]
+    fn records_take_nothing_from_the_heap() {
+        for (name, mut rewriter, header, row) in [
+            ("CSV", csv(), CSV_HEADER, CSV_ROW),
+            ("XML", xml(), XML_HEADER, XML_ROW),
+        ] {
+            let piece = 64 << 10;
+            let body = Bytes::from(format!("{header}{}", row.repeat(20_000)));
+            let mut out = Out::default();
+            let (mut calls, mut pieces) = (0, 0);
+            for from in (0..body.len()).step_by(piece) {
+                let part = body.slice(from..body.len().min(from + piece));
+                let before = CALLS.get();
+                rewriter.push(part, &mut out).expect("a good document");
+                if from >= 2 * piece {
+                    calls += CALLS.get() - before;
+                    pieces += 1;
+                }
+                drop(out.take());
+            }
+            assert!(pieces > 15);
+            assert!(
+                calls <= 12 * pieces,
+                "{name}: {calls} allocations in {pieces} pieces"
+            );
+        }
+    }
+
+    /// The worst that a stream can make the rewriter keep between two pieces.
+    #[test]
+    fn a_stream_keeps_at_most_128_kib() {
+        let long = |n: usize| "k".repeat(n);
+        type Case<'a> = (&'a str, fn() -> Rewriter, &'a str, String);
+        let cases: [Case<'_>; 7] = [
+            ("rows", csv, CSV_HEADER, CSV_ROW.repeat(5_000)),
+            ("separators", csv, CSV_HEADER, ",,,,\n".repeat(20_000)),
+            (
+                "a row to its bound",
+                csv,
+                CSV_HEADER,
+                format!("{}{}", CSV_ROW.repeat(1_000), long(63 << 10)),
+            ),
+            (
+                "a row over it",
+                csv,
+                CSV_HEADER,
+                format!("1,{},,,\n", long(1 << 20)),
+            ),
+            ("records", xml, XML_HEADER, XML_ROW.repeat(3_000)),
+            (
+                "a treated value",
+                xml,
+                XML_HEADER,
+                format!("{XML_ROW}<records><Email>{}", long(1 << 20)),
+            ),
+            (
+                "a tag",
+                xml,
+                XML_HEADER,
+                format!("{XML_ROW}<records a='{}", long(31 << 10)),
+            ),
+        ];
+        for (what, rewriter, header, rest) in cases {
+            for piece in [1000, 16 << 10, 64 << 10] {
+                let body = Bytes::from(format!("{header}{rest}"));
+                let before = BYTES.get();
+                let mut rewriter = rewriter();
+                let mut out = Out::default();
+                let mut most = 0;
+                for from in (0..body.len()).step_by(piece) {
+                    let part = body.slice(from..body.len().min(from + piece));
+                    rewriter.push(part, &mut out).expect("good so far");
+                    drop(out.take());
+                    most = most.max(BYTES.get() - before);
+                }
+                assert!(most <= 128 << 10, "{what} in pieces of {piece}: {most}");
+            }
+        }
+    }
+}

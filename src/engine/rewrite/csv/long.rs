@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::super::runs::keep;
 use super::Out;
 use super::bind::Does;
 use super::row::Writer;
@@ -82,7 +83,8 @@ impl Long {
                     self.captured.clear();
                 }
                 if !self.over {
-                    self.captured.extend_from_slice(&input[from..to]);
+                    let most = writer.bounds.treated_bytes_max;
+                    keep(&mut self.captured, &input[from..to], most);
                 }
             }
         }

@@ -6,10 +6,12 @@
 //! [`XmlNode::Choose`] by a child is scouted: nothing leaves, and once the child that decides is known, the input
 //! goes back to the record's first byte and takes the node of the case.
 //!
-//! `lex` cuts the input into pieces, `tag` reads one tag, `scope` knows what is open, `walk` gives it meaning.
+//! `lex` cuts the input into pieces, `tag` reads one tag, `scope` knows what is open, `walk` gives it meaning;
+//! `leaf` is the short way for plain elements.
 
 mod capture;
 mod compiled;
+mod leaf;
 mod lex;
 mod scope;
 mod tag;
@@ -430,6 +432,9 @@ impl XmlRewriter {
         let bytes = input.bytes.clone();
         let program = self.program.clone();
         loop {
+            if self.hold.is_none() && self.forced.is_none() && self.lex.is_plain() {
+                input.at = self.leaves(&program, input, input.at, end, out)?;
+            }
             let (piece, next) = match self.lex.next(&bytes[..end], input.at) {
                 Ok(found) => found,
                 Err((fault, at)) => {
