@@ -3,7 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use crate::observe::audit::{self, Anchor, Checks, VerifyError};
+use super::exit;
+use crate::observe::audit::{self, Anchor, Checks, PublicKey, VerifyError};
 
 /// `privet audit …`.
 #[derive(Debug, clap::Args)]
@@ -28,10 +29,16 @@ enum Verb {
         /// Earlier segments may be absent
         #[arg(long)]
         partial: bool,
+        /// Public key that signs the checkpoints, as `privet keys list` shows it; may be given several times
+        #[arg(long = "key", value_name = "BASE64")]
+        keys: Vec<PublicKey>,
+        /// Copies of checkpoints that were kept elsewhere
+        #[arg(long, value_name = "FILE")]
+        witness: Option<PathBuf>,
     },
 }
 
-/// Runs the verb and prints its report. Exit code 0: the chain holds; 1: it does not, or cannot be read.
+/// Runs the verb and prints its report. Exit code 0: the chain holds; 1: it does not, or cannot be read; 69: there is no such folder.
 ///
 /// # Errors
 /// Standard output cannot be written.
@@ -48,11 +55,27 @@ pub fn report(arguments: &Audit, out: &mut dyn Write) -> io::Result<u8> {
         directory,
         anchor,
         partial,
+        keys,
+        witness,
     } = &arguments.verb;
+    if !directory.is_dir() {
+        writeln!(out, "FAILED: there is no folder {}", directory.display())?;
+        return Ok(exit::UNAVAILABLE);
+    }
+    let witnessed = match witness.as_ref().map(std::fs::read).transpose() {
+        Ok(witnessed) => witnessed,
+        Err(error) => {
+            writeln!(out, "FAILED: cannot read the witness: {error}")?;
+            return Ok(exit::UNAVAILABLE);
+        }
+    };
     let checks = Checks {
         anchor: anchor.clone(),
         partial: *partial,
+        keys: keys.clone(),
+        witnessed,
     };
+    let begun = std::time::Instant::now();
     match audit::verify(directory, &checks) {
         Ok(whole) => {
             writeln!(
@@ -62,6 +85,25 @@ pub fn report(arguments: &Audit, out: &mut dyn Write) -> io::Result<u8> {
             )?;
             writeln!(out, "chain: {}", whole.chain)?;
             writeln!(out, "anchor: {}", whole.last)?;
+            if let Some(mib_per_s) = speed(whole.bytes, begun.elapsed()) {
+                writeln!(out, "speed: {mib_per_s:.0} MiB/s")?;
+            }
+            match whole.signed {
+                0 => writeln!(out, "note: there is no signed checkpoint")?,
+                signed => writeln!(
+                    out,
+                    "signed: {} checkpoints, the last one over record {signed}",
+                    whole.checkpoints
+                )?,
+            }
+            for key in &whole.keys {
+                let whose = if keys.is_empty() {
+                    "; compare it with `privet keys list`, or give it as --key"
+                } else {
+                    ""
+                };
+                writeln!(out, "signed by: {key}{whose}")?;
+            }
             if whole.first > 1 {
                 writeln!(out, "note: records 1 to {} are not here", whole.first - 1)?;
             }
@@ -90,4 +132,10 @@ pub fn report(arguments: &Audit, out: &mut dyn Write) -> io::Result<u8> {
             Ok(1)
         }
     }
+}
+
+/// MiB a second, for runs that are long enough to tell.
+fn speed(bytes: u64, took: std::time::Duration) -> Option<f64> {
+    let seconds = took.as_secs_f64();
+    (seconds > 0.01).then(|| bytes as f64 / seconds / f64::from(1 << 20))
 }

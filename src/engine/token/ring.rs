@@ -234,6 +234,17 @@ impl KeyRing {
         sealer
     }
 
+    /// Seeds of the Ed25519 keys that sign the audit log's checkpoints, with the ids of their ring keys: the active
+    /// one first, the others only to verify with.
+    pub fn audit_seeds(&self) -> impl Iterator<Item = (&str, Secret<[u8; 32]>)> {
+        self.keys.iter().map(|k| {
+            let bytes = derive(k.secret.expose_secret(), "v1||||audit-checkpoint");
+            let mut seed = [0; 32];
+            seed.copy_from_slice(&bytes.expose_secret()[..32]);
+            (&*k.id, Secret::new(seed))
+        })
+    }
+
     /// The pepper under which API keys are stored.
     pub fn api_key_pepper(&self) -> Pepper {
         Pepper {

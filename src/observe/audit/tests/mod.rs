@@ -1,3 +1,4 @@
+mod checkpoints;
 mod disk;
 
 use std::sync::{Arc, Condvar, Mutex};
@@ -272,6 +273,7 @@ async fn run(log: &Log) -> Acknowledged {
 async fn whatever_operation_fails_nothing_acknowledged_is_lost() {
     let options = || Options {
         segment_bytes_max: 3_000,
+        signer: Some(Arc::new(Signer::from_seed(&[3; 32]).unwrap())),
         ..Options::default()
     };
     for fault in [Fault::Refused, Fault::DiskFull] {
@@ -547,7 +549,7 @@ async fn an_anchor_finds_a_log_that_was_cut_or_written_anew() {
             disk,
             &Checks {
                 anchor,
-                partial: false,
+                ..Checks::default()
             },
         )
     };
