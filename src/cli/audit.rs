@@ -1,10 +1,11 @@
 //! `privet audit`: proofs about the audit log, made from its files alone.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::exit;
-use crate::observe::audit::{self, Anchor, Checks, PublicKey, VerifyError};
+use super::{ConfigFile, complain, exit};
+use crate::config::{Machine, trust};
+use crate::observe::audit::{self, Anchor, Certainty, Checks, PublicKey, VerifyError};
 
 /// `privet audit …`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,24 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         witness: Option<PathBuf>,
     },
+    /// Say who saw the record of a person: when, why, which fields, in which treatment
+    ///
+    /// Needs `audit: { ledger: true }` at the time of the answers. The log holds no ids, only keyed pseudonyms: the
+    /// key ring is needed to ask. Answers of which nobody knows (a crash, the ledger was off) and aggregates are
+    /// named as such.
+    WhoSaw {
+        /// The record's id; both forms of a Salesforce id are the same
+        id: String,
+        /// The configuration that names audit folder and key ring
+        #[command(flatten)]
+        file: ConfigFile,
+        /// The audit folder or a copy of it, instead of the configuration's
+        #[arg(long)]
+        directory: Option<PathBuf>,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Runs the verb and prints its report. Exit code 0: the chain holds; 1: it does not, or cannot be read; 69: there is no such folder.
@@ -51,13 +70,93 @@ pub fn execute(arguments: &Audit) -> io::Result<u8> {
 /// # Errors
 /// `out` cannot be written.
 pub fn report(arguments: &Audit, out: &mut dyn Write) -> io::Result<u8> {
+    match &arguments.verb {
+        Verb::Verify { .. } => verify(&arguments.verb, out),
+        Verb::WhoSaw {
+            id,
+            file,
+            directory,
+            json,
+        } => who_saw(id, file, directory.as_deref(), *json, out),
+    }
+}
+
+fn who_saw(
+    id: &str,
+    file: &ConfigFile,
+    directory: Option<&Path>,
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    let loaded = crate::config::load(&file.config, &Machine).and_then(|settings| {
+        let ring = trust::key_ring(&settings, &Machine)?;
+        Ok((settings, ring))
+    });
+    let (settings, ring) = match loaded {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            complain(out, &diagnostics)?;
+            return Ok(exit::CONFIG);
+        }
+    };
+    let directory = directory.unwrap_or(&settings.audit_directory);
+    if !directory.is_dir() {
+        writeln!(out, "FAILED: there is no folder {}", directory.display())?;
+        return Ok(exit::UNAVAILABLE);
+    }
+    let keys: Vec<_> = ring.ledger_keys().collect();
+    let found = match audit::who_saw(directory, &keys, id) {
+        Ok(found) => found,
+        Err(error) => {
+            writeln!(out, "FAILED: {error}")?;
+            return Ok(exit::FAILURE);
+        }
+    };
+    for access in &found.accesses {
+        if json {
+            writeln!(out, "{}", serde_json::to_string(access)?)?;
+            continue;
+        }
+        let how = match access.certainty {
+            Certainty::Shown => "shown",
+            Certainty::Aggregate => "aggregate (records cannot be told)",
+            Certainty::Possible => "possible (no complete list)",
+        };
+        let who = access.who["client"].as_str();
+        let who = who.or(access.who["subject"].as_str()).unwrap_or("unknown");
+        let purpose = &access.purpose;
+        let (time, request) = (&access.time, &access.request_id);
+        writeln!(
+            out,
+            "{time}  {who}  for {purpose}  {how}  request {request}"
+        )?;
+        for (treatment, names) in &access.fields {
+            writeln!(out, "    {treatment}: {}", names.join(", "))?;
+        }
+    }
+    if !json {
+        let shown = found.accesses.iter();
+        let shown = shown.filter(|a| a.certainty == Certainty::Shown).count();
+        let others = found.accesses.len() - shown;
+        writeln!(
+            out,
+            "{shown} answers showed this record; {others} more may have"
+        )?;
+    }
+    Ok(exit::OK)
+}
+
+fn verify(verb: &Verb, out: &mut dyn Write) -> io::Result<u8> {
     let Verb::Verify {
         directory,
         anchor,
         partial,
         keys,
         witness,
-    } = &arguments.verb;
+    } = verb
+    else {
+        return Ok(exit::USAGE);
+    };
     if !directory.is_dir() {
         writeln!(out, "FAILED: there is no folder {}", directory.display())?;
         return Ok(exit::UNAVAILABLE);

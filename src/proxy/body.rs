@@ -327,7 +327,11 @@ impl Pump {
                 filled = self.fill() => filled,
             };
             match filled {
-                Ok(Progress::More) => {}
+                Ok(Progress::More) => {
+                    if journal.note_shown().await.is_err() {
+                        break (Ending::Aborted, "cannot-record");
+                    }
+                }
                 Ok(Progress::Complete(counts)) => {
                     let mut pieces = held
                         .take()

@@ -154,6 +154,7 @@ impl Page {
             traceparent: &trace,
         };
         let authorization = parts.headers.get(http::header::AUTHORIZATION);
+        journal.shows(plan.shown());
         let answered = served.upstream.send(&plan, authorization, &ids).await?;
         journal.upstream_answered(answered.status.as_u16(), answered.upstream_us);
         self.answer(served, &plan, answered, head.is_head).await

@@ -10,5 +10,6 @@
 mod callers;
 mod canary;
 mod house;
+mod ledger;
 mod live;
 mod mapped;

@@ -5,6 +5,7 @@
 //! headers what was planned.
 
 mod account;
+mod ledger;
 mod link;
 mod literal;
 mod program;
@@ -22,6 +23,8 @@ use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::Program;
 use crate::engine::token::KeyRing;
 
+pub use ledger::{Shown, ShownSet};
+
 /// What happens to one request and its answer. Only [`plan`] makes one, and only a Plan can be sent upstream:
 /// forwarding without a decision does not compile.
 #[derive(Debug)]
@@ -31,6 +34,7 @@ pub struct Plan {
     request: UpstreamRequest,
     program: Arc<Program>,
     treated_header: Option<String>,
+    shown: Option<Arc<Shown>>,
 }
 
 impl Plan {
@@ -47,6 +51,12 @@ impl Plan {
     /// The program for the response body.
     pub fn program(&self) -> &Arc<Program> {
         &self.program
+    }
+
+    /// Which records the answer shows, once it has come; `None` while the ledger is off, and for answers whose
+    /// records cannot be told (aggregates).
+    pub fn shown(&self) -> Option<&Arc<Shown>> {
+        self.shown.as_ref()
     }
 
     /// Whether something changes upstream: the attempt must be durable before it is sent.
@@ -135,6 +145,7 @@ pub fn plan(
     };
     Ok(Plan {
         request,
+        shown: lowered.shown,
         program: Arc::new(lowered.program),
         treated_header: account::treated_header(&operation, decision, catalog),
         writes: changes(operation.action) || operation.uses.iter().any(|u| changes(u.action)),

@@ -1,6 +1,6 @@
 //! Shape × Decision → rewrite program.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::engine::catalog::{Catalog, ConditionValue, FieldRef, FieldType, Object, ObjectId};
@@ -18,12 +18,15 @@ use crate::engine::rewrite::{
 use crate::engine::token::KeyRing;
 use crate::engine::treatment::{Prepared, Treatment};
 
+use super::ledger::{Ledger, Shown, ShownSet};
 use super::link::{ErrorCode, MappedPageLink, NextPageLink, OriginLink, RecordUrl};
 
 /// The program, and the condition fields that the request must fetch for it.
 pub(super) struct Lowered {
     pub(super) program: Program,
     pub(super) conditions: Vec<(usize, FieldRef)>,
+    /// Which records the answer will have shown.
+    pub(super) shown: Option<Arc<Shown>>,
 }
 
 /// Lowers the operation's shape under the decision.
@@ -54,17 +57,20 @@ pub(super) fn lower(
         counters: Vec::new(),
         treats: HashMap::new(),
         conditions: Vec::new(),
+        ledger: keys.ledger_key().map(Ledger::new),
     };
     let root = lowering.shape(&operation.shape, None)?;
     let Lowering {
         nodes,
         counters,
         conditions,
+        ledger,
         ..
     } = lowering;
     Ok(Lowered {
         program: Program::new(nodes, root, counters),
         conditions,
+        shown: ledger.and_then(Ledger::finish),
     })
 }
 
@@ -98,6 +104,7 @@ struct Lowering<'a> {
     /// Shared leaves: (field, treatment) → node.
     treats: HashMap<(FieldRef, Treatment), NodeId>,
     conditions: Vec<(usize, FieldRef)>,
+    ledger: Option<Ledger>,
 }
 
 impl<'a> Lowering<'a> {
@@ -295,6 +302,7 @@ impl<'a> Lowering<'a> {
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
                 Prepared::Token { .. } => 2 + Treatment::Tokenize.rank(),
+                Prepared::Observed { .. } => 2,
             },
             Some(Node::Constant(_)) => 20,
             Some(Node::Drop | Node::Refuse) | None => u8::MAX,
@@ -744,7 +752,108 @@ impl<'a> Lowering<'a> {
                 }
             }
         }
+        if let Some(id) = self.id_field(object) {
+            let name = &schema.fields[id.field as usize].name;
+            let at = named.iter().position(|m| m.key.eq_ignore_ascii_case(name));
+            let node = at.map_or(DROP, |at| named[at].node);
+            if let Some(node) = self.observed(shape, object, variant, node) {
+                match at {
+                    Some(at) => named[at].node = node,
+                    None => named.push(Member {
+                        key: name.clone(),
+                        node,
+                        unique: false,
+                    }),
+                }
+                let needed = (shape.scope, id);
+                if !self.conditions.contains(&needed) {
+                    self.conditions.push(needed);
+                }
+            }
+        }
         Ok(self.object(named, row))
+    }
+
+    /// The field that names a record of the object.
+    fn id_field(&self, object: ObjectId) -> Option<FieldRef> {
+        let fields = &self.catalog.get(object).fields;
+        let field = fields.iter().position(|f| f.kind == FieldType::Id)?;
+        Some(FieldRef {
+            object,
+            field: u32::try_from(field).ok()?,
+        })
+    }
+
+    /// `node`, which treats the record's id, so that the ledger sees the id first; `None` if it need not.
+    fn observed(
+        &mut self,
+        shape: &RecordShape,
+        object: ObjectId,
+        variant: usize,
+        node: NodeId,
+    ) -> Option<NodeId> {
+        self.ledger.as_ref()?;
+        let set = self.shown(shape, object, variant)?;
+        let observer = self.ledger.as_mut()?.observer(set);
+        let (then, counter) = match self.nodes.get(node.0 as usize)? {
+            Node::Drop => return Some(self.add(Node::Link(observer))),
+            Node::Treat { treatment, counter } => (treatment.clone(), *counter),
+            // Counted by nobody.
+            _ => (Prepared::Keyless(Treatment::Clear), u32::MAX),
+        };
+        Some(self.add(Node::Treat {
+            treatment: Prepared::Observed {
+                observer,
+                then: Box::new(then),
+            },
+            counter,
+        }))
+    }
+
+    /// What a record of this variant shows; `None` if that is nothing.
+    fn shown(&self, shape: &RecordShape, object: ObjectId, variant: usize) -> Option<ShownSet> {
+        let mut fields: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let mut add = |field: FieldRef, ruling: &FieldRuling| {
+            let treatment = ruling.under(variant).treatment;
+            let name = self.catalog.field_name(field);
+            if !treatment.is_hidden() {
+                let names = fields.entry(treatment.word()).or_default();
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        };
+        let sources = shape.members.iter().filter_map(|(_, member)| match member {
+            Shape::Value(sources) => Some(sources),
+            _ => None,
+        });
+        for source in sources.flatten() {
+            if let (Some(used), Some(Verdict::Output(ruling))) = (
+                self.operation.uses.get(*source),
+                self.decision.verdicts.get(*source),
+            ) && used.field.object == object
+            {
+                add(used.field, ruling);
+            }
+        }
+        if shape.all_fields {
+            for field in 0..self.catalog.get(object).fields.len() {
+                let field = u32::try_from(field).unwrap_or(u32::MAX);
+                let at = FieldRef { object, field };
+                if let Some(ruling) = self.decision.read(at) {
+                    add(at, ruling);
+                }
+            }
+        }
+        for (_, at) in &shape.paths {
+            if let Some(ruling) = self.decision.read(*at) {
+                add(*at, ruling);
+            }
+        }
+        (!fields.is_empty()).then(|| ShownSet {
+            object: self.catalog.get(object).name.clone(),
+            fields,
+        })
     }
 
     fn mapped_record(
@@ -763,7 +872,12 @@ impl<'a> Lowering<'a> {
                 Some(ruling) => ruling.strictest().treatment,
                 None => Treatment::Drop,
             };
-            let node = self.treat(*field, treatment);
+            let mut node = self.treat(*field, treatment);
+            if self.id_field(record.object) == Some(*field)
+                && let Some(seen) = self.observed(shape, record.object, record.variant, node)
+            {
+                node = seen;
+            }
             lowered.push((path.clone(), node));
         }
         let node = self.paths(&lowered, row)?;

@@ -41,6 +41,7 @@
 
 mod checkpoint;
 mod feed;
+mod ledger;
 mod progress;
 mod record;
 mod retention;
@@ -64,6 +65,7 @@ use crate::engine::event::{Control, Ending, Event, Kind, Outcome};
 
 pub use checkpoint::{Checkpoint, FILE as CHECKPOINTS_FILE, PublicKey, Signer};
 pub use feed::{Committed, FEED_RECORDS_MAX, Fed, Subscription};
+pub use ledger::{Access, Certainty, WhoSaw, who_saw};
 pub use retention::{Retention, RetentionError};
 pub use scan::{Anchor, Checks, Damage, Verified, VerifyError, verify};
 pub use witness::copy_to_file;

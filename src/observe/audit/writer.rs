@@ -102,7 +102,7 @@ impl Chain {
 /// One queued record.
 struct Item {
     json: Vec<u8>,
-    event: Arc<Event>,
+    event: Option<Arc<Event>>,
     mark: Mark,
 }
 
@@ -219,7 +219,16 @@ impl Shared {
     /// taken may always be closed, and there are never more of those than running requests.
     pub(super) fn push(&self, event: Event, mark: Mark) -> Result<u64, CannotRecord> {
         let json = serialise(&event)?;
-        let event = Arc::new(event);
+        self.queue(json, Some(Arc::new(event)), mark)
+    }
+
+    /// As [`Shared::push`], of an event that subscribers are not told.
+    pub(super) fn queue(
+        &self,
+        json: Vec<u8>,
+        event: Option<Arc<Event>>,
+        mark: Mark,
+    ) -> Result<u64, CannotRecord> {
         let mut queue = lock(&self.queue);
         let full = queue.items.len() >= self.options.queue_records_max
             || queue.bytes + json.len() > self.options.queue_bytes_max;
@@ -485,12 +494,12 @@ fn write_batch(
         if shared.options.signer.is_some() && chain.seq.is_multiple_of(checkpoint::RECORDS_MAX) {
             due.push(chain.tree.clone());
         }
-        if watched {
+        if let Some(event) = item.event.filter(|_| watched) {
             shared.feed.written(Committed {
                 chain: Arc::clone(&chain.id),
                 seq: chain.seq,
                 hash: chain.hash,
-                event: item.event,
+                event,
             });
         }
     }
