@@ -32,6 +32,7 @@ fn event(request: &str, outcome: Option<Ending>) -> Event {
         what: None,
         outcome: outcome.map(|ending| Outcome::without_answer(ending, "test")),
         control: None,
+        alert: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{ConfigFile, complain, exit};
 use crate::config::{Machine, trust};
 use crate::observe::audit::{self, Anchor, Certainty, Checks, PublicKey, VerifyError};
+use crate::observe::shipping::{self, Format};
 
 /// `privet audit …`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,19 @@ enum Verb {
         /// Copies of checkpoints that were kept elsewhere
         #[arg(long, value_name = "FILE")]
         witness: Option<PathBuf>,
+    },
+    /// Write the records to standard output, one JSON object a line
+    ///
+    /// Reads the files alone; does not verify the chain.
+    Export {
+        /// The audit folder, or a copy of it
+        directory: PathBuf,
+        /// jsonl (as they are), ocsf or ecs
+        #[arg(long, default_value = "jsonl")]
+        format: Format,
+        /// The first record
+        #[arg(long, value_name = "SEQ", default_value_t = 1)]
+        from: u64,
     },
     /// Say who saw the record of a person: when, why, which fields, in which treatment
     ///
@@ -72,12 +86,40 @@ pub fn execute(arguments: &Audit) -> io::Result<u8> {
 pub fn report(arguments: &Audit, out: &mut dyn Write) -> io::Result<u8> {
     match &arguments.verb {
         Verb::Verify { .. } => verify(&arguments.verb, out),
+        Verb::Export {
+            directory,
+            format,
+            from,
+        } => export(directory, *format, *from, out),
         Verb::WhoSaw {
             id,
             file,
             directory,
             json,
         } => who_saw(id, file, directory.as_deref(), *json, out),
+    }
+}
+
+fn export(directory: &Path, format: Format, from: u64, out: &mut dyn Write) -> io::Result<u8> {
+    if !directory.is_dir() {
+        writeln!(io::stderr(), "there is no folder {}", directory.display())?;
+        return Ok(exit::UNAVAILABLE);
+    }
+    let mut out = io::BufWriter::new(out);
+    let read = audit::records(directory, from, &mut |line| {
+        if format == Format::Jsonl {
+            return out.write_all(line).and_then(|()| out.write_all(b"\n"));
+        }
+        let record = serde_json::from_slice(line)?;
+        writeln!(out, "{}", shipping::render(format, &record))
+    });
+    out.flush()?;
+    match read {
+        Ok(()) => Ok(exit::OK),
+        Err(error) => {
+            writeln!(io::stderr(), "cannot export: {error}")?;
+            Ok(exit::FAILURE)
+        }
     }
 }
 

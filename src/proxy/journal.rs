@@ -246,6 +246,7 @@ impl Journal {
             what: self.what.clone(),
             outcome,
             control: None,
+            alert: None,
         }
     }
 

@@ -16,4 +16,5 @@ mod http;
 mod json;
 mod jwt;
 mod markup;
+mod ocsf;
 mod queries;

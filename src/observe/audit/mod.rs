@@ -67,7 +67,7 @@ pub use checkpoint::{Checkpoint, FILE as CHECKPOINTS_FILE, PublicKey, Signer};
 pub use feed::{Committed, FEED_RECORDS_MAX, Fed, Subscription};
 pub use ledger::{Access, Certainty, WhoSaw, who_saw};
 pub use retention::{Retention, RetentionError};
-pub use scan::{Anchor, Checks, Damage, Verified, VerifyError, verify};
+pub use scan::{Anchor, Checks, Damage, Verified, VerifyError, records, verify};
 pub use witness::copy_to_file;
 pub use writer::Space;
 
@@ -334,6 +334,16 @@ impl Log {
         self.shared().synced(position).await
     }
 
+    /// Records an alert; on return it is durable. The event's `alert` says what was found.
+    ///
+    /// # Errors
+    /// [`CannotRecord`].
+    pub async fn alert(&self, mut event: Event) -> Result<(), CannotRecord> {
+        event.kind = Kind::Alert;
+        let position = self.shared().push(event, Mark::Control)?;
+        self.shared().synced(position).await
+    }
+
     /// Takes nothing more, writes and syncs what is queued, and returns when that is done. Tickets that are still
     /// open stay open; the next start closes them.
     ///
@@ -489,6 +499,7 @@ fn control_event(what: &'static str, detail: String) -> Event {
             policy: "".into(),
             detail: Some(detail),
         }),
+        alert: None,
     }
 }
 
@@ -508,5 +519,6 @@ fn closing_event(
         what: None,
         outcome: Some(Outcome::without_answer(ending, reason)),
         control: None,
+        alert: None,
     }
 }

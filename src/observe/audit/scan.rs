@@ -632,3 +632,35 @@ pub(super) fn verify_on(storage: &dyn Storage, checks: &Checks) -> Result<Verifi
         open: walk.open.len(),
     })
 }
+
+/// Gives each whole line of the log in `directory` from record `from` on to `take`, in order, without its newline. Takes
+/// no lock and does not verify the chain.
+///
+/// # Errors
+/// The folder cannot be read, a line is not a record, or `take` fails.
+pub fn records(
+    directory: &Path,
+    from: u64,
+    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let storage = Directory::read_only(directory);
+    let segments = segments(&storage)?;
+    let skipped = segments.partition_point(|(first, _)| *first <= from);
+    for (_, name) in segments.iter().skip(skipped.saturating_sub(1)) {
+        let mut reader = BufReader::with_capacity(256 << 10, storage.read(name)?);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if line.pop_if(|byte| *byte == b'\n').is_none() {
+                // Being written just now, or torn.
+                break;
+            }
+            let record = record::parse(&line)
+                .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
+            if record.place.seq >= from {
+                take(&line)?;
+            }
+            line.clear();
+        }
+    }
+    Ok(())
+}

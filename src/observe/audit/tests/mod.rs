@@ -19,6 +19,7 @@ fn event(request: &str) -> Event {
         what: None,
         outcome: None,
         control: None,
+        alert: None,
     }
 }
 
