@@ -169,12 +169,15 @@ fn parse(note: &str) -> Result<Checkpoint, &'static str> {
     })
 }
 
+/// The good notes and their bytes, or the good ones before a bad one and what is wrong with that.
+pub(super) type ReadNotes = Result<(Vec<Checkpoint>, u64), (Vec<Checkpoint>, &'static str)>;
+
 /// Reads a file of checkpoints: those that stand there whole, in order, and how many bytes they take. What a crash
 /// left at the end is not counted.
 ///
 /// # Errors
 /// Says what is wrong, and after how many good ones.
-pub(super) fn read(text: &[u8]) -> Result<(Vec<Checkpoint>, u64), (Vec<Checkpoint>, &'static str)> {
+pub(super) fn read(text: &[u8]) -> ReadNotes {
     let mut found = Vec::new();
     let mut at = 0;
     // Each ends with its signature's line and an empty one.

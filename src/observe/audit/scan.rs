@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::checkpoint::{self, Checkpoint, PublicKey};
+use super::checkpoint::{self, Checkpoint, PublicKey, ReadNotes};
 use super::record::{self, GENESIS, Hash};
 use super::storage::{Directory, Storage, write_all};
 use super::tree::Tree;
@@ -374,10 +374,8 @@ pub(super) fn recover(
     })
 }
 
-type Read = Result<(Vec<Checkpoint>, u64), (Vec<Checkpoint>, &'static str)>;
-
 /// The checkpoints beside the segments; none if there is no such file.
-fn read_checkpoints(storage: &dyn Storage) -> io::Result<Read> {
+fn read_checkpoints(storage: &dyn Storage) -> io::Result<ReadNotes> {
     let mut text = Vec::new();
     if checkpoint_bytes(storage)? > 0 {
         storage.read(checkpoint::FILE)?.read_to_end(&mut text)?;

@@ -122,7 +122,7 @@ async fn what_a_checkpoint_is_over_cannot_be_cut_off() {
     );
     assert_eq!(verified(&cut).unwrap().signed, first as u64);
     let checks = Checks {
-        witnessed: Some(text.clone()),
+        witnessed: Some(text),
         ..Checks::default()
     };
     assert!(matches!(
