@@ -21,6 +21,7 @@ pub struct ShownSet {
 #[derive(Debug)]
 pub struct Shown {
     sets: Vec<ShownSet>,
+    untold: bool,
     seen: Arc<Seen>,
 }
 
@@ -35,6 +36,11 @@ impl Shown {
     /// Id of the key that the pseudonyms are made with.
     pub fn key_id(&self) -> &Arc<str> {
         self.seen.key.id()
+    }
+
+    /// Whether some records of the answer come without an id that could be seen: then what is taken is not all.
+    pub fn is_untold(&self) -> bool {
+        self.untold
     }
 
     /// How many records wait to be taken.
@@ -69,6 +75,7 @@ impl Shown {
 #[derive(Debug)]
 pub(super) struct Ledger {
     sets: Vec<ShownSet>,
+    untold: bool,
     seen: Arc<Seen>,
 }
 
@@ -76,6 +83,7 @@ impl Ledger {
     pub(super) fn new(key: LedgerKey) -> Self {
         Self {
             sets: Vec::new(),
+            untold: false,
             seen: Arc::new(Seen {
                 key,
                 records: Mutex::default(),
@@ -96,11 +104,17 @@ impl Ledger {
         })
     }
 
+    /// Some records will come without an id.
+    pub(super) fn untold(&mut self) {
+        self.untold = true;
+    }
+
     /// `None` if the answer shows no record that can be told.
     pub(super) fn finish(self) -> Option<Arc<Shown>> {
         (!self.sets.is_empty()).then(|| {
             Arc::new(Shown {
                 sets: self.sets,
+                untold: self.untold,
                 seen: self.seen,
             })
         })

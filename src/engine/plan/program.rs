@@ -500,6 +500,9 @@ impl<'a> Lowering<'a> {
 
     /// The record where it does not say which of its objects it is: the most protective of all of them.
     fn any_of(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.untold();
+        }
         let mut named = Vec::with_capacity(shape.members.len() + 1);
         if shape.attributes {
             let ids_are_clear = shape.objects.iter().all(|&object| {
@@ -794,7 +797,13 @@ impl<'a> Lowering<'a> {
     ) -> Option<NodeId> {
         self.ledger.as_ref()?;
         let set = self.shown(shape, object, variant)?;
-        let observer = self.ledger.as_mut()?.observer(set);
+        let ledger = self.ledger.as_mut()?;
+        // Nothing can be asked for besides what the caller selects where a record may be of several objects.
+        let selected = self.nodes.get(node.0 as usize);
+        if shape.objects.len() > 1 && matches!(selected, None | Some(Node::Drop)) {
+            ledger.untold();
+        }
+        let observer = ledger.observer(set);
         let (then, counter) = match self.nodes.get(node.0 as usize)? {
             Node::Drop => return Some(self.add(Node::Link(observer))),
             Node::Treat { treatment, counter } => (treatment.clone(), *counter),
@@ -879,6 +888,13 @@ impl<'a> Lowering<'a> {
                 node = seen;
             }
             lowered.push((path.clone(), node));
+        }
+        let id = self.id_field(record.object);
+        if !shape.paths.iter().any(|(_, field)| Some(*field) == id)
+            && let Some(ledger) = &mut self.ledger
+        {
+            // The map names no id of it.
+            ledger.untold();
         }
         let node = self.paths(&lowered, row)?;
         if conditional {

@@ -64,7 +64,7 @@ impl Log {
             time: now(),
             request_id,
             key: shown.key_id(),
-            complete,
+            complete: complete && !shown.is_untold(),
             sets: sets.collect(),
         };
         let position = self
