@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 
 use crate::house::{ANALYST, DESK, House, Plan, run};
 
-const REQUESTS: usize = 10_000;
+/// Requests of the run that everybody makes; `PRIVET_LEDGER_REQUESTS=10000` makes the long one.
+const REQUESTS: usize = 1_000;
 const AT_ONCE: usize = 16;
 const CONTACTS: usize = 200;
 
@@ -43,8 +44,10 @@ fn nth(n: usize) -> (&'static str, String, std::ops::Range<usize>) {
 }
 
 #[test]
-fn who_saw_equals_the_oracle_over_ten_thousand_requests() {
-    run(async {
+fn who_saw_equals_the_oracle() {
+    let requests = std::env::var("PRIVET_LEDGER_REQUESTS")
+        .map_or(REQUESTS, |n| n.parse().expect("a number of requests"));
+    run(async move {
         let plan = Plan {
             ledger: true,
             watched: false,
@@ -58,7 +61,7 @@ fn who_saw_equals_the_oracle_over_ten_thousand_requests() {
             let house = Arc::clone(&house);
             tasks.spawn(async move {
                 let mut asked = Vec::new();
-                for n in (task..REQUESTS).step_by(AT_ONCE) {
+                for n in (task..requests).step_by(AT_ONCE) {
                     let (who, soql, _) = nth(n);
                     let answer = house.query(who, &soql).await;
                     assert_eq!(answer.status, 200, "{soql}: {}", answer.head);
@@ -94,9 +97,9 @@ fn who_saw_equals_the_oracle_over_ten_thousand_requests() {
                 .map(|a| a.request_id.to_string())
                 .collect();
             let expected = oracle.remove(&person).unwrap_or_default();
-            assert!(expected.len() > 50, "{}", expected.len());
-            let requests: BTreeSet<String> = expected.into_iter().map(|(id, _)| id).collect();
-            assert_eq!(shown, requests, "person {person}");
+            assert!(expected.len() > requests / 200, "{}", expected.len());
+            let expected: BTreeSet<String> = expected.into_iter().map(|(id, _)| id).collect();
+            assert_eq!(shown, expected, "person {person}");
             for access in &found.accesses {
                 if access.certainty == Certainty::Shown {
                     assert_eq!(access.objects, ["Contact"]);
@@ -131,7 +134,7 @@ fn who_saw_equals_the_oracle_over_ten_thousand_requests() {
             // Any of the ids begins like this.
             assert!(!text.contains(&ids[0][..8]), "{text}");
         }
-        assert!(records >= REQUESTS, "{records}");
+        assert!(records >= requests, "{records}");
         assert!(bytes <= records * 13, "{bytes} bytes for {records} records");
     });
 }

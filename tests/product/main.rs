@@ -9,7 +9,11 @@
 
 mod callers;
 mod canary;
+mod deploy;
 mod house;
 mod ledger;
 mod live;
 mod mapped;
+mod pages;
+mod receipts;
+mod workbench;

@@ -27,6 +27,7 @@ impl Prepared {
                 observer.observe(value);
                 return then.apply(value, buf);
             }
+            Self::Resolve(resolver) => return resolver.resolve(value, buf),
         };
         match (treatment, value) {
             (Treatment::Redact | Treatment::Drop | Treatment::Deny, _) | (_, Scalar::Container) => {
@@ -60,17 +61,23 @@ impl Prepared {
                     Treated::Text(buf)
                 }
                 // A token word without its key: nothing may pass.
-                Self::Keyless(_) | Self::Observed { .. } => Treated::Null,
+                Self::Keyless(_) | Self::Observed { .. } | Self::Resolve(_) => Treated::Null,
             },
             (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Treated::Null,
         }
+    }
+
+    /// Whether a value that cannot be treated (too long, no scalar) ends the document, rather than become null: what
+    /// a client sends is not replaced by nothing.
+    pub fn refuses(&self) -> bool {
+        matches!(self, Self::Resolve(_))
     }
 
     /// Whether the value's own bytes may pass under it whatever they are.
     pub fn is_clear(&self) -> bool {
         match self {
             Self::Keyless(treatment) => *treatment == Treatment::Clear,
-            Self::Token { .. } => false,
+            Self::Token { .. } | Self::Resolve(_) => false,
             Self::Observed { then, .. } => then.is_clear(),
         }
     }
@@ -91,7 +98,8 @@ fn mask(treatment: Treatment, text: &str, buf: &mut String) {
         }
         Treatment::MaskEmail if long => match email_parts(text) {
             Some((local, domain)) => {
-                buf.extend(local.chars().take(1));
+                let first = local.chars().next().map_or(0, char::len_utf8);
+                buf.push_str(&local[..first]);
                 buf.push_str(STARS);
                 buf.push('@');
                 buf.push_str(domain);
@@ -102,25 +110,43 @@ fn mask(treatment: Treatment, text: &str, buf: &mut String) {
     }
 }
 
+/// May stand in a local part.
+const LOCAL: u8 = 1;
+
+/// May stand in a domain.
+const DOMAIN: u8 = 2;
+
+/// What each ASCII character may stand in.
+const ASCII_EMAIL: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut b = 0x21u8;
+    while b < 0x7f {
+        let local = !matches!(
+            b,
+            b'"' | b'<' | b'>' | b',' | b';' | b':' | b'(' | b')' | b'\\'
+        );
+        let domain = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        kinds[b as usize] = ((local as u8) * LOCAL) | ((domain as u8) * DOMAIN);
+        b += 1;
+    }
+    kinds
+};
+
 /// Local part and domain, if `text` is one e-mail address and nothing else. Strict: what a free text hides
 /// behind an `@` must not pass for a domain.
 fn email_parts(text: &str) -> Option<(&str, &str)> {
-    let at = text.bytes().position(|b| b == b'@')?;
+    let at = memchr::memchr(b'@', text.as_bytes())?;
     let (local, domain) = (&text[..at], &text[at + 1..]);
     if text.is_ascii() {
         // The same for ASCII, where a byte is a character.
-        let local_good = !local.is_empty()
-            && local
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && !b"\"<>,;:()\\".contains(&b));
+        let kind = |b: u8| ASCII_EMAIL[usize::from(b)];
+        let local_good = !local.is_empty() && local.bytes().all(|b| kind(b) & LOCAL != 0);
         let mut last = b'.';
         let mut dots = 0;
         let domain_good = domain.bytes().all(|b| {
-            let good = match b {
-                b'.' => last != b'.',
-                _ => b.is_ascii_alphanumeric() || b == b'-',
-            };
-            dots += usize::from(b == b'.');
+            let dot = b == b'.';
+            let good = kind(b) & DOMAIN != 0 && !(dot && last == b'.');
+            dots += usize::from(dot);
             last = b;
             good
         });
@@ -296,6 +322,7 @@ mod tests {
             Treated::Null => "null".to_owned(),
             Treated::Text(t) => format!("\"{t}\""),
             Treated::Number(n) => n.to_owned(),
+            Treated::Refused => "refused".to_owned(),
         }
     }
 
