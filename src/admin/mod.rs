@@ -322,6 +322,7 @@ impl Pages {
                 policy: Arc::clone(self.carrier.live.current().version()),
                 detail: Some(detail),
             }),
+            alert: None,
         };
         self.carrier.log().control(event).await.is_ok()
     }
