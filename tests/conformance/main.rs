@@ -17,4 +17,5 @@ mod http;
 mod json;
 mod jwt;
 mod markup;
+mod own_queries;
 mod queries;
