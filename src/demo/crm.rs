@@ -287,6 +287,9 @@ impl Crm {
             ["composite", "batch"] if asked.method == "POST" => {
                 endpoint::composite::batch(self, asked)
             }
+            ["composite", "graph"] if asked.method == "POST" => {
+                endpoint::composite::graph(self, asked)
+            }
             ["composite", "tree", object] if asked.method == "POST" => {
                 endpoint::tree::answer(self, asked, version, object)
             }

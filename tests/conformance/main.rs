@@ -18,4 +18,5 @@ mod json;
 mod jwt;
 mod markup;
 mod ocsf;
+mod own_queries;
 mod queries;

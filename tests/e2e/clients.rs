@@ -16,6 +16,10 @@ pub(crate) enum Client {
     SimpleSalesforceLogin,
     /// jsforce, logging in by itself.
     JsforceLogin,
+    /// simple-salesforce, changing records.
+    SimpleSalesforceWrites,
+    /// jsforce, changing records.
+    JsforceWrites,
 }
 
 /// Where a client finds its CRM.
@@ -43,19 +47,23 @@ impl Client {
     /// Blocks. With PRIVET_CI=1 a client that is not installed fails the test.
     pub(crate) fn run(self, target: &Target) -> Option<Value> {
         let (program, needed, script) = match self {
-            Self::SimpleSalesforce | Self::SimpleSalesforceLogin => (
-                folder().join("venv/bin/python"),
-                folder().join("venv/bin/python"),
-                match self {
-                    Self::SimpleSalesforce => "simple_salesforce_client.py",
-                    _ => "simple_salesforce_login.py",
-                },
-            ),
-            Self::Jsforce | Self::JsforceLogin => (
+            Self::SimpleSalesforce | Self::SimpleSalesforceLogin | Self::SimpleSalesforceWrites => {
+                (
+                    folder().join("venv/bin/python"),
+                    folder().join("venv/bin/python"),
+                    match self {
+                        Self::SimpleSalesforce => "simple_salesforce_client.py",
+                        Self::SimpleSalesforceWrites => "simple_salesforce_writes.py",
+                        _ => "simple_salesforce_login.py",
+                    },
+                )
+            }
+            Self::Jsforce | Self::JsforceLogin | Self::JsforceWrites => (
                 PathBuf::from("node"),
                 folder().join("node/node_modules/jsforce"),
                 match self {
                     Self::Jsforce => "jsforce_client.js",
+                    Self::JsforceWrites => "jsforce_writes.js",
                     _ => "jsforce_login.js",
                 },
             ),

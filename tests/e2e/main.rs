@@ -17,8 +17,9 @@ mod errors;
 mod example;
 mod expected;
 mod house;
-mod pages;
 mod login;
+mod pages;
+mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -208,11 +209,15 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
         assert!(message.contains(&text), "{message}");
         assert_eq!(refusal["code"], "INVALID_FIELD", "{field}");
         match client {
-            Client::SimpleSalesforce | Client::SimpleSalesforceLogin => {
+            Client::SimpleSalesforce
+            | Client::SimpleSalesforceLogin
+            | Client::SimpleSalesforceWrites => {
                 assert_eq!(refusal["kind"], "SalesforceMalformedRequest");
                 assert_eq!(refusal["status"], 400);
             }
-            Client::Jsforce | Client::JsforceLogin => assert_eq!(refusal["kind"], "HttpApiError"),
+            Client::Jsforce | Client::JsforceLogin | Client::JsforceWrites => {
+                assert_eq!(refusal["kind"], "HttpApiError");
+            }
         }
     }
 }

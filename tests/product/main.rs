@@ -9,6 +9,7 @@
 
 mod callers;
 mod canary;
+mod coverage;
 mod deploy;
 mod house;
 mod ledger;

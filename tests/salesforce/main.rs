@@ -10,6 +10,7 @@
 mod collections;
 mod composite;
 mod conversation;
+mod graph;
 mod reads;
 mod records;
 mod search;

@@ -1,4 +1,4 @@
-//! `…/composite` and `…/composite/batch`: several requests in one.
+//! `…/composite`, `…/composite/batch` and `…/composite/graph`: several requests in one.
 
 use serde_json::{Value as Json, json};
 
@@ -7,6 +7,7 @@ use crate::demo::fault::Fault;
 use crate::demo::server::form;
 
 const PARTS_MAX: usize = 25;
+const NODES_MAX: usize = 500;
 
 fn malformed() -> Fault {
     Fault::new(
@@ -26,6 +27,54 @@ pub fn answer(crm: &Crm, asked: &Asked) -> Result<Reply, Fault> {
     if parts.is_empty() || parts.len() > PARTS_MAX {
         return Err(malformed());
     }
+    Ok(Reply::json(
+        200,
+        &json!({ "compositeResponse": in_order(crm, asked, parts)? }),
+    ))
+}
+
+/// The answer of `composite/graph`: each graph all or none, and knowing nothing of the others.
+///
+/// # Errors
+/// A body that holds no graphs.
+pub fn graph(crm: &Crm, asked: &Asked) -> Result<Reply, Fault> {
+    let body: Json = serde_json::from_slice(&asked.body).map_err(|_| malformed())?;
+    let graphs = body["graphs"].as_array().ok_or_else(malformed)?;
+    let lists: Vec<&Vec<Json>> = graphs
+        .iter()
+        .map(|g| g["compositeRequest"].as_array().ok_or_else(malformed))
+        .collect::<Result<_, _>>()?;
+    let nodes: usize = lists.iter().map(|l| l.len()).sum();
+    if lists.iter().any(|l| l.is_empty()) || !(1..=NODES_MAX).contains(&nodes) {
+        return Err(malformed());
+    }
+    let mut out = Vec::new();
+    for (graph, parts) in graphs.iter().zip(lists) {
+        let before = crm.store().clone();
+        let mut answers = in_order(crm, asked, parts)?;
+        let failed = |a: &Json| a["httpStatusCode"].as_u64().is_none_or(|c| c >= 300);
+        let successful = !answers.iter().any(failed);
+        if !successful {
+            *crm.store_mut() = before;
+            let halted = json!([{"errorCode": "PROCESSING_HALTED", "message":
+                "The transaction was rolled back since another operation in the same transaction failed."}]);
+            for answer in answers.iter_mut().filter(|a| !failed(a)) {
+                answer["body"] = halted.clone();
+                answer["httpHeaders"] = json!({});
+                answer["httpStatusCode"] = json!(400);
+            }
+        }
+        out.push(json!({
+            "graphId": graph["graphId"],
+            "graphResponse": { "compositeResponse": answers },
+            "isSuccessful": successful,
+        }));
+    }
+    Ok(Reply::json(200, &json!({ "graphs": out })))
+}
+
+/// The answers of parts that may refer to earlier ones.
+fn in_order(crm: &Crm, asked: &Asked, parts: &[Json]) -> Result<Vec<Json>, Fault> {
     let mut answers: Vec<(String, Json)> = Vec::new();
     let mut out = Vec::new();
     for part in parts {
@@ -47,7 +96,7 @@ pub fn answer(crm: &Crm, asked: &Asked) -> Result<Reply, Fault> {
         }));
         answers.push((reference.to_owned(), body));
     }
-    Ok(Reply::json(200, &json!({ "compositeResponse": out })))
+    Ok(out)
 }
 
 /// The answer of `composite/batch`: its parts know nothing of each other.

@@ -36,6 +36,7 @@ pub use cursor::{CURSOR_BYTES_MAX, LIFETIME_S as CURSOR_LIFETIME_S, NO_CURSOR, N
 pub use forward::Forward;
 pub use resolve::Followed;
 
+use composite::Envelope;
 use cursor::Cursor;
 use forward::Target;
 use route::Endpoint;
@@ -114,24 +115,25 @@ struct Surroundings<'a> {
 enum Within {
     /// Nothing: it came alone.
     Alone,
-    /// A part of `composite`.
-    Composite,
-    /// A part of `composite/batch`.
-    Batch,
+    /// A request of parts.
+    Part(Envelope),
 }
 
 impl Within {
     /// Whether a part may ask this.
     fn allows(self, endpoint: &Endpoint) -> bool {
+        let Self::Part(envelope) = self else {
+            return true;
+        };
         match endpoint {
+            Endpoint::Row { .. } | Endpoint::Change { .. } => true,
+            // A graph holds single records only (REST API Developer Guide, "Composite Graph").
             Endpoint::Query { .. }
-            | Endpoint::Row { .. }
-            | Endpoint::Change { .. }
             | Endpoint::Save { .. }
             | Endpoint::UpsertAll { .. }
-            | Endpoint::DeleteAll { .. } => true,
-            Endpoint::Limits { .. } => self != Self::Composite,
-            _ => self == Self::Alone,
+            | Endpoint::DeleteAll { .. } => envelope != Envelope::Graph,
+            Endpoint::Limits { .. } => envelope == Envelope::Batch,
+            _ => false,
         }
     }
 }
@@ -183,13 +185,11 @@ fn understand_within(
             let shape = resources_shape(api, caller);
             Ok(request.fixed("resources", format!("/v{version}.0"), shape))
         }
-        Endpoint::Limits { version } => {
-            Ok(request.fixed(
-                "limits",
-                format!("/v{version}.0/limits"),
-                listing::limits_shape(),
-            ))
-        }
+        Endpoint::Limits { version } => Ok(request.fixed(
+            "limits",
+            format!("/v{version}.0/limits"),
+            listing::limits_shape(),
+        )),
         Endpoint::Query { version, all, soql } => {
             let cursor = Cursor::new(&api.name, version, all, &soql, caller);
             request.query(cursor)
@@ -211,9 +211,7 @@ fn understand_within(
             object,
             rest,
         } => request.layouts(version, &object, &rest),
-        Endpoint::CompactLayouts { version, objects } => {
-            request.compact_layouts(version, &objects)
-        }
+        Endpoint::CompactLayouts { version, objects } => request.compact_layouts(version, &objects),
         Endpoint::Related {
             version,
             object,
@@ -265,9 +263,9 @@ fn understand_within(
             found,
             fields,
         } => request.row(version, &object, found, fields.as_deref()),
-        Endpoint::Composite { version, batch } => {
+        Endpoint::Composite { version, envelope } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
-            request.composite(version, batch, tree, around)
+            request.composite(version, envelope, tree, around)
         }
         Endpoint::Retrieve {
             version,
@@ -341,8 +339,10 @@ impl Request<'_> {
 
     /// Whether `value` stands for a value of an earlier part of the same request.
     fn is_reference(&self, value: &Literal) -> bool {
-        self.within == Within::Composite
-            && matches!(value, Literal::Text(text) if composite::is_reference(text))
+        matches!(
+            self.within,
+            Within::Part(Envelope::Composite | Envelope::Graph)
+        ) && matches!(value, Literal::Text(text) if composite::is_reference(text))
     }
 
     fn resolve(&self, soql: &str) -> Result<resolve::Resolved, Box<resolve::Stopped>> {

@@ -7,6 +7,7 @@ use http::Method;
 use crate::engine::protocol::{Api, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 
+use super::composite::Envelope;
 use super::resolve::malformed;
 use super::{is_record_id, unknown_path};
 
@@ -106,8 +107,7 @@ pub(super) enum Endpoint {
     /// A request of several parts.
     Composite {
         version: u16,
-        /// `composite/batch`.
-        batch: bool,
+        envelope: Envelope,
     },
     /// Several records of one object by their ids.
     Retrieve {
@@ -351,14 +351,18 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         ["search", "scopeOrder"] => Err(closed("The search scope order of a user")),
         ["search", "layout"] => Err(closed("Search layouts")),
         ["sobjects"] => reads(head, &[]).map(|_| Endpoint::DescribeGlobal { version }),
-        ["composite"] | ["composite", "batch"] => {
+        ["composite"] | ["composite", "batch" | "graph"] => {
             no_parameters(head)?;
             if head.method != Method::POST {
                 return Err(Refusal::method_not_allowed("POST"));
             }
             Ok(Endpoint::Composite {
                 version,
-                batch: rest.len() == 2,
+                envelope: match rest.get(1) {
+                    None => Envelope::Composite,
+                    Some(&"batch") => Envelope::Batch,
+                    Some(_) => Envelope::Graph,
+                },
             })
         }
         ["composite", "tree", object] if is_name(object) => {

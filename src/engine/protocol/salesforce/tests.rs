@@ -577,7 +577,7 @@ fn paths_are_open_closed_or_unknown() {
     }
     for closed in [
         "/services/data/v61.0/tooling/query",
-        "/services/data/v61.0/composite/graph",
+        "/services/data/v61.0/composite/elsewhere",
         "/services/apexrest/x",
         "/services/Soap/u/61.0",
         "/id/00D/005",

@@ -1,7 +1,10 @@
-//! `…/composite` and `…/composite/batch`: each part is understood as if it came alone, with uses of its own.
+//! `…/composite`, `…/composite/batch` and `…/composite/graph`: each part is understood as if it came alone, with uses
+//! of its own.
 //!
-//! A part of `composite` may stand a value of an earlier answer in its place, `@{ref.field}`. The CRM would copy it
-//! where no policy looks, so it may name only what that earlier part puts out in clear.
+//! A part of `composite` or of a graph may stand a value of an earlier answer in its place, `@{ref.field}`. The CRM
+//! would copy it where no policy looks, so it may name only what that earlier part puts out in clear.
+
+mod reference;
 
 use std::ops::Range;
 
@@ -21,18 +24,77 @@ use super::resolve::{Followed, Stopped};
 use super::route::is_name;
 use super::{Request, Surroundings, Within};
 
+pub(super) use reference::is_reference;
+use reference::{no_reference, references};
+
 /// Most parts of one request.
 const PARTS_MAX: usize = 25;
+/// Most parts of all graphs of one request (REST API Developer Guide, "Composite Graph Limits").
+const NODES_MAX: usize = 500;
+/// Most graphs of one request (same page).
+const GRAPHS_MAX: usize = 75;
+/// Longest name of a graph (REST API Developer Guide, "Composite Graph").
+const GRAPH_ID_MAX: usize = 40;
 /// Most queries among them.
 const QUERIES_MAX: usize = 5;
+
+/// What the parts are put in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Envelope {
+    /// `composite`: in order, with names.
+    Composite,
+    /// `composite/batch`: side by side, by position.
+    Batch,
+    /// `composite/graph`: several lists like those of `composite`, each all or none.
+    Graph,
+}
+
+impl Envelope {
+    /// The last segments of the path.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Composite => "/composite",
+            Self::Batch => "/composite/batch",
+            Self::Graph => "/composite/graph",
+        }
+    }
+
+    /// Its name in the audit and in metrics.
+    fn endpoint(self) -> &'static str {
+        match self {
+            Self::Composite => "composite",
+            Self::Batch => "composite-batch",
+            Self::Graph => "composite-graph",
+        }
+    }
+
+    /// Whether parts have names, by which later parts refer to them.
+    fn named(self) -> bool {
+        self != Self::Batch
+    }
+}
 
 /// A request of parts.
 #[derive(Debug)]
 pub(super) struct CompositeTarget {
-    batch: bool,
+    envelope: Envelope,
     /// `allOrNone` or `haltOnError`.
     flag: bool,
     pub(super) parts: Vec<Part>,
+    graphs: Vec<Graph>,
+}
+
+/// One graph: its name and its parts.
+#[derive(Debug)]
+struct Graph {
+    name: String,
+    parts: Range<usize>,
+}
+
+/// What the body says: its flag, and the lists of parts; the one list of `composite` and `batch` has no name.
+struct Lists<'t> {
+    flag: bool,
+    lists: Vec<(String, &'t [NodeId])>,
 }
 
 /// One part.
@@ -51,16 +113,8 @@ fn refuse(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(Reason::BadRequest, message)
 }
 
-/// Whether `text` is one reference and nothing else.
-pub(super) fn is_reference(text: &str) -> bool {
-    text.strip_prefix("@{")
-        .and_then(|t| t.strip_suffix('}'))
-        .is_some_and(|inner| {
-            inner.contains('.')
-                && inner
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'[' | b']'))
-        })
+fn internal() -> Refusal {
+    Refusal::new(Reason::Internal, "The request could not be planned")
 }
 
 /// `%XX` → bytes, strictly, as text; `+` is a space in a query.
@@ -122,6 +176,78 @@ fn parse_url(url: &str, batch: bool) -> Result<Url, Refusal> {
     Ok((segments, pairs))
 }
 
+fn lists(tree: &Tree, envelope: Envelope) -> Result<Lists<'_>, Refusal> {
+    let (mut flag, mut parts, mut graphs) = (false, None, None);
+    for (key, value) in object_at(tree, tree.root)? {
+        match (key.as_str(), envelope) {
+            ("allOrNone", Envelope::Composite) | ("haltOnError", Envelope::Batch) => {
+                flag = bool_at(tree, *value)?;
+            }
+            ("compositeRequest", Envelope::Composite) | ("batchRequests", Envelope::Batch) => {
+                parts = Some(array_at(tree, *value)?);
+            }
+            ("graphs", Envelope::Graph) => graphs = Some(array_at(tree, *value)?),
+            _ => return Err(bad_body("the request body has an unknown member")),
+        }
+    }
+    let mut lists = Vec::new();
+    if envelope == Envelope::Graph {
+        let graphs = graphs.ok_or_else(|| bad_body("the request body has no graphs"))?;
+        if !(1..=GRAPHS_MAX).contains(&graphs.len()) {
+            return Err(refuse("a request of graphs has 1 to 75 graphs"));
+        }
+        for graph in graphs {
+            lists.push(graph_at(tree, *graph, &lists)?);
+        }
+    } else {
+        let parts = parts.ok_or_else(|| bad_body("the request body has no parts"))?;
+        lists.push((String::new(), parts));
+    }
+    let count: usize = lists.iter().map(|(_, parts)| parts.len()).sum();
+    if envelope == Envelope::Graph && count > NODES_MAX {
+        return Err(refuse("a request of graphs has at most 500 parts"));
+    }
+    if envelope != Envelope::Graph && !(1..=PARTS_MAX).contains(&count) {
+        return Err(refuse("a composite request has 1 to 25 parts"));
+    }
+    Ok(Lists { flag, lists })
+}
+
+/// One graph of the body, behind `earlier` ones.
+fn graph_at<'t>(
+    tree: &'t Tree,
+    node: NodeId,
+    earlier: &[(String, &'t [NodeId])],
+) -> Result<(String, &'t [NodeId]), Refusal> {
+    let (mut name, mut parts) = (None, None);
+    for (key, value) in object_at(tree, node)? {
+        match key.as_str() {
+            "graphId" => name = Some(text_at(tree, *value)?),
+            "compositeRequest" => parts = Some(array_at(tree, *value)?),
+            _ => return Err(bad_body("a graph has an unknown member")),
+        }
+    }
+    let fits = |name: &&str| {
+        (1..=GRAPH_ID_MAX).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    };
+    let name = name
+        .filter(fits)
+        .ok_or_else(|| bad_body("each graph needs a graphId of letters and digits"))?;
+    if earlier
+        .iter()
+        .any(|(other, _)| other.eq_ignore_ascii_case(name))
+    {
+        return Err(refuse("two graphs have one graphId"));
+    }
+    let parts = parts
+        .filter(|parts| !parts.is_empty())
+        .ok_or_else(|| bad_body("a graph has no parts"))?;
+    Ok((name.to_owned(), parts))
+}
+
 /// One part as the body says it.
 struct Said {
     method: Method,
@@ -131,7 +257,8 @@ struct Said {
     headers: HeaderMap,
 }
 
-fn said(tree: &Tree, node: NodeId, batch: bool) -> Result<Said, Refusal> {
+fn said(tree: &Tree, node: NodeId, envelope: Envelope) -> Result<Said, Refusal> {
+    let batch = !envelope.named();
     let (mut method, mut url, mut name) = (None, None, None);
     let mut body = None;
     let mut headers = HeaderMap::new();
@@ -184,60 +311,6 @@ fn said(tree: &Tree, node: NodeId, batch: bool) -> Result<Said, Refusal> {
         body,
         headers,
     })
-}
-
-/// The texts of a body in which references stand.
-fn referring<'t>(tree: &'t Tree, node: NodeId, out: &mut Vec<&'t str>) -> Result<(), Refusal> {
-    match tree.nodes.get(node) {
-        Some(Node::Text(text)) if text.contains("@{") => out.push(text),
-        Some(Node::Array(items)) => {
-            for item in items {
-                referring(tree, *item, out)?;
-            }
-        }
-        Some(Node::Object(members)) => {
-            for (key, value) in members {
-                if key.contains("@{") {
-                    return Err(no_reference());
-                }
-                referring(tree, *value, out)?;
-            }
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn no_reference() -> Refusal {
-    refuse("a reference stands only as a whole record id of a url, or as a whole value of a body")
-}
-
-/// The outputs at `path` in an answer of this shape, if they are values.
-fn at<'s>(shape: &'s Shape, path: &str) -> Option<&'s [usize]> {
-    let mut now = shape;
-    for step in path.split(['.', '[', ']']).filter(|s| !s.is_empty()) {
-        now = match now {
-            Shape::Object(members) => {
-                &members
-                    .iter()
-                    .find(|(k, _)| k.eq_ignore_ascii_case(step))?
-                    .1
-            }
-            Shape::Record(record) => {
-                let found = |(k, _): &&(std::sync::Arc<str>, Shape)| k.eq_ignore_ascii_case(step);
-                &record.members.iter().find(found)?.1
-            }
-            Shape::Array { element, .. } => {
-                step.parse::<u16>().ok()?;
-                element
-            }
-            _ => return None,
-        };
-    }
-    match now {
-        Shape::Value(sources) if !sources.is_empty() => Some(sources),
-        _ => None,
-    }
 }
 
 /// Moves a part's shape behind the parts before it. Gives the number of its record scopes.
@@ -316,41 +389,38 @@ fn append(all: &mut Followed, part: Followed, uses: usize, scopes: usize) {
 }
 
 impl Request<'_> {
-    /// `POST …/composite` or `…/composite/batch`.
+    /// `POST …/composite`, `…/composite/batch` or `…/composite/graph`.
     pub(super) fn composite(
         mut self,
         version: u16,
-        batch: bool,
+        envelope: Envelope,
         tree: &Tree,
         around: &Surroundings<'_>,
     ) -> Result<Operation, Refusal> {
-        let (mut flag, mut parts) = (false, None);
-        for (key, value) in object_at(tree, tree.root)? {
-            match (key.as_str(), batch) {
-                ("allOrNone", false) | ("haltOnError", true) => flag = bool_at(tree, *value)?,
-                ("compositeRequest", false) | ("batchRequests", true) => {
-                    parts = Some(array_at(tree, *value)?);
-                }
-                _ => return Err(bad_body("the request body has an unknown member")),
-            }
-        }
-        let parts = parts.ok_or_else(|| bad_body("the request body has no parts"))?;
-        if !(1..=PARTS_MAX).contains(&parts.len()) {
-            return Err(refuse("a composite request has 1 to 25 parts"));
-        }
-        let mut made: Vec<Part> = Vec::with_capacity(parts.len());
-        let mut answers: Vec<Shape> = Vec::with_capacity(parts.len());
+        let Lists { flag, lists } = lists(tree, envelope)?;
+        let mut graphs: Vec<Graph> = Vec::with_capacity(lists.len());
+        let parts = lists.iter().enumerate().flat_map(|(list, (_, parts))| {
+            let mark = move |(at, node): (usize, &NodeId)| (list, at == 0, *node);
+            parts.iter().enumerate().map(mark)
+        });
+        let mut made: Vec<Part> = Vec::new();
+        let mut answers: Vec<Shape> = Vec::new();
         let mut uses: Vec<Use> = Vec::new();
         let mut objects = Vec::new();
         let (mut scopes, mut queries, mut writes) = (0, 0, false);
-        let endpoint = if batch {
-            "composite-batch"
-        } else {
-            "composite"
-        };
+        let endpoint = envelope.endpoint();
         let mut followed = Followed::default();
-        for (index, node) in parts.iter().enumerate() {
-            let understood = self.understood(tree, *node, batch, &made, &answers, around);
+        for (index, (list, first, node)) in parts.enumerate() {
+            if first {
+                graphs.push(Graph {
+                    name: lists[list].0.clone(),
+                    parts: index..index,
+                });
+            }
+            // A part knows only those before it in its own list.
+            let start = graphs.last().map_or(0, |g| g.parts.start);
+            let before = (&made[start..], &answers[start..]);
+            let understood = self.understood(tree, node, envelope, before, around);
             let (said, references, mut operation) = match understood {
                 Ok(understood) => understood,
                 // What comes before the mistake is decided first, over all parts.
@@ -383,6 +453,9 @@ impl Request<'_> {
             );
             self.forward.written.extend(forward.written.iter().cloned());
             let refused = forward.refused().cloned();
+            if let Some(graph) = graphs.last_mut() {
+                graph.parts.end = index + 1;
+            }
             made.push(Part {
                 forward: *forward,
                 uses: uses.len()..uses.len() + operation.uses.len(),
@@ -412,13 +485,14 @@ impl Request<'_> {
         if queries > QUERIES_MAX {
             return Err(refuse("a composite request has at most 5 queries"));
         }
-        let shape = answer(batch, &made, answers);
+        let shape = answer(envelope, &made, &graphs, answers);
         self.forward.version = version;
         self.forward.followed = followed;
         self.forward.target = Target::Composite(Box::new(CompositeTarget {
-            batch,
+            envelope,
             flag,
             parts: made,
+            graphs,
         }));
         let action = if writes { Action::Write } else { Action::Read };
         let mut operation = self.operation(action, endpoint, shape);
@@ -432,22 +506,21 @@ impl Request<'_> {
         &self,
         tree: &Tree,
         node: NodeId,
-        batch: bool,
-        made: &[Part],
-        answers: &[Shape],
+        envelope: Envelope,
+        (made, answers): (&[Part], &[Shape]),
         around: &Surroundings<'_>,
     ) -> Result<(Said, Vec<Vec<usize>>, Operation), Refusal> {
-        let said = said(tree, node, batch)?;
-        if !batch && made.iter().any(|p| p.name.eq_ignore_ascii_case(&said.name)) {
+        let said = said(tree, node, envelope)?;
+        if envelope.named() && made.iter().any(|p| p.name.eq_ignore_ascii_case(&said.name)) {
             return Err(refuse("two parts have one referenceId"));
         }
-        let (segments, query) = parse_url(&said.url, batch)?;
-        let references = if batch {
-            Vec::new()
-        } else {
+        let (segments, query) = parse_url(&said.url, !envelope.named())?;
+        let references = if envelope.named() {
             references(&said, tree, &segments, &query, made, answers)?
+        } else {
+            Vec::new()
         };
-        let operation = self.part(&said, tree, &segments, &query, batch, around)?;
+        let operation = self.part(&said, tree, &segments, &query, envelope, around)?;
         Ok((said, references, operation))
     }
 
@@ -458,7 +531,7 @@ impl Request<'_> {
         tree: &Tree,
         segments: &[String],
         query: &[(String, String)],
-        batch: bool,
+        envelope: Envelope,
         around: &Surroundings<'_>,
     ) -> Result<Operation, Refusal> {
         let mut headers = said.headers.clone();
@@ -474,80 +547,21 @@ impl Request<'_> {
             query,
             headers: &headers,
         };
-        let within = if batch {
-            Within::Batch
-        } else {
-            Within::Composite
-        };
         super::understand_within(
             self.api,
             &head,
             body.as_bytes(),
             self.catalog,
             around,
-            within,
+            Within::Part(envelope),
         )
     }
 }
 
-/// The references of a part, as the outputs that they stand for.
-fn references(
-    said: &Said,
-    tree: &Tree,
-    segments: &[String],
-    query: &[(String, String)],
-    made: &[Part],
-    answers: &[Shape],
-) -> Result<Vec<Vec<usize>>, Refusal> {
-    let mut texts: Vec<&str> = Vec::new();
-    for (i, segment) in segments.iter().enumerate() {
-        if segment.contains("@{") {
-            // services, data, version, sobjects, object, id.
-            if i != 5 || segments[3] != "sobjects" {
-                return Err(no_reference());
-            }
-            texts.push(segment);
-        }
-    }
-    let marked = |text: &str| text.contains("@{");
-    let in_headers = said
-        .headers
-        .values()
-        .any(|v| v.as_bytes().windows(2).any(|w| w == b"@{"));
-    if in_headers || query.iter().any(|(k, v)| marked(k) || marked(v)) {
-        return Err(no_reference());
-    }
-    if let Some(node) = said.body {
-        referring(tree, node, &mut texts)?;
-    }
-    let mut found = Vec::with_capacity(texts.len());
-    for text in texts {
-        if !is_reference(text) {
-            return Err(no_reference());
-        }
-        let inner = text.trim_start_matches("@{").trim_end_matches('}');
-        let (name, path) = inner.split_once(['.', '[']).ok_or_else(no_reference)?;
-        let sources = made
-            .iter()
-            .position(|p| p.name == name)
-            .and_then(|part| at(answers.get(part)?, path))
-            .ok_or_else(|| {
-                refuse("a reference names a field that an earlier part puts out by its name")
-            })?;
-        found.push(sources.to_vec());
-    }
-    Ok(found)
-}
-
-fn answer(batch: bool, parts: &[Part], answers: Vec<Shape>) -> Shape {
+fn answer(envelope: Envelope, parts: &[Part], graphs: &[Graph], answers: Vec<Shape>) -> Shape {
     let each = |(part, shape): (&Part, Shape)| {
         let answer = Shape::Answer(Box::new(shape));
-        Shape::Object(if batch {
-            vec![
-                ("statusCode".into(), Shape::Keep),
-                ("result".into(), answer),
-            ]
-        } else {
+        Shape::Object(if envelope.named() {
             vec![
                 ("body".into(), answer),
                 ("httpHeaders".into(), Shape::Constant("{}".into())),
@@ -557,36 +571,54 @@ fn answer(batch: bool, parts: &[Part], answers: Vec<Shape>) -> Shape {
                     Shape::Expect(part.name.as_str().into()),
                 ),
             ]
+        } else {
+            vec![
+                ("statusCode".into(), Shape::Keep),
+                ("result".into(), answer),
+            ]
         })
     };
-    let list = Shape::Positional(parts.iter().zip(answers).map(each).collect());
-    Shape::Object(if batch {
-        vec![("hasErrors".into(), Shape::Keep), ("results".into(), list)]
-    } else {
-        vec![("compositeResponse".into(), list)]
-    })
+    let mut all = parts.iter().zip(answers).map(each);
+    let composite = |list: Vec<Shape>| {
+        Shape::Object(vec![("compositeResponse".into(), Shape::Positional(list))])
+    };
+    match envelope {
+        Envelope::Composite => composite(all.collect()),
+        Envelope::Batch => Shape::Object(vec![
+            ("hasErrors".into(), Shape::Keep),
+            ("results".into(), Shape::Positional(all.collect())),
+        ]),
+        Envelope::Graph => {
+            let graph = |graph: &Graph| {
+                let list = all.by_ref().take(graph.parts.len()).collect();
+                Shape::Object(vec![
+                    ("graphId".into(), Shape::Expect(graph.name.as_str().into())),
+                    ("graphResponse".into(), composite(list)),
+                    ("isSuccessful".into(), Shape::Boolean),
+                ])
+            };
+            let graphs = Shape::Positional(graphs.iter().map(graph).collect());
+            Shape::Object(vec![("graphs".into(), graphs)])
+        }
+    }
 }
 
 impl CompositeTarget {
     /// The last segments of the path.
     pub(super) fn path(&self) -> &'static str {
-        if self.batch {
-            "/composite/batch"
-        } else {
-            "/composite"
-        }
+        self.envelope.path()
     }
 
     /// The body, each part printed from its own decision.
     pub(super) fn print(&self, resolved: &Resolved<'_>) -> Result<String, Refusal> {
         let mut parts = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            parts.push(part.print(self.batch, resolved)?);
+            parts.push(part.print(self.envelope, resolved)?);
         }
-        let (flag, list) = if self.batch {
-            ("haltOnError", "batchRequests")
-        } else {
-            ("allOrNone", "compositeRequest")
+        let (flag, list) = match self.envelope {
+            Envelope::Composite => ("allOrNone", "compositeRequest"),
+            Envelope::Batch => ("haltOnError", "batchRequests"),
+            Envelope::Graph => return self.print_graphs(&parts),
         };
         Ok(format!(
             "{{\"{flag}\":{},\"{list}\":[{}]}}",
@@ -594,11 +626,28 @@ impl CompositeTarget {
             parts.join(",")
         ))
     }
+
+    fn print_graphs(&self, parts: &[String]) -> Result<String, Refusal> {
+        let mut out = String::from("{\"graphs\":[");
+        for (index, graph) in self.graphs.iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            out.push_str("{\"graphId\":");
+            print_text(&graph.name, &mut out);
+            out.push_str(",\"compositeRequest\":[");
+            let parts = parts.get(graph.parts.clone()).ok_or_else(internal)?;
+            out.push_str(&parts.join(","));
+            out.push_str("]}");
+        }
+        out.push_str("]}");
+        Ok(out)
+    }
 }
 
 impl Part {
-    fn print(&self, batch: bool, whole: &Resolved<'_>) -> Result<String, Refusal> {
-        let internal = || Refusal::new(Reason::Internal, "The request could not be planned");
+    fn print(&self, envelope: Envelope, whole: &Resolved<'_>) -> Result<String, Refusal> {
+        let batch = !envelope.named();
         let conditions: Vec<_> = whole
             .conditions
             .iter()
