@@ -6,6 +6,7 @@ pub mod demo;
 pub mod health;
 pub mod keys;
 pub mod policy;
+pub mod redact;
 pub mod run;
 pub mod schema;
 
@@ -55,6 +56,8 @@ pub enum Verb {
     /// Work on the schema files that policies are written against
     #[command(subcommand)]
     Schema(SchemaVerb),
+    /// Treat records from standard input as one caller would get them, for tickets and test data
+    Redact(redact::RedactArgs),
     /// Prove that the audit log is whole
     Audit(audit::Audit),
     /// Ask a running privet whether it is ready; exit 0 if so. For container health checks
@@ -90,6 +93,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Policy(verb) => policy::execute(&verb, out, notes),
         Verb::Keys(command) => Ok(keys::run(&command, out, notes)?),
         Verb::Schema(SchemaVerb::Pull(pull)) => schema::execute(&pull, out, notes),
+        Verb::Redact(args) => redact::execute(&args, out, notes),
         Verb::Audit(arguments) => Ok(audit::execute(&arguments)?),
         Verb::Health(health) => health::execute(&health),
     }
