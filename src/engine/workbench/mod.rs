@@ -9,6 +9,7 @@ pub mod layout;
 pub mod lint;
 pub mod matrix;
 pub mod redaction;
+pub mod replay;
 pub mod request;
 pub mod schemas;
 pub mod space;
