@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod init;
 pub mod keys;
 pub mod policy;
 pub mod redact;
@@ -45,6 +46,8 @@ pub enum Verb {
     Run(run::Run),
     /// Show what privet does: a CRM of invented people, and three callers who ask it the same
     Demo(demo::Demo),
+    /// Write a commented set-up for one org, which shows nothing yet
+    Init(init::InitArgs),
     /// Check the policy files and say where each mistake is
     Check(check::CheckArgs),
     /// Test, explain, compare and write policies
@@ -89,6 +92,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.verb {
         Verb::Run(run) => run::execute(&run),
         Verb::Demo(demo) => demo::execute(&demo, out),
+        Verb::Init(args) => init::execute(&args, out, notes),
         Verb::Check(check) => Ok(check::run(&check, out)?),
         Verb::Policy(verb) => policy::execute(&verb, out, notes),
         Verb::Keys(command) => Ok(keys::run(&command, out, notes)?),
