@@ -4,8 +4,10 @@ pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod init;
 pub mod keys;
 pub mod policy;
+pub mod redact;
 pub mod run;
 pub mod schema;
 
@@ -44,6 +46,8 @@ pub enum Verb {
     Run(run::Run),
     /// Show what privet does: a CRM of invented people, and three callers who ask it the same
     Demo(demo::Demo),
+    /// Write a commented set-up for one org, which shows nothing yet
+    Init(init::InitArgs),
     /// Check the policy files and say where each mistake is
     Check(check::CheckArgs),
     /// Test, explain, compare and write policies
@@ -55,6 +59,8 @@ pub enum Verb {
     /// Work on the schema files that policies are written against
     #[command(subcommand)]
     Schema(SchemaVerb),
+    /// Treat records from standard input as one caller would get them, for tickets and test data
+    Redact(redact::RedactArgs),
     /// Prove that the audit log is whole
     Audit(audit::Audit),
     /// Ask a running privet whether it is ready; exit 0 if so. For container health checks
@@ -86,10 +92,12 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
     match arguments.verb {
         Verb::Run(run) => run::execute(&run),
         Verb::Demo(demo) => demo::execute(&demo, out),
+        Verb::Init(args) => init::execute(&args, out, notes),
         Verb::Check(check) => Ok(check::run(&check, out)?),
         Verb::Policy(verb) => policy::execute(&verb, out, notes),
         Verb::Keys(command) => Ok(keys::run(&command, out, notes)?),
         Verb::Schema(SchemaVerb::Pull(pull)) => schema::execute(&pull, out, notes),
+        Verb::Redact(args) => redact::execute(&args, out, notes),
         Verb::Audit(arguments) => Ok(audit::execute(&arguments)?),
         Verb::Health(health) => health::execute(&health),
     }

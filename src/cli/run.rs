@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ use crate::observe::audit::{self, Log};
 use crate::observe::metrics::Metrics;
 use crate::proxy::carrier::Carrier;
 use crate::proxy::listener;
+use crate::proxy::shadow::Shadow;
 use crate::proxy::snapshot::{self, Live, Snapshot};
 
 use super::{ConfigFile, exit};
@@ -27,6 +28,9 @@ pub struct Run {
     /// Where the configuration stands.
     #[command(flatten)]
     pub file: ConfigFile,
+    /// Policies to try beside the live ones: counted in /metrics, answering nobody
+    #[arg(long, value_name = "DIR")]
+    pub shadow: Option<PathBuf>,
 }
 
 /// Serves until SIGTERM or SIGINT. Exit code 0 after a drain, 78 for an invalid configuration or policy, 69 for a
@@ -53,7 +57,7 @@ pub fn execute(run: &Run) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let code = match runtime.block_on(serve(settings, live)) {
+    let code = match runtime.block_on(serve(settings, live, run.shadow.as_deref())) {
         Ok(()) => exit::OK,
         Err(error) => {
             complain(&format!("{error:#}"));
@@ -175,6 +179,19 @@ impl Serving {
         })
     }
 
+    /// Tries the policies in `directory` beside the live ones from now on.
+    ///
+    /// # Errors
+    /// They are invalid, or others are being tried already.
+    pub fn shadow(&self, directory: &Path) -> anyhow::Result<()> {
+        let shadow = Shadow::begin(directory, &self.carrier.metrics).map_err(|found| {
+            print(&found);
+            anyhow::anyhow!("{}: invalid", directory.display())
+        })?;
+        let set = self.carrier.shadow.set(shadow);
+        set.map_err(|_| anyhow::anyhow!("a shadow policy is being tried already"))
+    }
+
     /// What all requests share.
     pub fn carrier(&self) -> &Arc<Carrier> {
         &self.carrier
@@ -274,8 +291,11 @@ fn reload_told(log: Log, live: Arc<Snapshot>) -> impl Fn(bool) + Send {
 /// "File size limit exceeded": the same number on every Unix that privet is built for.
 const SIGXFSZ: std::ffi::c_int = 25;
 
-async fn serve(settings: Arc<Settings>, live: Live) -> anyhow::Result<()> {
+async fn serve(settings: Arc<Settings>, live: Live, shadow: Option<&Path>) -> anyhow::Result<()> {
     let serving = Serving::start(settings, live).await?;
+    if let Some(directory) = shadow {
+        serving.shadow(directory)?;
+    }
     let hangups = tokio::spawn(forward_hangups(
         signal(SignalKind::hangup())?,
         serving.reload.clone(),

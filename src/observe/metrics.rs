@@ -45,6 +45,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     connections_refused: IntCounter,
     audit_refused: IntCounter,
+    shadow_requests: IntCounterVec,
+    shadow_changes: IntCounterVec,
 }
 
 /// How a request ended, for its metrics.
@@ -172,6 +174,16 @@ impl Metrics {
                 "audit_refused_total",
                 "Requests answered 503 because the audit log could not record",
             )?,
+            shadow_requests: counters(
+                "shadow_requests_total",
+                "Requests by what the shadow policy would change about them",
+                &["result"],
+            )?,
+            shadow_changes: counters(
+                "shadow_changes_total",
+                "Uses of fields that the shadow policy would answer in another way",
+                &["direction", "rule", "role", "field"],
+            )?,
             registry,
             process,
         })
@@ -208,6 +220,18 @@ impl Metrics {
     /// A request was refused with this code (a closed set).
     pub fn refused(&self, code: &str) {
         self.refusals.with_label_values(&[code]).inc();
+    }
+
+    /// The shadow policy looked at a request: `same`, a direction's word, or `left-out`.
+    pub fn shadowed(&self, result: &'static str) {
+        self.shadow_requests.with_label_values(&[result]).inc();
+    }
+
+    /// The shadow policy would answer one use of a field in another way. All words are names of the policy sets.
+    pub fn shadow_changed(&self, direction: &'static str, rule: &str, role: &str, field: &str) {
+        self.shadow_changes
+            .with_label_values(&[direction, rule, role, field])
+            .inc();
     }
 
     /// The audit log could not record.

@@ -1,6 +1,6 @@
 //! What all requests share: settings, APIs with their upstreams, the live set, the audit log, the metrics.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderName;
@@ -15,6 +15,7 @@ use super::journal::Journal;
 use super::login_rate::LoginRate;
 use super::receipts::Receipts;
 use super::refuse::ErrorShape;
+use super::shadow::Shadow;
 use super::snapshot::Snapshot;
 use super::strict_head::HeadBounds;
 use super::upstream::{SetupError, Upstream};
@@ -34,6 +35,8 @@ pub struct Carrier {
     pub logins: LoginRate,
     /// What callers may ask of their own requests.
     pub receipts: Arc<Receipts>,
+    /// The next policy set, if one is tried beside the live one.
+    pub shadow: OnceLock<Shadow>,
     log: Log,
     apis: Vec<ServedApi>,
     draining: AtomicBool,
@@ -105,6 +108,7 @@ impl Carrier {
             metrics,
             logins: LoginRate::default(),
             receipts: Arc::default(),
+            shadow: OnceLock::new(),
             log,
             apis,
             draining: AtomicBool::new(false),

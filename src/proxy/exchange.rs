@@ -182,7 +182,11 @@ impl Page {
             &sealer,
         )?;
         let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
-        journal.asked(plan::account(&operation, &decision, &live.set.catalog));
+        let account = plan::account(&operation, &decision, &live.set.catalog);
+        if let Some(shadow) = carrier.shadow.get() {
+            shadow.tell(&live, &identity, &account);
+        }
+        journal.asked(account);
         // Kept before planning: a refusal has its reasons too.
         if decision.explain
             // A name that is not there has no receipt, as one that is hidden has none.

@@ -14,6 +14,7 @@ mod login_rate;
 pub mod receipts;
 pub mod refuse;
 pub mod request_body;
+pub mod shadow;
 pub mod snapshot;
 pub mod strict_head;
 pub mod upstream;

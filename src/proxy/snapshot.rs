@@ -235,7 +235,7 @@ fn watched(settings: &Settings) -> Vec<PathBuf> {
 }
 
 /// Names, sizes and times of all files below `paths`.
-fn fingerprint(paths: &[PathBuf]) -> u64 {
+pub(super) fn fingerprint(paths: &[PathBuf]) -> u64 {
     fn visit(path: &Path, depth: u32, hasher: &mut DefaultHasher) {
         let Ok(meta) = std::fs::metadata(path) else {
             return;

@@ -1,11 +1,12 @@
 //! `privet policy diff`: what a change of the files means before it is live.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
 
+use crate::cli::policy::replay::Traffic;
 use crate::cli::{complain, exit};
 use crate::config::folder;
 use crate::engine::policy::{Loaded, Sources, load};
@@ -23,6 +24,9 @@ pub struct DiffArgs {
     /// Exit with 1 if something is shown that was not shown before
     #[arg(long, value_enum, value_name = "WHAT")]
     pub fail_on: Option<FailOn>,
+    /// Say as well how many requests of this audit folder would have changed, and whose
+    #[arg(long, value_name = "AUDIT")]
+    pub traffic: Option<PathBuf>,
     /// How changes are printed
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -75,10 +79,23 @@ pub fn execute(args: &DiffArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
             work.part(part)
         }))
     };
+    let traffic = match &args.traffic {
+        Some(audit) => Some(Traffic::read(audit, old, new)?),
+        None => None,
+    };
     match args.format {
         Format::Text => text(&comparison, out)?,
         Format::Markdown => markdown(&comparison, old, new, out)?,
-        Format::Json => json(&comparison, old, new, out)?,
+        Format::Json => json(&comparison, old, new, traffic.as_ref(), out)?,
+    }
+    match (&traffic, args.format) {
+        (Some(traffic), Format::Text) => traffic.text(out)?,
+        (Some(traffic), Format::Markdown) => {
+            writeln!(out, "#### requests\n\n```text")?;
+            traffic.text(out)?;
+            writeln!(out, "```")?;
+        }
+        (None, _) | (_, Format::Json) => {}
     }
     Ok(if args.fail_on.is_some() && comparison.shows_more() {
         exit::FAILURE
@@ -273,6 +290,7 @@ fn json(
     comparison: &Comparison,
     old: &Loaded,
     new: &Loaded,
+    traffic: Option<&Traffic>,
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     let changes: Vec<serde_json::Value> = comparison
@@ -293,13 +311,16 @@ fn json(
             })
         })
         .collect();
-    let document = serde_json::json!({
+    let mut document = serde_json::json!({
         "old": &**old.policies.version(),
         "new": &**new.policies.version(),
         "looser": comparison.shows_more(),
         "cells_compared": comparison.cells,
         "changes": changes,
     });
+    if let Some(traffic) = traffic {
+        document["traffic"] = traffic.json();
+    }
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
 }

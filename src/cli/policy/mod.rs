@@ -4,6 +4,7 @@ pub mod diff;
 pub mod explain;
 pub mod fmt;
 pub mod matrix;
+pub mod replay;
 pub mod scaffold;
 pub mod schema;
 pub mod test;
@@ -27,6 +28,8 @@ pub enum PolicyVerb {
     Explain(explain::ExplainArgs),
     /// Say what a change of the policy files means: looser first, then stricter
     Diff(diff::DiffArgs),
+    /// Say how many requests of the audit log another set would have changed, and whose
+    Replay(replay::ReplayArgs),
     /// Print every field, and who could see it how
     Matrix(matrix::MatrixArgs),
     /// Align the columns of the CSV files; comments stay
@@ -51,6 +54,7 @@ pub fn execute(
         PolicyVerb::Test(args) => test::execute(args, out, notes),
         PolicyVerb::Explain(args) => explain::execute(args, out, notes),
         PolicyVerb::Diff(args) => diff::execute(args, out, notes),
+        PolicyVerb::Replay(args) => replay::execute(args, out, notes),
         PolicyVerb::Matrix(args) => matrix::execute(args, out, notes),
         PolicyVerb::Fmt(args) => fmt::execute(args, out, notes),
         PolicyVerb::Schema(args) => schema::execute(args, out),

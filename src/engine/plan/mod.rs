@@ -235,6 +235,29 @@ pub fn plan(
     })
 }
 
+/// The response program alone, for records that come from a file instead of an upstream: nothing can be sent with it,
+/// so what the request itself would be refused for on its way there does not matter.
+///
+/// # Errors
+/// The decision's refusal, or that of an output.
+pub fn offline(
+    operation: &Operation,
+    decision: &Decision,
+    catalog: &Catalog,
+    keys: &KeyRing,
+    caller: &Identity,
+) -> Result<BodyProgram, Refusal> {
+    if let Some(refusal) = &decision.refusal {
+        return Err(refusal.clone());
+    }
+    for verdict in &decision.verdicts {
+        if let Verdict::Refuse(refusal) = verdict {
+            return Err(refusal.clone());
+        }
+    }
+    Ok(program::lower(operation, decision, catalog, keys, caller)?.program)
+}
+
 fn changes(action: Action) -> bool {
     matches!(action, Action::Write | Action::Delete)
 }

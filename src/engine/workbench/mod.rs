@@ -8,6 +8,8 @@ mod fixture;
 pub mod layout;
 pub mod lint;
 pub mod matrix;
+pub mod redaction;
+pub mod replay;
 pub mod request;
 pub mod schemas;
 pub mod space;

@@ -33,6 +33,36 @@ fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Gives every whole line of a folder's segments, oldest first, or of one segment.
+///
+/// # Errors
+/// The folder or a segment cannot be read.
+pub fn each_line(audit: &Path, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+    let files = if audit.is_dir() {
+        segments(audit)?
+    } else {
+        vec![audit.to_owned()]
+    };
+    for path in files {
+        let mut reader = BufReader::with_capacity(256 << 10, File::open(path)?);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let n = reader
+                .by_ref()
+                .take(LINE_BYTES_MAX)
+                .read_until(b'\n', &mut line)?;
+            if n == 0 {
+                break;
+            }
+            if line.last() == Some(&b'\n') {
+                take(&line);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Fills `trail` from the newest segments in `directory` and gives where it stopped. Blocks.
 ///
 /// # Errors

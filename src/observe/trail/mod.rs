@@ -15,7 +15,7 @@ use tokio::sync::broadcast;
 
 pub use entry::{Control, Entry, Outcome, Wanted, What, Who};
 pub use flow::{BANDS_MAX, Band, Flow, OTHER, Span, Volume};
-pub use follow::{Follower, refill};
+pub use follow::{Follower, each_line, refill};
 
 /// Most entries that are kept.
 pub const ENTRIES_MAX: usize = 10_000;
