@@ -19,6 +19,7 @@ pub const POLICIES: &[(&str, &str)] = compiled_in![
     "classes/people.csv",
     "classes/salesforce.csv",
     "model.conf",
+    "monitors.yaml",
     "roles.csv",
     "rules/analytics.csv",
     "rules/baseline.csv",

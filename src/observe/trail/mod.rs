@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-pub use entry::{Control, Entry, Outcome, Wanted, What, Who};
+pub use entry::{Control, Entry, Outcome, Seen, Shown, Wanted, What, Who};
 pub use flow::{BANDS_MAX, Band, Flow, OTHER, Span, Volume};
-pub use follow::{Follower, refill};
+pub use follow::{Follower, newest, refill};
 
 /// Most entries that are kept.
 pub const ENTRIES_MAX: usize = 10_000;
@@ -54,6 +54,10 @@ impl Trail {
         let Some(entry) = Entry::read(line) else {
             return;
         };
+        // The ledger is asked by person, not looked through.
+        if entry.event.kind == "seen" {
+            return;
+        }
         let entry = Arc::new(entry);
         let mut held = self.held();
         held.flow.take(&entry);
