@@ -8,14 +8,19 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use clap::{Args as _, FromArgMatches as _};
 use privet::cli::audit as verb;
 use privet::engine::event::{Ending, Event, Kind, Outcome};
-use privet::observe::audit::{Checks, Log, OpenError, Options, verify};
+use privet::observe::audit::{CHECKPOINTS_FILE, Checks, Log, OpenError, Options, Signer, verify};
 
 const CHILD: &str = "PRIVET_TEST_AUDIT_CHILD";
-const RUNS: u64 = 50;
+
+/// How often the process is killed; `PRIVET_AUDIT_KILLS` says otherwise.
+fn runs() -> u64 {
+    std::env::var("PRIVET_AUDIT_KILLS").map_or(50, |n| n.parse().unwrap())
+}
 
 fn event(request: &str, outcome: Option<Ending>) -> Event {
     Event {
@@ -27,12 +32,14 @@ fn event(request: &str, outcome: Option<Ending>) -> Event {
         what: None,
         outcome: outcome.map(|ending| Outcome::without_answer(ending, "test")),
         control: None,
+        alert: None,
     }
 }
 
 fn options() -> Options {
     Options {
         segment_bytes_max: 32 << 10,
+        signer: Signer::from_seed(&[1; 32]).map(Arc::new),
         ..Options::default()
     }
 }
@@ -105,7 +112,7 @@ fn a_process_killed_at_any_moment_loses_nothing_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged: HashMap<String, Vec<String>> = HashMap::new();
     let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    for _ in 0..RUNS {
+    for _ in 0..runs() {
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;
@@ -144,6 +151,8 @@ fn a_process_killed_at_any_moment_loses_nothing_acknowledged() {
     drop(log);
     let whole = verify(directory.path(), &Checks::default()).unwrap();
     assert_eq!(whole.open, 0);
+    assert_eq!(whole.signed, whole.last.seq);
+    assert!(whole.checkpoints > 0);
     assert!(whole.segments > 1);
     let events = events(directory.path());
     let mut words = HashSet::new();
@@ -156,7 +165,7 @@ fn a_process_killed_at_any_moment_loses_nothing_acknowledged() {
         }
         words.insert(recorded[1].as_str());
     }
-    assert!(acknowledged.len() as u64 >= RUNS);
+    assert!(acknowledged.len() as u64 >= runs());
     assert_eq!(words, HashSet::from(["complete", "unknown"]));
 }
 
@@ -210,7 +219,7 @@ fn verify_works_on_a_copy_and_names_the_first_bad_record() {
     assert_eq!(run_verify(&[path, "--anchor", anchor]).0, 0);
     assert!(text.contains("7 records (1 to 7)"), "{text}");
 
-    let changed = String::from_utf8(bytes).unwrap().replacen(
+    let changed = String::from_utf8(bytes.clone()).unwrap().replacen(
         "\"request_id\":\"b\"",
         "\"request_id\":\"x\"",
         1,
@@ -225,5 +234,26 @@ fn verify_works_on_a_copy_and_names_the_first_bad_record() {
 
     let empty = tempfile::tempdir().unwrap();
     assert_eq!(run_verify(&[empty.path().to_str().unwrap()]).0, 1);
-    drop(log);
+    let missing = empty.path().join("not-there");
+    assert_eq!(run_verify(&[missing.to_str().unwrap()]).0, 69);
+
+    runtime.block_on(log.close()).unwrap();
+    let path = directory.path().to_str().unwrap();
+    let key = Signer::from_seed(&[1; 32]).unwrap().public().to_string();
+    let other = Signer::from_seed(&[2; 32]).unwrap().public().to_string();
+    let (code, text) = run_verify(&[path, "--key", &key]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("over record 7"), "{text}");
+    assert_eq!(run_verify(&[path, "--key", &other]).0, 1);
+    // The log cut together with its checkpoints: only the witness tells.
+    let witness = copy.path().join("witness");
+    fs::copy(directory.path().join(CHECKPOINTS_FILE), &witness).unwrap();
+    let whole = String::from_utf8(bytes).unwrap();
+    let cut: String = whole.split_inclusive('\n').take(5).collect();
+    fs::write(copy.path().join(name), cut).unwrap();
+    let path = copy.path().to_str().unwrap();
+    assert_eq!(run_verify(&[path]).0, 0);
+    let (code, text) = run_verify(&[path, "--witness", witness.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(text.contains("FAILED at record 6"), "{text}");
 }

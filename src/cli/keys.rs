@@ -15,6 +15,7 @@ use crate::engine::identity::api_key::{self, KeyFile, NewKey, StoredKey};
 use crate::engine::identity::is_well_formed_name;
 use crate::engine::policy::load;
 use crate::engine::token::{KeyRing, KeyState};
+use crate::observe::audit::Signer;
 
 /// Longest life of an API key: ten years.
 const LIFE_S_MAX: i64 = 3650 * 86_400;
@@ -284,6 +285,12 @@ fn list(places: &Places) -> Result<Answer, Stop> {
             KeyState::DecryptOnly => "decrypt-only",
         };
         out.push_str(&format!("{id:<9} {state:<13} {}\n", created.unwrap_or("-")));
+    }
+    out.push_str("\nring key  audit checkpoints are signed with (Ed25519, base64)\n");
+    for (id, seed) in ring.audit_seeds() {
+        if let Some(signer) = Signer::from_seed(seed.expose_secret()) {
+            out.push_str(&format!("{id:<9} {}\n", signer.public()));
+        }
     }
     // Without a file of API keys there is nothing more to show.
     if let Ok(path) = api_keys_path(places) {

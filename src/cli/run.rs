@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{LogSettings, Machine, Settings};
+use crate::config::{AuditSettings, LogSettings, Machine, Settings};
 use crate::diagnostic::Diagnostic;
 use crate::observe::audit::{self, Log};
 use crate::observe::metrics::Metrics;
+use crate::observe::monitors::{self, Finding};
 use crate::proxy::carrier::Carrier;
 use crate::proxy::listener;
 use crate::proxy::snapshot::{self, Live, Snapshot};
@@ -90,8 +91,31 @@ impl Serving {
     /// A listener, trust store or audit folder that cannot be had.
     pub async fn start(settings: Arc<Settings>, live: Live) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
-        let log = Log::open(&settings.audit_directory, audit::Options::default())?;
+        let signer = live
+            .keys
+            .audit_seeds()
+            .next()
+            .and_then(|(_, seed)| audit::Signer::from_seed(seed.expose_secret()));
+        let options = audit::Options {
+            signer: signer.map(Arc::new),
+            ..audit::Options::default()
+        };
+        let log = Log::open(&settings.audit_directory, options)?;
         let live = Arc::new(Snapshot::new(live, &metrics));
+        let started = format!("privet {}", env!("CARGO_PKG_VERSION"));
+        let version = Arc::clone(live.current().version());
+        log.control(audit::control("started", version, Some(started)))
+            .await?;
+        let mut others = vec![tokio::spawn(retire(log.clone(), settings.audit.clone()))];
+        if let Some(file) = settings.audit.witness.clone() {
+            others.push(tokio::spawn(audit::copy_to_file(file, log.checkpoints())));
+        }
+        others.push(tokio::spawn(watch_log(
+            log.clone(),
+            Arc::clone(&settings),
+            Arc::clone(&metrics),
+        )));
+        let tell = reload_told(log.clone(), Arc::clone(&live));
         let carrier = Arc::new(Carrier::new(
             Arc::clone(&settings),
             Arc::clone(&live),
@@ -125,7 +149,7 @@ impl Serving {
             settings,
             metrics,
             reloads,
-            |_| {},
+            tell,
         ));
         let admin = tokio::spawn(crate::admin::serve(admin, Arc::clone(&carrier)));
         let (stops, mut first) = watch::channel(0_u32);
@@ -146,7 +170,10 @@ impl Serving {
         Ok(Self {
             carrier,
             clients,
-            others: vec![reloader, admin],
+            others: {
+                others.extend([reloader, admin]);
+                others
+            },
             stops,
             reload,
             address,
@@ -175,8 +202,94 @@ impl Serving {
         for task in self.others {
             task.abort();
         }
-        self.carrier.log().close().await?;
+        let version = Arc::clone(self.carrier.live.current().version());
+        let log = self.carrier.log();
+        log.control(audit::control("stopping", version, None))
+            .await?;
+        log.close().await?;
         Ok(())
+    }
+}
+
+/// How often old segments are looked for.
+const RETIRE_EACH: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Removes what retention lets go, again and again.
+async fn retire(log: Log, audit: AuditSettings) {
+    let retention = audit::Retention {
+        days: audit.keep_days,
+        bytes: audit.keep_bytes,
+    };
+    if retention == audit::Retention::default() {
+        return;
+    }
+    loop {
+        tokio::time::sleep(RETIRE_EACH).await;
+        let log = log.clone();
+        // Reads what is to go: not on a thread that serves.
+        let retired = tokio::task::spawn_blocking(move || {
+            let now = jiff::Timestamp::now();
+            tokio::runtime::Handle::current().block_on(log.retire(retention, u64::MAX, now))
+        });
+        match retired.await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(segments)) => tracing::info!(segments, "old audit segments removed"),
+            Ok(Err(error)) => tracing::error!(%error),
+            Err(error) => tracing::error!(%error),
+        }
+    }
+}
+
+/// Runs the monitors, and records and counts what they find from now on.
+async fn watch_log(log: Log, settings: Arc<Settings>, metrics: Arc<Metrics>) {
+    let since_ms = jiff::Timestamp::now().as_millisecond();
+    let raise = |finding: Finding| {
+        metrics.alerted(&finding.monitor, finding.severity);
+        let log = log.clone();
+        async move {
+            tracing::warn!(monitor = %finding.monitor, measured = finding.measured, threshold = finding.threshold, "alert");
+            // A log that cannot record refuses every request; nothing more is to be said here.
+            let _ = log.alert(finding.event()).await;
+        }
+    };
+    let (policies, audit) = (settings.policies.clone(), settings.audit_directory.clone());
+    monitors::watch(policies, audit, since_ms, raise).await;
+}
+
+/// Records each reload, and a change of the active ring key.
+fn reload_told(log: Log, live: Arc<Snapshot>) -> impl Fn(bool) + Send {
+    let active = |live: &Snapshot| {
+        live.current()
+            .keys
+            .keys()
+            .next()
+            .map(|(id, ..)| id.to_owned())
+    };
+    let known = std::sync::Mutex::new(active(&live));
+    move |taken| {
+        let version = Arc::clone(live.current().version());
+        let what = if taken {
+            "policy-loaded"
+        } else {
+            "policy-refused"
+        };
+        let mut events = vec![audit::control(what, Arc::clone(&version), None)];
+        let now = active(&live);
+        let mut known = known
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *known != now {
+            let detail = now.as_ref().map(|id| format!("active ring key {id}"));
+            events.push(audit::control("keys-changed", version, detail));
+            *known = now;
+        }
+        let log = log.clone();
+        tokio::spawn(async move {
+            for event in events {
+                // A log that cannot record refuses every request; nothing more is to be said here.
+                let _ = log.control(event).await;
+            }
+        });
     }
 }
 

@@ -308,6 +308,7 @@ mod tests {
             ]),
             limits: Limits::default(),
             audit_directory: PathBuf::new(),
+            audit: crate::config::AuditSettings::default(),
             log: LogSettings {
                 json: true,
                 level: "info".into(),

@@ -50,8 +50,23 @@ pub struct Settings {
     pub limits: Limits,
     /// The audit folder.
     pub audit_directory: PathBuf,
+    /// The rest of `audit:`.
+    pub audit: AuditSettings,
     /// Log output.
     pub log: LogSettings,
+}
+
+/// `audit:`, beside its folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// A file outside the folder that gets a copy of each checkpoint.
+    pub witness: Option<PathBuf>,
+    /// Records older than this may be removed, days.
+    pub keep_days: Option<u32>,
+    /// The oldest records may be removed while all of them are bigger than this, bytes.
+    pub keep_bytes: Option<u64>,
+    /// Whether answers are recorded with the pseudonyms of the records that they showed.
+    pub ledger: bool,
 }
 
 /// `listen:`.

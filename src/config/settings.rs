@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::apis::apis;
 use super::identity::identity;
 use super::reader::{Reader, Section};
-use super::{Admin, KeyPlaces, Limits, Listen, LogSettings, Settings, TlsFiles};
+use super::{Admin, AuditSettings, KeyPlaces, Limits, Listen, LogSettings, Settings, TlsFiles};
 use crate::engine::identity::is_well_formed_name;
 use crate::yaml::Node;
 
@@ -48,11 +48,15 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
         .and_then(|node| apis(reader, node));
     let identity = identity(reader, &top, apis.as_ref());
     let limits = limits(reader, &top);
-    let audit = reader.subsection(&top, "audit", &["directory"]);
+    let audit = reader.subsection(&top, "audit", &AUDIT);
     let audit_directory = match audit.as_ref().and_then(|a| a.get("directory")) {
         Some(node) => reader.path(node),
         None => state.as_ref().map(|s| s.join("audit")),
     };
+    let audit = audit.map_or_else(
+        || Some(AuditSettings::default()),
+        |a| audit_rest(reader, &a),
+    );
     let log = log(reader, &top);
     Some(Settings {
         tenant: tenant?,
@@ -65,6 +69,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
         apis: apis?,
         limits: limits?,
         audit_directory: audit_directory?,
+        audit: audit?,
         log: log?,
     })
 }
@@ -292,6 +297,28 @@ fn limits(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits> {
         );
     }
     Some(limits)
+}
+
+/// The keys of `audit`.
+const AUDIT: [&str; 5] = ["directory", "witness", "keep_days", "keep_bytes", "ledger"];
+
+/// `audit` without its folder.
+fn audit_rest(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<AuditSettings> {
+    let mut audit = AuditSettings::default();
+    if let Some(node) = section.get("witness") {
+        audit.witness = Some(reader.path(node)?);
+    }
+    if let Some(node) = section.get("keep_days") {
+        let days = reader.number(node, 1..=36_500)?;
+        audit.keep_days = u32::try_from(days).ok();
+    }
+    if let Some(node) = section.get("keep_bytes") {
+        audit.keep_bytes = Some(reader.number(node, 1 << 20..=u64::MAX)?);
+    }
+    if let Some(node) = section.get("ledger") {
+        audit.ledger = reader.word(node, &[("true", true), ("false", false)])?;
+    }
+    Some(audit)
 }
 
 fn log(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<LogSettings> {

@@ -25,7 +25,8 @@ pub fn key_ring(
         surroundings,
         "`privet keys init` writes a new key ring",
     )?);
-    KeyRing::parse(&path.to_string_lossy(), &text)
+    let ring = KeyRing::parse(&path.to_string_lossy(), &text)?;
+    Ok(ring.with_ledger(settings.audit.ledger))
 }
 
 /// API keys and issuers of `identity`. Errors: every problem; the caller keeps the set that it has.

@@ -178,7 +178,7 @@ apis:
     paths: [/api/v1/]
     upstream: {{ url: "{analytics}" }}
     credential: {{ kind: bearer, token: {SERVICE_TOKEN} }}
-audit: {{ directory: audit }}
+audit: {{ directory: audit, ledger: true }}
 log: {{ format: text, level: warn }}
 "#
         )

@@ -14,6 +14,8 @@ pub enum Kind {
     Outcome,
     /// Policy, key, reload or start and stop.
     Control,
+    /// A monitor found something odd.
+    Alert,
 }
 
 /// How it ended.
@@ -58,6 +60,9 @@ pub struct Event {
     /// Control events: what happened, such as `policy-loaded`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<Control>,
+    /// Alerts: what is odd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
 }
 
 /// Who asked.
@@ -174,4 +179,40 @@ pub struct Control {
     /// A count or word more, value-free.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// How bad an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// To be looked at some time.
+    Low,
+    /// To be looked at today.
+    Medium,
+    /// To be looked at now.
+    High,
+}
+
+/// What a monitor found: names and numbers, no value.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Alert {
+    /// The monitor, as its rule file names it.
+    pub monitor: Arc<str>,
+    /// How bad.
+    pub severity: Severity,
+    /// Whose behaviour is odd: a verified subject or client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Arc<str>>,
+    /// What was measured…
+    pub measured: f64,
+    /// …and what it may be.
+    pub threshold: f64,
+    /// Over how long, seconds; 0 = at once.
+    pub window_s: u64,
+    /// Fields (`Contact.Email`), objects or endpoints it is about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub about: Vec<Arc<str>>,
+    /// The request that tipped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Arc<str>>,
 }

@@ -3,4 +3,5 @@
 pub mod audit;
 pub mod metrics;
 pub mod monitors;
+pub mod shipping;
 pub mod trail;

@@ -404,7 +404,11 @@ impl Pump {
                 filled = self.fill() => filled,
             };
             match filled {
-                Ok(Progress::More) => {}
+                Ok(Progress::More) => {
+                    if journal.note_shown().await.is_err() {
+                        break (Ending::Aborted, "cannot-record");
+                    }
+                }
                 Ok(Progress::Complete(counts)) => {
                     let taken = match self.take() {
                         Ok(taken) => taken,

@@ -233,6 +233,7 @@ impl Page {
             traceparent: &trace,
         };
         let authorization = parts.headers.get(http::header::AUTHORIZATION);
+        journal.shows(plan.shown());
         let answered = served
             .upstream
             .send(&plan, incoming, authorization, &ids)

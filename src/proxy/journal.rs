@@ -6,12 +6,16 @@ use std::time::Instant;
 
 use crate::engine::event::{Ending, Event, Kind, Outcome, What, Who};
 use crate::engine::identity::{Identity, Proof};
+use crate::engine::plan::Shown;
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{BodyProgram, Counts};
 use crate::observe::audit::{CannotRecord, Log, Ticket};
 use crate::observe::metrics::{Finished, Metrics};
 
 use super::receipts::Receipts;
+
+/// Records that an answer has shown and that are not written down yet.
+const SHOWN_RECORDS_MAX: usize = 4_096;
 
 /// One request's entries. Dropped before its end, it counts as a client that went away (the ticket records that).
 #[derive(Debug)]
@@ -31,6 +35,7 @@ pub struct Journal {
     pub api: Option<Arc<str>>,
     who: Option<Arc<Who>>,
     what: Option<Arc<What>>,
+    shown: Option<Arc<Shown>>,
     /// Where the counts of this request are wanted, once they are known.
     pub receipts: Option<Arc<Receipts>>,
     /// Status of the upstream, once known.
@@ -83,6 +88,7 @@ impl Journal {
             api: None,
             who: None,
             what: None,
+            shown: None,
             receipts: None,
             upstream_status: None,
             upstream_us: None,
@@ -99,6 +105,24 @@ impl Journal {
     /// What was asked and decided is known.
     pub fn asked(&mut self, what: What) {
         self.what = Some(Arc::new(what));
+    }
+
+    /// Which records the answer shows will be known from here.
+    pub fn shows(&mut self, shown: Option<&Arc<Shown>>) {
+        self.shown = shown.cloned();
+    }
+
+    /// Writes down which records have been shown, if they are many by now: so memory is bounded.
+    ///
+    /// # Errors
+    /// The log cannot record.
+    pub async fn note_shown(&self) -> Result<(), CannotRecord> {
+        match &self.shown {
+            Some(shown) if shown.waiting() >= SHOWN_RECORDS_MAX => {
+                self.log.shown(&self.request_id, shown, false).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Records what is about to happen; nothing may go upstream before this returned.
@@ -182,6 +206,9 @@ impl Journal {
             let attempt = self.event(Kind::Attempt, None);
             self.ticket = Some(self.log.attempt(attempt).await?);
         }
+        if let Some(shown) = self.shown.take() {
+            self.log.shown(&self.request_id, &shown, true).await?;
+        }
         match self.ticket.take() {
             Some(ticket) => self.log.outcome(ticket, event).await,
             None => Ok(()),
@@ -227,6 +254,7 @@ impl Journal {
             what: self.what.clone(),
             outcome,
             control: None,
+            alert: None,
         }
     }
 

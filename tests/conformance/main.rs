@@ -17,4 +17,5 @@ mod http;
 mod json;
 mod jwt;
 mod markup;
+mod ocsf;
 mod queries;

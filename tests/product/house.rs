@@ -111,6 +111,8 @@ pub(crate) struct Plan {
     pub(crate) people_origin: Option<String>,
     /// Whether changed policy files are loaded by themselves.
     pub(crate) watched: bool,
+    /// Whether answers are recorded with the pseudonyms of their records.
+    pub(crate) ledger: bool,
 }
 
 impl Default for Plan {
@@ -124,6 +126,7 @@ impl Default for Plan {
             policies: Vec::new(),
             people_origin: None,
             watched: true,
+            ledger: false,
         }
     }
 }
@@ -150,6 +153,14 @@ impl Plan {
         let config = workspace.configure(LISTEN, LISTEN, &origins).unwrap();
         let text = std::fs::read_to_string(&config).unwrap();
         let text = text.replace(&format!("http://{LISTEN}"), PUBLIC);
+        let text = if self.ledger {
+            text.replace(
+                "audit: { directory: audit }",
+                "audit: { directory: audit, ledger: true }",
+            )
+        } else {
+            text
+        };
         std::fs::write(&config, text).unwrap();
         let credentials = make_keys(&config, &EVERYBODY).unwrap();
         let (settings, live) = load(&config).unwrap();

@@ -11,6 +11,7 @@ mod callers;
 mod canary;
 mod deploy;
 mod house;
+mod ledger;
 mod live;
 mod mapped;
 mod pages;

@@ -5,11 +5,15 @@
 //! headers what was planned.
 
 mod account;
+mod ledger;
 mod link;
 mod literal;
 mod manifest;
 mod program;
 
+use std::sync::Arc;
+
+pub use ledger::{Shown, ShownSet};
 pub use manifest::Said;
 
 use crate::engine::catalog::Catalog;
@@ -34,6 +38,7 @@ pub struct Plan {
     program: BodyProgram,
     upload: Option<UploadProgram>,
     treated_header: Option<String>,
+    shown: Option<Arc<Shown>>,
 }
 
 impl Plan {
@@ -50,6 +55,12 @@ impl Plan {
     /// The program for the response body.
     pub fn program(&self) -> &BodyProgram {
         &self.program
+    }
+
+    /// Which records the answer shows, once it has come; `None` while the ledger is off, and for answers whose
+    /// records cannot be told (aggregates).
+    pub fn shown(&self) -> Option<&Arc<Shown>> {
+        self.shown.as_ref()
     }
 
     /// Whether the answer is a file, to be passed as it comes instead of being rewritten.
@@ -214,6 +225,7 @@ pub fn plan(
     };
     Ok(Plan {
         request,
+        shown: lowered.shown,
         program: lowered.program,
         upload,
         treated_header: account::treated_header(&operation, decision, catalog),

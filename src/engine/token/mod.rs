@@ -16,7 +16,7 @@ mod sealer;
 mod tokenizer;
 
 pub use record_id::long_record_id;
-pub use ring::{KeyRing, KeyState, Pepper};
+pub use ring::{KeyRing, KeyState, LedgerKey, Pepper, Pseudonym};
 pub use sealer::Sealer;
 pub use tokenizer::Tokenizer;
 

@@ -10,6 +10,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
 use super::cipher::{SivKey, derive};
+use super::record_id::long_record_id;
 use super::sealer::Sealer;
 use super::tokenizer::{TokenKey, Tokenizer};
 use crate::diagnostic::{Diagnostic, Position};
@@ -46,6 +47,36 @@ pub struct KeyRing {
     tokenizers: RwLock<HashMap<String, Arc<Tokenizer>>>,
     /// Derived once for each purpose and tenant.
     sealers: RwLock<HashMap<String, Arc<Sealer>>>,
+    ledger: bool,
+}
+
+/// What stands for a record in the data-subject ledger: the first 8 bytes of HMAC-SHA256 over its id. Two of a billion
+/// records share one with a probability of 3 %; then both are answered.
+pub type Pseudonym = [u8; 8];
+
+/// Makes pseudonyms of record ids.
+#[derive(Debug, Clone)]
+pub struct LedgerKey {
+    id: Arc<str>,
+    key: hmac::Key,
+}
+
+impl LedgerKey {
+    /// Id of the ring key behind it.
+    pub fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// The pseudonym of a record id. Both forms of a Salesforce id have the same.
+    pub fn pseudonym(&self, record_id: &str) -> Pseudonym {
+        let long = long_record_id(record_id);
+        let tag = hmac::sign(&self.key, long.as_bytes());
+        let mut pseudonym = Pseudonym::default();
+        for (to, from) in pseudonym.iter_mut().zip(tag.as_ref()) {
+            *to = *from;
+        }
+        pseudonym
+    }
 }
 
 /// Ids and states, never a secret.
@@ -84,6 +115,7 @@ impl KeyRing {
             keys,
             tokenizers: RwLock::default(),
             sealers: RwLock::default(),
+            ledger: false,
         }
     }
 
@@ -243,6 +275,40 @@ impl KeyRing {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(name, Arc::clone(&sealer));
         sealer
+    }
+
+    /// This ring with the data-subject ledger on: plans collect which records an answer shows.
+    #[must_use]
+    pub fn with_ledger(mut self, on: bool) -> Self {
+        self.ledger = on;
+        self
+    }
+
+    /// The key of the data-subject ledger; `None` while the ledger is off.
+    pub fn ledger_key(&self) -> Option<LedgerKey> {
+        self.ledger_keys().next().filter(|_| self.ledger)
+    }
+
+    /// All keys that the ledger was ever kept with, the present one first: to ask it with.
+    pub fn ledger_keys(&self) -> impl Iterator<Item = LedgerKey> {
+        self.keys.iter().map(|k| {
+            let bytes = derive(k.secret.expose_secret(), "v1||||ledger");
+            LedgerKey {
+                id: Arc::clone(&k.id),
+                key: hmac::Key::new(hmac::HMAC_SHA256, bytes.expose_secret()),
+            }
+        })
+    }
+
+    /// Seeds of the Ed25519 keys that sign the audit log's checkpoints, with the ids of their ring keys: the active
+    /// one first, the others only to verify with.
+    pub fn audit_seeds(&self) -> impl Iterator<Item = (&str, Secret<[u8; 32]>)> {
+        self.keys.iter().map(|k| {
+            let bytes = derive(k.secret.expose_secret(), "v1||||audit-checkpoint");
+            let mut seed = [0; 32];
+            seed.copy_from_slice(&bytes.expose_secret()[..32]);
+            (&*k.id, Secret::new(seed))
+        })
     }
 
     /// The pepper under which API keys are stored.

@@ -23,6 +23,10 @@ impl Prepared {
             Self::Keyless(treatment) => *treatment,
             Self::Token { email: true, .. } => Treatment::TokenizeEmail,
             Self::Token { email: false, .. } => Treatment::Tokenize,
+            Self::Observed { observer, then } => {
+                observer.observe(value);
+                return then.apply(value, buf);
+            }
             Self::Resolve(resolver) => return resolver.resolve(value, buf),
         };
         match (treatment, value) {
@@ -57,7 +61,7 @@ impl Prepared {
                     Treated::Text(buf)
                 }
                 // A token word without its key: nothing may pass.
-                Self::Keyless(_) | Self::Resolve(_) => Treated::Null,
+                Self::Keyless(_) | Self::Observed { .. } | Self::Resolve(_) => Treated::Null,
             },
             (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Treated::Null,
         }
@@ -71,7 +75,11 @@ impl Prepared {
 
     /// Whether the value's own bytes may pass under it whatever they are.
     pub fn is_clear(&self) -> bool {
-        matches!(self, Self::Keyless(Treatment::Clear))
+        match self {
+            Self::Keyless(treatment) => *treatment == Treatment::Clear,
+            Self::Token { .. } | Self::Resolve(_) => false,
+            Self::Observed { then, .. } => then.is_clear(),
+        }
     }
 }
 

@@ -158,4 +158,17 @@ pub enum Prepared {
     },
     /// The other direction: a value of a request, resolved.
     Resolve(Arc<dyn Resolver>),
+    /// Looked at by the data-subject ledger, then treated.
+    Observed {
+        /// Sees the value as it came.
+        observer: Arc<dyn Observer>,
+        /// What happens to it.
+        then: Box<Prepared>,
+    },
+}
+
+/// Looks at values as they came; what it keeps of them must not be the values.
+pub trait Observer: std::fmt::Debug + Send + Sync {
+    /// One value.
+    fn observe(&self, value: Scalar<'_>);
 }

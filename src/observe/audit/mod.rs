@@ -17,8 +17,13 @@
 //! * `hash`: the RFC 9162 leaf hash, SHA-256(0x00 ‖ the line's bytes before `,"hash":`). It is checksum and chain
 //!   link in one, and ready to be a leaf of a Merkle tree.
 //!
-//! A chain that anybody can compute proves that nothing *inside* it was changed. That its end was not cut off and
-//! that it was not written anew as a whole is proved by an [`Anchor`], `seq:hash` of a record, kept elsewhere.
+//! A chain that anybody can compute proves that nothing *inside* it was changed. That it was not written anew is proved
+//! by the signed [`Checkpoint`]s beside it, one at least every second or 1,000 records; that its end was not cut off
+//! together with the newest of them, by a copy of those kept elsewhere (the witness), or by an [`Anchor`], `seq:hash` of
+//! a record.
+//!
+//! Old segments go by [`Log::retire`], which records that they went; the checkpoints stay, and each segment names the
+//! right edge of the Merkle tree before it, so that the checkpoints can still be held against what is left.
 //!
 //! # Order
 //!
@@ -34,13 +39,18 @@
 //! log: everything after answers [`CannotRecord`], also what is waiting, and nothing is tried again on that file. A restart recovers. A full queue answers
 //! [`CannotRecord`] at once to new attempts; outcomes of attempts that were taken are always queued.
 
+mod checkpoint;
 mod feed;
+mod ledger;
 mod progress;
 mod record;
+mod retention;
 mod scan;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod witness;
 mod writer;
 
 use std::io;
@@ -49,13 +59,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use crate::engine::event::{Control, Ending, Event, Kind, Outcome};
 
+pub use checkpoint::{Checkpoint, FILE as CHECKPOINTS_FILE, PublicKey, Signer};
 pub use feed::{Committed, FEED_RECORDS_MAX, Fed, Subscription};
-pub use scan::{Anchor, Checks, Damage, Verified, VerifyError, verify};
+pub use ledger::{Access, Certainty, WhoSaw, who_saw};
+pub use retention::{Retention, RetentionError};
+pub use scan::{Anchor, Checks, Damage, Verified, VerifyError, records, verify};
+pub use witness::copy_to_file;
+pub use writer::Space;
 
 use scan::{RecoverError, segment_name};
 use storage::{Directory, Storage};
+use tree::Tree;
 use writer::{Chain, Mark, Shared};
 
 /// The log cannot take the record. There is no fail-open switch: the answer is 503.
@@ -74,6 +92,8 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// How much of the chain's newest part a start verifies, bytes; never less than two segments.
     pub verify_bytes_max: u64,
+    /// Signs checkpoints; `None` = there are none.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Default for Options {
@@ -83,6 +103,7 @@ impl Default for Options {
             queue_records_max: 8_192,
             queue_bytes_max: 16 << 20,
             verify_bytes_max: 1 << 30,
+            signer: None,
         }
     }
 }
@@ -133,6 +154,10 @@ pub struct Stats {
     pub commit_us_last: u64,
     /// When the last one ended.
     pub committed_at: Option<SystemTime>,
+    /// Last record under a signed checkpoint.
+    pub seq_signed: u64,
+    /// Room on the disk.
+    pub space: Space,
 }
 
 /// The log. Cheap to clone; when the last clone and the last ticket are gone, what is queued is written and synced.
@@ -213,6 +238,7 @@ impl Log {
                 .unwrap_or_else(|| uuid::Uuid::now_v7().to_string().into()),
             seq: walk.seq,
             hash: walk.hash,
+            tree: walk.tree,
             open: walk.open,
             buffer: Vec::new(),
         };
@@ -237,7 +263,7 @@ impl Log {
         }
         chain.flush()?;
         chain.segment.sync()?;
-        let shared = Arc::new(Shared::new(options, &chain));
+        let shared = Arc::new(Shared::new(options, &chain, recovered.signed));
         let writer = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
@@ -308,6 +334,16 @@ impl Log {
         self.shared().synced(position).await
     }
 
+    /// Records an alert; on return it is durable. The event's `alert` says what was found.
+    ///
+    /// # Errors
+    /// [`CannotRecord`].
+    pub async fn alert(&self, mut event: Event) -> Result<(), CannotRecord> {
+        event.kind = Kind::Alert;
+        let position = self.shared().push(event, Mark::Control)?;
+        self.shared().synced(position).await
+    }
+
     /// Takes nothing more, writes and syncs what is queued, and returns when that is done. Tickets that are still
     /// open stay open; the next start closes them.
     ///
@@ -321,6 +357,11 @@ impl Log {
     /// Durable records from now on, at most [`FEED_RECORDS_MAX`] waiting; what a slow subscriber misses is counted.
     pub fn subscribe(&self) -> Subscription {
         self.shared().subscribe()
+    }
+
+    /// The newest signed checkpoint, each time there is one: for the witness.
+    pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<Checkpoint>>> {
+        self.shared().checkpoints()
     }
 
     /// A look at queue, commits and health. Takes two short locks.
@@ -411,10 +452,13 @@ struct OpenAttempts {
     what: &'static str,
     /// Ids of the requests whose attempts are still open.
     requests: Vec<Arc<str>>,
+    /// Right edge of the Merkle tree over all records before this one, in hex: with it the tree goes on when earlier
+    /// segments are gone.
+    tree: Vec<String>,
 }
 
 impl SegmentOpened {
-    fn new(requests: Vec<Arc<str>>) -> Self {
+    fn new(requests: Vec<Arc<str>>, tree: &Tree) -> Self {
         Self {
             kind: Kind::Control,
             time: now(),
@@ -422,9 +466,22 @@ impl SegmentOpened {
             control: OpenAttempts {
                 what: scan::SEGMENT_OPENED,
                 requests,
+                tree: tree.edge().iter().map(record::hex).collect(),
             },
         }
     }
+}
+
+/// A control event that happens now. `policy`: the version after it, empty where none is meant; `detail` must be free
+/// of values.
+pub fn control(what: &'static str, policy: Arc<str>, detail: Option<String>) -> Event {
+    let mut event = control_event(what, String::new());
+    event.control = Some(Control {
+        what,
+        policy,
+        detail,
+    });
+    event
 }
 
 /// An event of the log's own.
@@ -442,6 +499,7 @@ fn control_event(what: &'static str, detail: String) -> Event {
             policy: "".into(),
             detail: Some(detail),
         }),
+        alert: None,
     }
 }
 
@@ -461,5 +519,6 @@ fn closing_event(
         what: None,
         outcome: Some(Outcome::without_answer(ending, reason)),
         control: None,
+        alert: None,
     }
 }

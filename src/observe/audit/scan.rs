@@ -1,19 +1,27 @@
 //! Reading a chain in order: what `verify` reports and what a start recovers from.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::checkpoint::{self, Checkpoint, PublicKey, ReadNotes};
 use super::record::{self, GENESIS, Hash};
 use super::storage::{Directory, Storage, write_all};
+use super::tree::Tree;
 
 /// Longest line that is read. The queue's byte bound keeps written lines far below it.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
+/// More records than this without a checkpoint over them are not what a crash leaves.
+const UNSIGNED_MAX: u64 = 2 * checkpoint::RECORDS_MAX;
+
 /// Name of the control event that begins each segment; its `requests` are the attempts still open there.
 pub(super) const SEGMENT_OPENED: &str = "segment-opened";
+
+/// Name of the control event that retention leaves; its detail ends in the last record that is gone.
+pub(super) const SEGMENTS_REMOVED: &str = "segments-removed";
 
 /// A place where the chain does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +43,7 @@ pub(super) fn segment_name(first: u64) -> String {
 }
 
 /// First sequence number and name of each segment, in order. Other files are not the log's.
-fn segments(storage: &dyn Storage) -> io::Result<Vec<(u64, String)>> {
+pub(super) fn segments(storage: &dyn Storage) -> io::Result<Vec<(u64, String)>> {
     let mut segments: Vec<_> = storage
         .list()?
         .into_iter()
@@ -97,6 +105,10 @@ struct ControlHead<'a> {
     what: Cow<'a, str>,
     #[serde(default)]
     requests: Vec<Arc<str>>,
+    #[serde(borrow, default)]
+    tree: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    detail: Option<Cow<'a, str>>,
 }
 
 /// The end of what has been read so far.
@@ -107,6 +119,16 @@ pub(super) struct Walk {
     pub(super) seq: u64,
     pub(super) hash: Hash,
     pub(super) open: Open,
+    /// Over all records up to `seq`.
+    pub(super) tree: Tree,
+    /// Checkpoints over what has not been read yet, in order.
+    checkpoints: VecDeque<Checkpoint>,
+    /// Records under the last checkpoint that was passed.
+    signed: u64,
+    /// A checkpoint fails: the first record that may not be as it was.
+    suspect: Option<u64>,
+    /// The last record that retention says it removed.
+    removed: u64,
     first: Option<u64>,
     records: u64,
     bytes: u64,
@@ -127,6 +149,11 @@ impl Walk {
             seq: 0,
             hash: GENESIS,
             open: Open::default(),
+            tree: Tree::default(),
+            checkpoints: VecDeque::new(),
+            signed: 0,
+            suspect: None,
+            removed: 0,
             first: None,
             records: 0,
             bytes: 0,
@@ -184,13 +211,31 @@ impl Walk {
                     .map(|_| ())
             };
             if let Err(what) = result {
-                end.damage = damage(number, expected, what);
+                end.damage = damage(number, self.suspect.unwrap_or(expected), what);
                 break;
             }
             end.good_bytes += read;
         }
         self.bytes += end.good_bytes;
         Ok(end)
+    }
+
+    /// The checkpoints of the size reached must have this tree's root.
+    fn hold_against_checkpoints(&mut self, chain: &str) -> Result<(), &'static str> {
+        while let Some(checkpoint) = self.checkpoints.pop_front_if(|c| c.size <= self.seq) {
+            if checkpoint.size < self.seq {
+                // Over records that are no longer here.
+                continue;
+            }
+            if checkpoint.root != self.tree.root() || *checkpoint.chain != *chain {
+                self.suspect = Some(self.signed + 1);
+                return Err(
+                    "a signed checkpoint is over other records: between the checkpoint before and this one, the log was written anew",
+                );
+            }
+            self.signed = checkpoint.size;
+        }
+        Ok(())
     }
 
     /// Takes the next record if it fits. `adopt`: its predecessor is not at hand.
@@ -220,6 +265,17 @@ impl Walk {
                 for request in control.requests {
                     self.open.attempt(request);
                 }
+                let edge = control.tree.iter();
+                self.tree = edge
+                    .map(|hex| record::decode_hash(hex.as_bytes()))
+                    .collect::<Option<_>>()
+                    .and_then(|edge| Tree::from_edge(place.seq - 1, edge))
+                    .ok_or("it does not name the tree of the records before it")?;
+            }
+            (_, Some(control)) if control.what == SEGMENTS_REMOVED => {
+                let through = control.detail.as_deref().and_then(|d| d.rsplit_once(' '));
+                let through = through.and_then(|(_, last)| last.parse().ok());
+                self.removed = through.unwrap_or(0).max(self.removed);
             }
             (_, Some(control)) if control.what == "recovered" => self.cuts += 1,
             _ => {}
@@ -231,7 +287,12 @@ impl Walk {
         self.seq = place.seq;
         self.hash = record.hash;
         self.records += 1;
-        Ok(())
+        if self.tree.size() + 1 == place.seq {
+            self.tree.append(record.hash);
+        } else {
+            return Err("the tree of the records before it is not known");
+        }
+        self.hold_against_checkpoints(place.chain)
     }
 }
 
@@ -242,6 +303,8 @@ pub(super) struct Recovered {
     pub(super) last: Option<(String, u64)>,
     /// Bytes of a torn tail that were cut, and the file they were copied to.
     pub(super) cut: Option<(u64, String)>,
+    /// Records under the last checkpoint.
+    pub(super) signed: u64,
 }
 
 /// Why a start does not go on.
@@ -272,14 +335,21 @@ pub(super) fn recover(
         bytes += storage.size(&segments[from].1)?;
     }
     let mut walk = Walk::new();
+    let (checkpoints, good_bytes) = read_checkpoints(storage)?
+        .map_err(|(found, what)| RecoverError::Damaged(checkpoint_damage(&found, what)))?;
+    if good_bytes < checkpoint_bytes(storage)? {
+        storage.truncate(checkpoint::FILE, good_bytes)?;
+    }
+    let signed = checkpoints.last().map_or(0, |c| c.size);
+    walk.checkpoints = checkpoints.into();
     let mut recovered_last = None;
     let mut cut = None;
     for (index, (first, name)) in segments.iter().enumerate().skip(from) {
-        let end = walk.segment(storage, *first, name, from > 0)?;
+        let end = walk.segment(storage, *first, name, index == from)?;
         if let Some(damage) = end.damage {
             let last = index + 1 == segments.len();
             let tail = tail(storage, name, end.good_bytes)?;
-            if !last || damage.line == 0 || was_durable(&tail, damage.seq) {
+            if !last || damage.line == 0 || damage.seq <= signed || was_durable(&tail, damage.seq) {
                 return Err(RecoverError::Damaged(damage));
             }
             let aside = set_aside(storage, damage.seq, &tail)?;
@@ -288,11 +358,47 @@ pub(super) fn recover(
         }
         recovered_last = Some((name.clone(), end.good_bytes));
     }
+    if signed > walk.seq {
+        return Err(RecoverError::Damaged(Damage {
+            file: checkpoint::FILE.to_owned(),
+            line: 0,
+            seq: walk.seq + 1,
+            what: "it is missing: a signed checkpoint says that it stood there",
+        }));
+    }
     Ok(Recovered {
+        signed,
         walk,
         last: recovered_last,
         cut,
     })
+}
+
+/// The checkpoints beside the segments; none if there is no such file.
+fn read_checkpoints(storage: &dyn Storage) -> io::Result<ReadNotes> {
+    let mut text = Vec::new();
+    if checkpoint_bytes(storage)? > 0 {
+        storage.read(checkpoint::FILE)?.read_to_end(&mut text)?;
+    }
+    Ok(checkpoint::read(&text))
+}
+
+fn checkpoint_bytes(storage: &dyn Storage) -> io::Result<u64> {
+    if storage.list()?.iter().any(|name| name == checkpoint::FILE) {
+        storage.size(checkpoint::FILE)
+    } else {
+        Ok(0)
+    }
+}
+
+/// The file of checkpoints is not as it was written, after these.
+fn checkpoint_damage(found: &[Checkpoint], what: &'static str) -> Damage {
+    Damage {
+        file: checkpoint::FILE.to_owned(),
+        line: 0,
+        seq: found.last().map_or(0, |c| c.size) + 1,
+        what,
+    }
 }
 
 fn tail(storage: &dyn Storage, name: &str, good_bytes: u64) -> io::Result<Vec<u8>> {
@@ -362,8 +468,12 @@ impl std::fmt::Display for Anchor {
 pub struct Checks {
     /// Records that must stand there as they were.
     pub anchor: Option<Anchor>,
-    /// Earlier segments may be absent (retention, or a copy of a part).
+    /// Earlier segments may be absent that retention did not remove (a copy of a part).
     pub partial: bool,
+    /// Keys that checkpoints may be signed with. Empty: each is held against the key that it names itself.
+    pub keys: Vec<PublicKey>,
+    /// Checkpoints that were kept elsewhere, the text of [`checkpoint::FILE`] or a part of it.
+    pub witnessed: Option<Vec<u8>>,
 }
 
 /// A chain that holds.
@@ -377,6 +487,12 @@ pub struct Verified {
     pub last: Anchor,
     /// Number of records.
     pub records: u64,
+    /// Number of checkpoints that hold.
+    pub checkpoints: usize,
+    /// Last record under a checkpoint; 0 = there is none.
+    pub signed: u64,
+    /// Who signed, each once.
+    pub keys: Vec<PublicKey>,
     /// Number of segment files.
     pub segments: usize,
     /// Their size.
@@ -409,28 +525,94 @@ pub fn verify(directory: &Path, checks: &Checks) -> Result<Verified, VerifyError
     verify_on(&Directory::read_only(directory), checks)
 }
 
+/// Where the first of these neighbouring segments that does not hold is bad.
+pub(super) fn verify_prefix(
+    storage: &dyn Storage,
+    segments: &[(u64, String)],
+) -> io::Result<Option<Damage>> {
+    let mut walk = Walk::new();
+    match read_checkpoints(storage)? {
+        Ok((checkpoints, _)) => walk.checkpoints = checkpoints.into(),
+        Err((found, what)) => return Ok(Some(checkpoint_damage(&found, what))),
+    }
+    for (first, name) in segments {
+        if let Some(damage) = walk.segment(storage, *first, name, true)?.damage {
+            return Ok(Some(damage));
+        }
+    }
+    Ok(None)
+}
+
 pub(super) fn verify_on(storage: &dyn Storage, checks: &Checks) -> Result<Verified, VerifyError> {
+    // Before the segments: a live log may only go on meanwhile.
+    let (mut checkpoints, _) = read_checkpoints(storage)?
+        .map_err(|(found, what)| VerifyError::Damaged(checkpoint_damage(&found, what)))?;
+    if let Some(text) = &checks.witnessed {
+        let (witnessed, _) = checkpoint::read(text)
+            .map_err(|(found, what)| VerifyError::Damaged(checkpoint_damage(&found, what)))?;
+        checkpoints.extend(witnessed);
+        checkpoints.sort_by_key(|c| c.size);
+    }
+    if let Some(at) = checkpoints
+        .iter()
+        .position(|c| !checks.keys.is_empty() && !checks.keys.contains(&c.key))
+    {
+        let damage = checkpoint_damage(
+            &checkpoints[..at],
+            "a checkpoint is signed with another key",
+        );
+        return Err(VerifyError::Damaged(damage));
+    }
+    if let Some(at) = checkpoints.windows(2).position(|w| w[0].size > w[1].size) {
+        let damage = checkpoint_damage(&checkpoints[..at], "the checkpoints are not in order");
+        return Err(VerifyError::Damaged(damage));
+    }
+    let mut keys: Vec<PublicKey> = Vec::new();
+    for checkpoint in &checkpoints {
+        if !keys.contains(&checkpoint.key) {
+            keys.push(checkpoint.key);
+        }
+    }
     let segments = segments(storage)?;
     let mut walk = Walk::new();
     walk.anchor.clone_from(&checks.anchor);
+    let count = checkpoints.len();
+    walk.checkpoints = checkpoints.into();
     for (first, name) in &segments {
-        if let Some(damage) = walk.segment(storage, *first, name, checks.partial)?.damage {
+        if let Some(damage) = walk.segment(storage, *first, name, true)?.damage {
             return Err(VerifyError::Damaged(damage));
         }
     }
+    let missing = |seq, what| {
+        Err(VerifyError::Damaged(Damage {
+            file: segments.last().map_or_else(String::new, |s| s.1.clone()),
+            line: 0,
+            seq,
+            what,
+        }))
+    };
     if let Some(anchor) = &checks.anchor
         && anchor.seq > walk.seq
     {
-        return Err(VerifyError::Damaged(Damage {
-            file: segments.last().map_or_else(String::new, |s| s.1.clone()),
-            line: 0,
-            seq: walk.seq + 1,
-            what: "it is missing: the log ends before the anchored record",
-        }));
+        let what = "it is missing: the log ends before the anchored record";
+        return missing(walk.seq + 1, what);
+    }
+    if !walk.checkpoints.is_empty() {
+        let what = "it is missing: a signed checkpoint says that it stood there";
+        return missing(walk.seq + 1, what);
     }
     let (Some(chain), Some(first)) = (walk.chain, walk.first) else {
         return Err(VerifyError::Empty);
     };
+    if first > 1 && !checks.partial && walk.removed + 1 < first {
+        let what = "it is missing: the log begins later, and retention did not say so";
+        return missing(walk.removed + 1, what);
+    }
+    let must_be_signed = count > 0 || !checks.keys.is_empty();
+    // A live log may be a second behind.
+    if must_be_signed && walk.seq - walk.signed > UNSIGNED_MAX {
+        return missing(walk.signed + 1, "no signed checkpoint is over it");
+    }
     Ok(Verified {
         chain,
         first,
@@ -439,9 +621,44 @@ pub(super) fn verify_on(storage: &dyn Storage, checks: &Checks) -> Result<Verifi
             hash: walk.hash,
         },
         records: walk.records,
+        checkpoints: count,
+        signed: walk.signed,
+        keys,
         segments: segments.len(),
         bytes: walk.bytes,
         cuts: walk.cuts,
         open: walk.open.len(),
     })
+}
+
+/// Gives each whole line of the log in `directory` from record `from` on to `take`, in order, without its newline. Takes
+/// no lock and does not verify the chain.
+///
+/// # Errors
+/// The folder cannot be read, a line is not a record, or `take` fails.
+pub fn records(
+    directory: &Path,
+    from: u64,
+    take: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let storage = Directory::read_only(directory);
+    let segments = segments(&storage)?;
+    let skipped = segments.partition_point(|(first, _)| *first <= from);
+    for (_, name) in segments.iter().skip(skipped.saturating_sub(1)) {
+        let mut reader = BufReader::with_capacity(256 << 10, storage.read(name)?);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if line.pop_if(|byte| *byte == b'\n').is_none() {
+                // Being written just now, or torn.
+                break;
+            }
+            let record = record::parse(&line)
+                .map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
+            if record.place.seq >= from {
+                take(&line)?;
+            }
+            line.clear();
+        }
+    }
+    Ok(())
 }

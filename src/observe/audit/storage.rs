@@ -21,6 +21,10 @@ pub(super) trait Storage: Send + Sync {
     fn append(&self, name: &str) -> io::Result<Arc<dyn Segment>>;
     /// Cuts a file to `bytes`; durable on return.
     fn truncate(&self, name: &str, bytes: u64) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Bytes free for us and in all; `None` = not known.
+    fn space(&self) -> io::Result<Option<(u64, u64)>>;
     /// Makes created names durable.
     fn sync_directory(&self) -> io::Result<()>;
 }
@@ -123,6 +127,18 @@ impl Storage for Directory {
         let file = OpenOptions::new().write(true).open(self.path.join(name))?;
         file.set_len(bytes)?;
         file.sync_all()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn space(&self) -> io::Result<Option<(u64, u64)>> {
+        let stat = rustix::fs::statvfs(&self.path)?;
+        Ok(Some((
+            stat.f_bavail.saturating_mul(stat.f_frsize),
+            stat.f_blocks.saturating_mul(stat.f_frsize),
+        )))
     }
 
     fn sync_directory(&self) -> io::Result<()> {

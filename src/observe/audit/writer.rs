@@ -5,19 +5,32 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::watch;
+
+use super::checkpoint::{self, Checkpoint};
 use super::feed::{Committed, Feed, Subscription};
 use super::progress::Progress;
 use super::record::{self, Hash, Place};
 use super::scan::{Open, segment_name};
 use super::storage::{Segment, Storage, write_all};
-use super::{CannotRecord, Options, SegmentOpened, Stats, serialise};
+use super::tree::Tree;
+use super::{CannotRecord, Options, SegmentOpened, Stats, now, serialise};
 use crate::engine::event::Event;
 
 /// Most records in one `write(2)`.
 const BATCH_RECORDS_MAX: usize = 256;
+
+/// Longest time between a record and the checkpoint over it, and between two looks at the disk.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The disk is getting full when less than this is free: per mille, and bytes.
+const SPACE_WARN: (u64, u64) = (100, 5 << 30);
+/// New attempts are refused when less than this is free.
+const SPACE_REFUSE: (u64, u64) = (20, 512 << 20);
 
 /// What a record does to the set of open attempts.
 #[derive(Debug)]
@@ -35,6 +48,8 @@ pub(super) struct Chain {
     pub(super) id: Arc<str>,
     pub(super) seq: u64,
     pub(super) hash: Hash,
+    /// Over all records up to `seq`.
+    pub(super) tree: Tree,
     pub(super) open: Open,
     /// Framed, not yet written.
     pub(super) buffer: Vec<u8>,
@@ -51,6 +66,7 @@ impl Chain {
             prev: self.hash,
         };
         self.hash = record::encode(&mut self.buffer, place, event);
+        self.tree.append(self.hash);
         match mark {
             Mark::Attempt(request) => self.open.attempt(Arc::clone(request)),
             Mark::Outcome(request) => self.open.outcome(request),
@@ -60,7 +76,7 @@ impl Chain {
 
     /// Frames the record that begins each segment.
     pub(super) fn frame_segment_opened(&mut self, synced: u64) -> io::Result<()> {
-        let json = serialise(&SegmentOpened::new(self.open.requests()))
+        let json = serialise(&SegmentOpened::new(self.open.requests(), &self.tree))
             .map_err(|CannotRecord| io::ErrorKind::InvalidData)?;
         self.frame(synced, &json, &Mark::Control);
         Ok(())
@@ -86,7 +102,7 @@ impl Chain {
 /// One queued record.
 struct Item {
     json: Vec<u8>,
-    event: Arc<Event>,
+    event: Option<Arc<Event>>,
     mark: Mark,
 }
 
@@ -113,6 +129,29 @@ struct Commit {
     commit_us_last: u64,
     committed_at: Option<SystemTime>,
     open: usize,
+    id: Arc<str>,
+    /// Trees that are to be signed once they are durable: one each [`checkpoint::RECORDS_MAX`] records.
+    due: VecDeque<Tree>,
+    /// The tree over all that is written.
+    tree: Tree,
+    /// The tree over all that is durable.
+    synced_tree: Tree,
+    /// Records under the last checkpoint.
+    signed: u64,
+    signed_at: Instant,
+    space: Space,
+}
+
+/// How much room the disk has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Space {
+    /// Enough.
+    #[default]
+    Enough,
+    /// Under the warning threshold.
+    Low,
+    /// Under the threshold at which no new attempt is taken.
+    Refusing,
 }
 
 /// What the threads and the handles share.
@@ -125,6 +164,10 @@ pub(super) struct Shared {
     written: Progress,
     synced: Progress,
     feed: Feed,
+    /// The disk is nearly full: no new attempts.
+    full: AtomicBool,
+    checkpoint: watch::Sender<Option<Arc<Checkpoint>>>,
+    storage: Arc<dyn Storage>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -132,8 +175,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// `chain` is written and durable.
-    pub(super) fn new(options: Options, chain: &Chain) -> Self {
+    /// `chain` is written and durable; `signed` of its records stand under a checkpoint.
+    pub(super) fn new(options: Options, chain: &Chain, signed: u64) -> Self {
         Self {
             options,
             queue: Mutex::default(),
@@ -149,7 +192,17 @@ impl Shared {
                 commit_us_last: 0,
                 committed_at: None,
                 open: chain.open.len(),
+                id: Arc::clone(&chain.id),
+                due: VecDeque::new(),
+                tree: chain.tree.clone(),
+                synced_tree: chain.tree.clone(),
+                signed,
+                signed_at: Instant::now(),
+                space: Space::default(),
             }),
+            full: AtomicBool::new(false),
+            checkpoint: watch::Sender::new(None),
+            storage: Arc::clone(&chain.storage),
             commit_changed: Condvar::new(),
             written: Progress::default(),
             synced: Progress::default(),
@@ -166,11 +219,23 @@ impl Shared {
     /// taken may always be closed, and there are never more of those than running requests.
     pub(super) fn push(&self, event: Event, mark: Mark) -> Result<u64, CannotRecord> {
         let json = serialise(&event)?;
-        let event = Arc::new(event);
+        self.queue(json, Some(Arc::new(event)), mark)
+    }
+
+    /// As [`Shared::push`], of an event that subscribers are not told.
+    pub(super) fn queue(
+        &self,
+        json: Vec<u8>,
+        event: Option<Arc<Event>>,
+        mark: Mark,
+    ) -> Result<u64, CannotRecord> {
         let mut queue = lock(&self.queue);
         let full = queue.items.len() >= self.options.queue_records_max
             || queue.bytes + json.len() > self.options.queue_bytes_max;
-        if queue.failed || queue.closed || (full && matches!(mark, Mark::Attempt(_))) {
+        if queue.failed
+            || queue.closed
+            || ((full || self.full.load(Relaxed)) && matches!(mark, Mark::Attempt(_)))
+        {
             return Err(CannotRecord);
         }
         queue.bytes += json.len();
@@ -226,6 +291,107 @@ impl Shared {
             commit_us_total: commit.commit_us_total,
             commit_us_last: commit.commit_us_last,
             committed_at: commit.committed_at,
+            seq_signed: commit.signed,
+            space: commit.space,
+        }
+    }
+
+    pub(super) fn storage(&self) -> Arc<dyn Storage> {
+        Arc::clone(&self.storage)
+    }
+
+    /// The newest checkpoint, as soon as it is durable.
+    pub(super) fn checkpoints(&self) -> watch::Receiver<Option<Arc<Checkpoint>>> {
+        self.checkpoint.subscribe()
+    }
+
+    /// Signs what is due: each [`checkpoint::RECORDS_MAX`] records, each second in which there was a record, and the
+    /// end.
+    fn sign_checkpoints(&self, file: &mut Option<Arc<dyn Segment>>, ends: bool) -> io::Result<()> {
+        let Some(signer) = &self.options.signer else {
+            return Ok(());
+        };
+        let (chain, trees) = {
+            let mut commit = lock(&self.commit);
+            let synced = commit.synced.1;
+            let mut trees: Vec<Tree> = Vec::new();
+            while let Some(tree) = commit.due.pop_front_if(|tree| tree.size() <= synced) {
+                trees.push(tree);
+            }
+            let last = trees.last().map_or(commit.signed, Tree::size);
+            let size = commit.synced_tree.size();
+            if size > last
+                && (ends
+                    || size - commit.signed >= checkpoint::RECORDS_MAX
+                    || commit.signed_at.elapsed() >= TICK)
+            {
+                trees.push(commit.synced_tree.clone());
+            }
+            (Arc::clone(&commit.id), trees)
+        };
+        let Some(last) = trees.last().map(Tree::size) else {
+            return Ok(());
+        };
+        let time = now();
+        let signed: Vec<Checkpoint> = trees
+            .iter()
+            .map(|t| signer.sign(&chain, t, &time))
+            .collect();
+        let file = match file {
+            Some(file) => file,
+            None => {
+                let opened = match self.storage.append(checkpoint::FILE) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        let made = self.storage.create(checkpoint::FILE)?;
+                        self.storage.sync_directory()?;
+                        made
+                    }
+                    other => other?,
+                };
+                file.insert(opened)
+            }
+        };
+        let text: String = signed.iter().map(|c| format!("{}\n", c.note)).collect();
+        write_all(file.as_ref(), text.as_bytes())?;
+        file.sync()?;
+        {
+            let mut commit = lock(&self.commit);
+            commit.signed = last;
+            commit.signed_at = Instant::now();
+        }
+        if let Some(newest) = signed.into_iter().next_back() {
+            self.checkpoint.send_replace(Some(Arc::new(newest)));
+        }
+        Ok(())
+    }
+
+    fn look_at_space(&self) {
+        let Ok(Some((free, total))) = self.storage.space() else {
+            return;
+        };
+        let under = |per_mille: u64, bytes: u64| {
+            free < bytes && u128::from(free) * 1000 < u128::from(total) * u128::from(per_mille)
+        };
+        let space = if under(SPACE_REFUSE.0, SPACE_REFUSE.1) {
+            Space::Refusing
+        } else if under(SPACE_WARN.0, SPACE_WARN.1) {
+            Space::Low
+        } else {
+            Space::Enough
+        };
+        self.full.store(space == Space::Refusing, Relaxed);
+        let before = std::mem::replace(&mut lock(&self.commit).space, space);
+        if before != space {
+            match space {
+                Space::Enough => tracing::info!(free, "the audit log's disk has room again"),
+                Space::Low => tracing::warn!(free, "the audit log's disk is getting full"),
+                Space::Refusing => {
+                    tracing::error!(
+                        free,
+                        "the audit log's disk is nearly full: requests are answered 503"
+                    );
+                }
+            }
         }
     }
 
@@ -322,14 +488,18 @@ fn write_batch(
     }
     let synced = lock(&shared.commit).synced.1;
     let watched = shared.feed.is_watched();
+    let mut due = Vec::new();
     for item in batch.drain(..) {
         chain.frame(synced, &item.json, &item.mark);
-        if watched {
+        if shared.options.signer.is_some() && chain.seq.is_multiple_of(checkpoint::RECORDS_MAX) {
+            due.push(chain.tree.clone());
+        }
+        if let Some(event) = item.event.filter(|_| watched) {
             shared.feed.written(Committed {
                 chain: Arc::clone(&chain.id),
                 seq: chain.seq,
                 hash: chain.hash,
-                event: item.event,
+                event,
             });
         }
     }
@@ -339,50 +509,85 @@ fn write_batch(
         commit.segment = Arc::clone(&chain.segment);
         commit.written = (position, chain.seq);
         commit.open = chain.open.len();
+        commit.due.extend(due);
+        commit.tree = chain.tree.clone();
     }
     shared.commit_changed.notify_all();
     shared.written.advance(position);
     Ok(())
 }
 
-/// The committer thread.
+/// The committer thread. Also signs checkpoints, and looks at the room on the disk.
 pub(super) fn commit(shared: &Shared) {
     let _guard = FailOnPanic(shared);
+    let mut checkpoints = None;
     loop {
-        let (segment, written) = {
+        let due = {
             let mut commit = lock(&shared.commit);
-            while commit.written == commit.synced && !commit.closed && !commit.failed {
-                commit = shared
+            loop {
+                if commit.failed {
+                    return;
+                }
+                if commit.written != commit.synced || commit.closed {
+                    break;
+                }
+                let wait = shared
                     .commit_changed
-                    .wait(commit)
+                    .wait_timeout(commit, TICK)
                     .unwrap_or_else(PoisonError::into_inner);
+                commit = wait.0;
+                if wait.1.timed_out() {
+                    break;
+                }
             }
-            if commit.failed {
-                return;
-            }
-            if commit.written == commit.synced {
-                break;
-            }
-            (Arc::clone(&commit.segment), commit.written)
+            (commit.written != commit.synced).then(|| {
+                (
+                    Arc::clone(&commit.segment),
+                    commit.written,
+                    commit.tree.clone(),
+                )
+            })
         };
-        let begun = Instant::now();
-        if let Err(error) = segment.sync() {
+        if let Some((segment, written, tree)) = due
+            && let Err(error) = sync(shared, segment.as_ref(), written, tree)
+        {
             tracing::error!(%error, "the audit log cannot be synced; nothing is served until a restart");
             shared.fail();
             return;
         }
-        let took_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        {
-            let mut commit = lock(&shared.commit);
-            commit.synced = written;
-            commit.commits += 1;
-            commit.commit_us_total = commit.commit_us_total.saturating_add(took_us);
-            commit.commit_us_last = took_us;
-            commit.committed_at = Some(SystemTime::now());
+        shared.look_at_space();
+        let ends = {
+            let commit = lock(&shared.commit);
+            commit.closed && commit.written == commit.synced
+        };
+        if let Err(error) = shared.sign_checkpoints(&mut checkpoints, ends) {
+            tracing::error!(%error, "no checkpoint can be written; nothing is served until a restart");
+            shared.fail();
+            return;
         }
-        shared.commit_changed.notify_all();
-        shared.feed.committed(written.1);
-        shared.synced.advance(written.0);
+        if ends {
+            break;
+        }
     }
     shared.end();
+}
+
+fn sync(shared: &Shared, segment: &dyn Segment, written: (u64, u64), tree: Tree) -> io::Result<()> {
+    let begun = Instant::now();
+    segment.sync()?;
+    let took = begun.elapsed();
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    {
+        let mut commit = lock(&shared.commit);
+        commit.synced = written;
+        commit.commits += 1;
+        commit.commit_us_total = commit.commit_us_total.saturating_add(took_us);
+        commit.commit_us_last = took_us;
+        commit.committed_at = Some(SystemTime::now());
+        commit.synced_tree = tree;
+    }
+    shared.commit_changed.notify_all();
+    shared.feed.committed(written.1);
+    shared.synced.advance(written.0);
+    Ok(())
 }

@@ -18,6 +18,8 @@ use std::sync::Arc;
 
 use data_encoding::BASE64;
 
+pub use crate::engine::event::Severity;
+use crate::engine::event::{Alert, Event, Kind as EventKind};
 use crate::observe::trail::{Entry, Outcome, What};
 use baseline::{Baseline, Ring, Slot};
 use rules::{Kind, Measure, Monitor, Novelty, Rules};
@@ -38,28 +40,6 @@ const HOUR_S: i64 = 3_600;
 const DAY_S: i64 = 86_400;
 /// Part of an hour's share that the newest hour makes up in the usual treated ratio.
 const NEWEST: f64 = 0.2;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// To be looked at some time.
-    Low,
-    /// To be looked at today.
-    Medium,
-    /// To be looked at now.
-    High,
-}
-
-impl Severity {
-    /// `low`, `medium`, `high`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        }
-    }
-}
 
 /// Something odd: names and numbers, no value.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +62,33 @@ pub struct Finding {
     pub about: Vec<Arc<str>>,
     /// The request that tipped it.
     pub request_id: Option<Arc<str>>,
+}
+
+impl Finding {
+    /// The finding as an event of the audit log.
+    pub fn event(self) -> Event {
+        let at = jiff::Timestamp::from_millisecond(self.at_ms).unwrap_or_default();
+        Event {
+            kind: EventKind::Alert,
+            time: format!("{at:.3}"),
+            request_id: "".into(),
+            correlation_id: None,
+            who: None,
+            what: None,
+            outcome: None,
+            control: None,
+            alert: Some(Alert {
+                monitor: self.monitor,
+                severity: self.severity,
+                caller: self.caller,
+                measured: self.measured,
+                threshold: self.threshold,
+                window_s: self.window_s.unsigned_abs(),
+                about: self.about,
+                request_id: self.request_id,
+            }),
+        }
+    }
 }
 
 /// All monitors and what they know.
@@ -469,7 +476,7 @@ impl Monitors {
                     ) => {
                         let now = now_s.div_euclid(HOUR_S);
                         if now > *hour {
-                            ring.forget((*hour).saturating_add(1).saturating_mul(HOUR_S) - 1);
+                            ring.forget((*hour).saturating_add(1).saturating_mul(HOUR_S).saturating_sub(1));
                             let [treated, clear] = ring.sums();
                             if treated + clear >= *at_least {
                                 let share = treated / (treated + clear);

@@ -275,6 +275,7 @@ impl<'a> Lowering<'a, '_> {
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
                 Prepared::Token { .. } => 2 + Treatment::Tokenize.rank(),
+                Prepared::Observed { .. } => 2,
                 // Of the other direction; never in an answer.
                 Prepared::Resolve(_) => u8::MAX,
             },
@@ -413,6 +414,7 @@ impl<'a> Lowering<'a, '_> {
 
     /// The record where it does not say which of its objects it is: the most protective of all of them.
     fn any_of(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
+        self.core.untold();
         let mut named = Vec::with_capacity(shape.members.len() + 1);
         if shape.attributes {
             let ids_are_clear = shape.objects.iter().all(|&object| {
@@ -619,7 +621,48 @@ impl<'a> Lowering<'a, '_> {
                 }
             }
         }
+        if let Some(id) = self.core.id_field(object) {
+            let name = &schema.fields[id.field as usize].name;
+            let at = named.iter().position(|m| m.key.eq_ignore_ascii_case(name));
+            let node = at.map_or(DROP, |at| named[at].node);
+            if let Some(node) = self.observed(shape, object, variant, node) {
+                match at {
+                    Some(at) => named[at].node = node,
+                    None => named.push(Member {
+                        key: name.clone(),
+                        node,
+                        unique: false,
+                    }),
+                }
+                self.core.need(shape.scope, id);
+            }
+        }
         Ok(self.object(named, row))
+    }
+
+    /// `node`, which treats the record's id, so that the ledger sees the id first; `None` if it need not.
+    fn observed(
+        &mut self,
+        shape: &RecordShape,
+        object: ObjectId,
+        variant: usize,
+        node: NodeId,
+    ) -> Option<NodeId> {
+        let unseen = matches!(self.nodes.get(node.0 as usize), None | Some(Node::Drop));
+        let observer = self.core.observer(shape, object, variant, unseen)?;
+        let (then, counter) = match self.nodes.get(node.0 as usize)? {
+            Node::Drop => return Some(self.add(Node::Link(observer))),
+            Node::Treat { treatment, counter } => (treatment.clone(), *counter),
+            // Counted by nobody.
+            _ => (Prepared::Keyless(Treatment::Clear), u32::MAX),
+        };
+        Some(self.add(Node::Treat {
+            treatment: Prepared::Observed {
+                observer,
+                then: Box::new(then),
+            },
+            counter,
+        }))
     }
 
     fn mapped_record(
@@ -638,8 +681,18 @@ impl<'a> Lowering<'a, '_> {
                 Some(ruling) => ruling.strictest().treatment,
                 None => Treatment::Drop,
             };
-            let node = self.treat(*field, treatment);
+            let mut node = self.treat(*field, treatment);
+            if self.core.id_field(record.object) == Some(*field)
+                && let Some(seen) = self.observed(shape, record.object, record.variant, node)
+            {
+                node = seen;
+            }
             lowered.push((path.clone(), node));
+        }
+        let id = self.core.id_field(record.object);
+        if !shape.paths.iter().any(|(_, field)| Some(*field) == id) {
+            // The map names no id of it.
+            self.core.untold();
         }
         let node = self.paths(&lowered, row)?;
         if conditional {

@@ -8,7 +8,7 @@ mod json;
 mod upload;
 mod xml;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
@@ -21,6 +21,7 @@ use crate::engine::rewrite::{BodyProgram, Counter, LinkRewriter};
 use crate::engine::token::KeyRing;
 use crate::engine::treatment::{Prepared, Treatment};
 
+use super::ledger::{Ledger, RecordId, Shown, ShownSet};
 use super::link::{MappedPageLink, NextPageLink, OriginLink};
 
 pub(super) use upload::{Judging, lower as lower_upload};
@@ -29,6 +30,8 @@ pub(super) use upload::{Judging, lower as lower_upload};
 pub(super) struct Lowered {
     pub(super) program: BodyProgram,
     pub(super) conditions: Vec<(usize, FieldRef)>,
+    /// Which records the answer will have shown.
+    pub(super) shown: Option<Arc<Shown>>,
 }
 
 /// Lowers the operation's shape under the decision.
@@ -48,6 +51,7 @@ pub(super) fn lower(
         counters: Vec::new(),
         prepared: HashMap::new(),
         conditions: Vec::new(),
+        ledger: keys.ledger_key().map(Ledger::new),
     };
     let program = match &operation.shape {
         Shape::Csv(shape) => BodyProgram::Csv(Arc::new(csv::lower(&mut core, shape))),
@@ -58,6 +62,7 @@ pub(super) fn lower(
     Ok(Lowered {
         program,
         conditions: core.conditions,
+        shown: core.ledger.and_then(Ledger::finish),
     })
 }
 
@@ -92,6 +97,8 @@ struct Core<'a> {
     /// Treatments with their keys, and their counters.
     prepared: HashMap<(FieldRef, Treatment), (Prepared, u32)>,
     conditions: Vec<(usize, FieldRef)>,
+    /// `None` while the ledger is off.
+    ledger: Option<Ledger>,
 }
 
 impl<'a> Core<'a> {
@@ -251,11 +258,98 @@ impl<'a> Core<'a> {
     fn need_conditions(&mut self, shape: &RecordShape, object: ObjectId) {
         for condition in &self.catalog.get(object).conditions {
             let field = condition.field;
-            let needed = (shape.scope, FieldRef { object, field });
-            if !self.conditions.contains(&needed) {
-                self.conditions.push(needed);
+            self.need(shape.scope, FieldRef { object, field });
+        }
+    }
+
+    /// Asks for a field of the records of a scope.
+    fn need(&mut self, scope: usize, field: FieldRef) {
+        let needed = (scope, field);
+        if !self.conditions.contains(&needed) {
+            self.conditions.push(needed);
+        }
+    }
+
+    /// The field that names a record of the object.
+    fn id_field(&self, object: ObjectId) -> Option<FieldRef> {
+        let fields = &self.catalog.get(object).fields;
+        let field = fields.iter().position(|f| f.kind == FieldType::Id)?;
+        Some(FieldRef {
+            object,
+            field: u32::try_from(field).ok()?,
+        })
+    }
+
+    /// Some records will come without an id that the ledger sees.
+    fn untold(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.untold();
+        }
+    }
+
+    /// Sees the ids of the records of this variant; `None`: the ledger is off, or they show nothing. `unseen`: the
+    /// caller does not get the id.
+    fn observer(
+        &mut self,
+        shape: &RecordShape,
+        object: ObjectId,
+        variant: usize,
+        unseen: bool,
+    ) -> Option<Arc<RecordId>> {
+        self.ledger.as_ref()?;
+        let set = self.shown(shape, object, variant)?;
+        let ledger = self.ledger.as_mut()?;
+        // Nothing can be asked for besides what the caller selects where a record may be of several objects.
+        if shape.objects.len() > 1 && unseen {
+            ledger.untold();
+        }
+        Some(ledger.observer(set))
+    }
+
+    /// What a record of this variant shows; `None` if that is nothing.
+    fn shown(&self, shape: &RecordShape, object: ObjectId, variant: usize) -> Option<ShownSet> {
+        let mut fields: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+        let mut add = |field: FieldRef, ruling: &FieldRuling| {
+            let treatment = ruling.under(variant).treatment;
+            let name = self.catalog.field_name(field);
+            if !treatment.is_hidden() {
+                let names = fields.entry(treatment.word()).or_default();
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        };
+        let sources = shape.members.iter().filter_map(|(_, member)| match member {
+            Shape::Value(sources) => Some(sources),
+            _ => None,
+        });
+        for source in sources.flatten() {
+            if let (Some(used), Some(Verdict::Output(ruling))) = (
+                self.operation.uses.get(*source),
+                self.decision.verdicts.get(*source),
+            ) && used.field.object == object
+            {
+                add(used.field, ruling);
             }
         }
+        if shape.all_fields {
+            for field in 0..self.catalog.get(object).fields.len() {
+                let field = u32::try_from(field).unwrap_or(u32::MAX);
+                let at = FieldRef { object, field };
+                if let Some(ruling) = self.decision.read(at) {
+                    add(at, ruling);
+                }
+            }
+        }
+        for (_, at) in &shape.paths {
+            if let Some(ruling) = self.decision.read(*at) {
+                add(*at, ruling);
+            }
+        }
+        (!fields.is_empty()).then(|| ShownSet {
+            object: self.catalog.get(object).name.clone(),
+            fields,
+        })
     }
 
     /// The rulings of every field that may stand in the record.

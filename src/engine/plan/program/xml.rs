@@ -9,7 +9,7 @@ use crate::engine::protocol::{Link, RecordShape, Shape, XmlNull, XmlShape, XmlTy
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::NodeId;
 use crate::engine::rewrite::xml::{Child, Children, Nil, XmlBy, XmlChoose, XmlNode, XmlProgram};
-use crate::engine::treatment::Treatment;
+use crate::engine::treatment::{Prepared, Treatment};
 
 use super::super::link::ErrorCode;
 use super::{Core, Record, Ruled};
@@ -317,6 +317,43 @@ impl<'a> Lowering<'a, '_> {
                 }
             }
         }
+        if let Some(id) = self.core.id_field(object) {
+            let name = &schema.fields[id.field as usize].name;
+            let at = named(&children, name);
+            let node = at.map_or(DROP, |at| children.named[at].node);
+            if let Some(node) = self.observed(shape, object, variant, node) {
+                match at {
+                    Some(at) => children.named[at].node = node,
+                    None => place(&mut children, name, node, false),
+                }
+                self.core.need(shape.scope, id);
+            }
+        }
         Ok(self.add(XmlNode::Element(children)))
+    }
+
+    /// `node`, which treats the record's id, so that the ledger sees the id first; `None` if it need not.
+    fn observed(
+        &mut self,
+        shape: &RecordShape,
+        object: ObjectId,
+        variant: usize,
+        node: NodeId,
+    ) -> Option<NodeId> {
+        let unseen = matches!(self.nodes.get(node.0 as usize), None | Some(XmlNode::Drop));
+        let observer = self.core.observer(shape, object, variant, unseen)?;
+        let (then, counter) = match self.nodes.get(node.0 as usize)? {
+            XmlNode::Drop => return Some(self.add(XmlNode::Link(observer))),
+            XmlNode::Treat { treatment, counter } => (treatment.clone(), *counter),
+            // Counted by nobody.
+            _ => (Prepared::Keyless(Treatment::Clear), u32::MAX),
+        };
+        Some(self.add(XmlNode::Treat {
+            treatment: Prepared::Observed {
+                observer,
+                then: Box::new(then),
+            },
+            counter,
+        }))
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Disk {
     /// At this operation, from 1.
     pub(super) fault: Option<(u64, Fault)>,
     pub(super) full: bool,
+    /// Free bytes and all bytes, if told.
+    pub(super) space: Option<(u64, u64)>,
     /// While true, syncs wait.
     pub(super) stalled: bool,
     /// Syncs that wait.
@@ -95,7 +97,7 @@ impl Memory {
         self.disk(|disk| {
             disk.files
                 .keys()
-                .filter(|name| name.starts_with("audit-"))
+                .filter(|name| name.starts_with("audit-") && name.ends_with(".jsonl"))
                 .cloned()
                 .collect()
         })
@@ -158,6 +160,9 @@ impl Storage for Memory {
     }
 
     fn append(&self, name: &str) -> io::Result<Arc<dyn Segment>> {
+        if !self.disk(|disk| disk.files.contains_key(name)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         Ok(Arc::new(MemoryFile(self.clone(), name.into())))
     }
 
@@ -167,6 +172,16 @@ impl Storage for Memory {
         kept.truncate(bytes as usize);
         self.set(name, kept);
         Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.operate()?;
+        self.disk(|disk| disk.files.remove(name));
+        Ok(())
+    }
+
+    fn space(&self) -> io::Result<Option<(u64, u64)>> {
+        Ok(self.disk(|disk| disk.space))
     }
 
     fn sync_directory(&self) -> io::Result<()> {
@@ -252,6 +267,12 @@ impl Storage for Gated {
     }
     fn truncate(&self, name: &str, bytes: u64) -> io::Result<()> {
         self.0.truncate(name, bytes)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn space(&self) -> io::Result<Option<(u64, u64)>> {
+        self.0.space()
     }
     fn sync_directory(&self) -> io::Result<()> {
         self.0.sync_directory()

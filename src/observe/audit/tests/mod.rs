@@ -1,3 +1,4 @@
+mod checkpoints;
 mod disk;
 
 use std::sync::{Arc, Condvar, Mutex};
@@ -18,6 +19,7 @@ fn event(request: &str) -> Event {
         what: None,
         outcome: None,
         control: None,
+        alert: None,
     }
 }
 
@@ -272,6 +274,7 @@ async fn run(log: &Log) -> Acknowledged {
 async fn whatever_operation_fails_nothing_acknowledged_is_lost() {
     let options = || Options {
         segment_bytes_max: 3_000,
+        signer: Some(Arc::new(Signer::from_seed(&[3; 32]).unwrap())),
         ..Options::default()
     };
     for fault in [Fault::Refused, Fault::DiskFull] {
@@ -547,7 +550,7 @@ async fn an_anchor_finds_a_log_that_was_cut_or_written_anew() {
             disk,
             &Checks {
                 anchor,
-                partial: false,
+                ..Checks::default()
             },
         )
     };

@@ -575,17 +575,18 @@ pub(super) fn looks_at(catalog: &Catalog, object: ObjectId, written: &Arc<str>) 
     })
 }
 
-/// The fields of `object` that hold flags or the data region.
+/// The fields of `object` that privet may ask for itself: those that hold flags or the data region, and the record's id.
 pub(super) fn condition_fields(catalog: &Catalog, object: ObjectId) -> Vec<(FieldRef, Arc<str>)> {
     let known = catalog.get(object);
+    let id = known.fields.iter().position(|f| f.kind == FieldType::Id);
+    let id = id.and_then(|at| u32::try_from(at).ok());
     known
         .conditions
         .iter()
-        .map(|c| {
-            let field = FieldRef {
-                object,
-                field: c.field,
-            };
+        .map(|c| c.field)
+        .chain(id)
+        .map(|field| {
+            let field = FieldRef { object, field };
             (field, catalog.field(field).name.clone())
         })
         .collect()
