@@ -476,7 +476,12 @@ impl Monitors {
                     ) => {
                         let now = now_s.div_euclid(HOUR_S);
                         if now > *hour {
-                            ring.forget((*hour).saturating_add(1).saturating_mul(HOUR_S).saturating_sub(1));
+                            ring.forget(
+                                (*hour)
+                                    .saturating_add(1)
+                                    .saturating_mul(HOUR_S)
+                                    .saturating_sub(1),
+                            );
                             let [treated, clear] = ring.sums();
                             if treated + clear >= *at_least {
                                 let share = treated / (treated + clear);
