@@ -5,12 +5,14 @@
 //! something needs an operator, a POST and the session's form token. No page, log line or record holds what an
 //! operator pastes into "Try it" beyond the answer to that very request.
 
+mod alerts;
 pub mod answer;
 mod audit;
 mod doors;
 mod flow;
 mod form;
 mod health;
+mod persons;
 mod policy;
 mod runtime;
 mod shell;
@@ -257,6 +259,9 @@ impl Pages {
             (false, "/try") => work(move || try_it::page(&self, &visitor, &form)).await,
             (true, "/audit") => audit::page(&self, &visitor, &query),
             (true, "/audit/tail") => audit::tail(&self, &visitor, &query),
+            (true, "/alerts") => alerts::page(&self, &visitor, &query),
+            (true, "/persons") => persons::page(&self, &visitor),
+            (false, "/persons") => persons::answer(self, visitor, form).await,
             (true, "/runtime") => runtime::page(&self, &visitor, None),
             (false, "/reload") => runtime::reload(&self, &visitor).await,
             (false, "/logout") => {

@@ -5,10 +5,12 @@ use maud::{DOCTYPE, Markup, html};
 use super::doors::{Role, Visitor};
 
 /// The pages, in order: path and title.
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 8] = [
     ("/flow", "Flow"),
     ("/policy", "Policy matrix"),
     ("/audit", "Audit"),
+    ("/alerts", "Alerts"),
+    ("/persons", "Persons"),
     ("/why", "Why?"),
     ("/try", "Try it"),
     ("/runtime", "Runtime"),

@@ -15,6 +15,7 @@ use crate::config::{AuditSettings, LogSettings, Machine, Settings};
 use crate::diagnostic::Diagnostic;
 use crate::observe::audit::{self, Log};
 use crate::observe::metrics::Metrics;
+use crate::observe::monitors::{self, Finding};
 use crate::proxy::carrier::Carrier;
 use crate::proxy::listener;
 use crate::proxy::shadow::Shadow;
@@ -113,6 +114,11 @@ impl Serving {
         if let Some(file) = settings.audit.witness.clone() {
             others.push(tokio::spawn(audit::copy_to_file(file, log.checkpoints())));
         }
+        others.push(tokio::spawn(watch_log(
+            log.clone(),
+            Arc::clone(&settings),
+            Arc::clone(&metrics),
+        )));
         let tell = reload_told(log.clone(), Arc::clone(&live));
         let carrier = Arc::new(Carrier::new(
             Arc::clone(&settings),
@@ -249,6 +255,22 @@ async fn retire(log: Log, audit: AuditSettings) {
             Err(error) => tracing::error!(%error),
         }
     }
+}
+
+/// Runs the monitors, and records and counts what they find from now on.
+async fn watch_log(log: Log, settings: Arc<Settings>, metrics: Arc<Metrics>) {
+    let since_ms = jiff::Timestamp::now().as_millisecond();
+    let raise = |finding: Finding| {
+        metrics.alerted(&finding.monitor, finding.severity);
+        let log = log.clone();
+        async move {
+            tracing::warn!(monitor = %finding.monitor, measured = finding.measured, threshold = finding.threshold, "alert");
+            // A log that cannot record refuses every request; nothing more is to be said here.
+            let _ = log.alert(finding.event()).await;
+        }
+    };
+    let (policies, audit) = (settings.policies.clone(), settings.audit_directory.clone());
+    monitors::watch(policies, audit, since_ms, raise).await;
 }
 
 /// Records each reload, and a change of the active ring key.

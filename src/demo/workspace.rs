@@ -19,6 +19,7 @@ pub const POLICIES: &[(&str, &str)] = compiled_in![
     "classes/people.csv",
     "classes/salesforce.csv",
     "model.conf",
+    "monitors.yaml",
     "roles.csv",
     "rules/analytics.csv",
     "rules/baseline.csv",
@@ -177,7 +178,7 @@ apis:
     paths: [/api/v1/]
     upstream: {{ url: "{analytics}" }}
     credential: {{ kind: bearer, token: {SERVICE_TOKEN} }}
-audit: {{ directory: audit }}
+audit: {{ directory: audit, ledger: true }}
 log: {{ format: text, level: warn }}
 "#
         )

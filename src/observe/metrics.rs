@@ -10,6 +10,7 @@ use prometheus::{
 
 use prometheus::core::Collector as _;
 
+use crate::engine::event::Severity;
 use crate::engine::rewrite::{Abort, Counter, Counts};
 
 const SECONDS: &[f64] = &[
@@ -47,6 +48,7 @@ pub struct Metrics {
     audit_refused: IntCounter,
     shadow_requests: IntCounterVec,
     shadow_changes: IntCounterVec,
+    alerts: IntCounterVec,
 }
 
 /// How a request ended, for its metrics.
@@ -150,6 +152,11 @@ impl Metrics {
                 "Upstream answers that did not pass whole",
                 &["reason"],
             )?,
+            alerts: counters(
+                "alerts_total",
+                "What monitors found",
+                &["monitor", "severity"],
+            )?,
             policy_reloads: counters("policy_reload_total", "Policy loads", &["result"])?,
             policy_stale: gauge(
                 "policy_stale",
@@ -237,6 +244,16 @@ impl Metrics {
     /// The audit log could not record.
     pub fn not_recorded(&self) {
         self.audit_refused.inc();
+    }
+
+    /// A monitor found something. Monitors are named by the policy folder.
+    pub fn alerted(&self, monitor: &str, severity: Severity) {
+        let severity = match severity {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+        };
+        self.alerts.with_label_values(&[monitor, severity]).inc();
     }
 
     /// A connection came while the bound was reached.

@@ -85,9 +85,9 @@ fn a_person_clicks_through_every_page() {
     assert_eq!(
         pages,
         [
-            "flow", "policy", "role", "diff", "audit", "why", "try", "runtime"
+            "flow", "policy", "role", "diff", "audit", "alerts", "persons", "why", "try", "runtime"
         ]
     );
     // Both colour schemes, and once more with the pages' own security policy alone.
-    assert_eq!(found["steps"].as_array().unwrap().len(), 40);
+    assert_eq!(found["steps"].as_array().unwrap().len(), 44);
 }

@@ -117,6 +117,18 @@ const PAGES = [
     step(found, "records are filtered", ends.length > 0 && ends.every((e) => e.startsWith("refused")));
     await page.goto(origin + "/audit?treatment=tokenize:email");
   })],
+  ["alerts", go("/alerts", async (page, found) => {
+    await page.getByLabel("Severity").selectOption("high");
+    await page.getByRole("button", { name: "Filter" }).click();
+    step(found, "alerts are filtered", page.url().includes("severity=high"));
+  })],
+  ["persons", go("/persons", async (page, found) => {
+    await page.getByLabel("Record id").fill("003000000000001AAA");
+    await page.getByRole("button", { name: "Who saw it?" }).click();
+    await page.getByRole("status").waitFor();
+    step(found, "who saw a person is answered, its id in no address", !page.url().includes("003"));
+    await page.goto(origin + "/persons");
+  })],
   ["why", go("/audit?treatment=tokenize:email", async (page, found) => {
     await page.locator("td.request a").first().click();
     await page.waitForURL(/\/why\?request=/);

@@ -5,13 +5,15 @@ use tokio::net::TcpStream;
 
 use crate::house::{Answer, House, run, shared};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "/flow",
     "/flow?span=7d",
     "/policy",
     "/policy?role=bi",
     "/policy/diff",
     "/audit",
+    "/alerts?severity=high",
+    "/persons",
     "/why",
     "/try",
     "/runtime",

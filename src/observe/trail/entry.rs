@@ -37,6 +37,18 @@ pub struct Seen {
     pub control: Option<Control>,
     /// What a monitor noticed, in whatever members it has.
     pub alert: Option<serde_json::Value>,
+    /// Ledger events: which records an answer has shown.
+    #[serde(default)]
+    pub sets: Vec<Shown>,
+}
+
+/// Records that were shown alike.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Shown {
+    /// Object.
+    pub object: String,
+    /// 8-byte pseudonyms in base64.
+    pub records: String,
 }
 
 /// Who asked.

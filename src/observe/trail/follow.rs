@@ -68,6 +68,14 @@ pub fn each_line(audit: &Path, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
 /// # Errors
 /// The folder cannot be read.
 pub fn refill(trail: &Trail, directory: &Path) -> io::Result<Follower> {
+    newest(directory, &mut |line| trail.take(line))
+}
+
+/// Gives `take` the lines of the newest segments in `directory`, oldest first, and gives where it stopped. Blocks.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn newest(directory: &Path, take: &mut dyn FnMut(&[u8])) -> io::Result<Follower> {
     let mut newest = Vec::new();
     let mut bytes = 0;
     for path in segments(directory)?.into_iter().rev() {
@@ -81,7 +89,7 @@ pub fn refill(trail: &Trail, directory: &Path) -> io::Result<Follower> {
         directory: directory.to_owned(),
         at: newest.pop().map(|path| (path, 0)),
     };
-    follower.catch_up(trail)?;
+    follower.read_on(take)?;
     Ok(follower)
 }
 
@@ -91,6 +99,14 @@ impl Follower {
     /// # Errors
     /// A segment cannot be read; the next call tries again from the same place.
     pub fn catch_up(&mut self, trail: &Trail) -> io::Result<()> {
+        self.read_on(&mut |line| trail.take(line))
+    }
+
+    /// Gives `take` every whole line that has been appended since. Blocks for as long as reading takes.
+    ///
+    /// # Errors
+    /// A segment cannot be read; the next call tries again from the same place.
+    pub fn read_on(&mut self, take: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let known = segments(&self.directory)?;
         loop {
             match &mut self.at {
@@ -99,7 +115,7 @@ impl Follower {
                     None => return Ok(()),
                 },
                 Some((path, position)) => {
-                    read_from(trail, path, position)?;
+                    read_from(take, path, position)?;
                     let Some(next) = known.iter().find(|p| *p > path) else {
                         return Ok(());
                     };
@@ -111,7 +127,7 @@ impl Follower {
 }
 
 /// Takes the whole lines of `path` from `position` on.
-fn read_from(trail: &Trail, path: &Path, position: &mut u64) -> io::Result<()> {
+fn read_from(take: &mut dyn FnMut(&[u8]), path: &Path, position: &mut u64) -> io::Result<()> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         // Retention may have taken it.
@@ -136,7 +152,7 @@ fn read_from(trail: &Trail, path: &Path, position: &mut u64) -> io::Result<()> {
         }
         *position += n;
         if line.last() == Some(&b'\n') {
-            trail.take(&line);
+            take(&line);
         }
     }
 }

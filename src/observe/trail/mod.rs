@@ -13,12 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast;
 
-pub use entry::{Control, Entry, Outcome, Wanted, What, Who};
+pub use entry::{Control, Entry, Outcome, Seen, Shown, Wanted, What, Who};
 pub use flow::{BANDS_MAX, Band, Flow, OTHER, Span, Volume};
-pub use follow::{Follower, each_line, refill};
+pub use follow::{Follower, each_line, newest, refill};
 
 /// Most entries that are kept.
 pub const ENTRIES_MAX: usize = 10_000;
+/// Most alerts that are kept.
+const ALERTS_MAX: usize = 1_000;
 /// Most bytes of records that are kept.
 const BYTES_MAX: usize = 24 << 20;
 /// How far a slow reader of the live tail may fall behind before it loses entries.
@@ -36,6 +38,8 @@ struct Held {
     /// Oldest first, with the bytes of their records.
     entries: VecDeque<(Arc<Entry>, usize)>,
     bytes: usize,
+    /// Alerts stay longer than the rest, oldest first.
+    alerts: VecDeque<Arc<Entry>>,
     flow: Flow,
 }
 
@@ -54,9 +58,19 @@ impl Trail {
         let Some(entry) = Entry::read(line) else {
             return;
         };
+        // The ledger is asked by person, not looked through.
+        if entry.event.kind == "seen" {
+            return;
+        }
         let entry = Arc::new(entry);
         let mut held = self.held();
         held.flow.take(&entry);
+        if entry.event.kind == "alert" {
+            held.alerts.push_back(Arc::clone(&entry));
+            if held.alerts.len() > ALERTS_MAX {
+                held.alerts.pop_front();
+            }
+        }
         held.bytes += line.len();
         held.entries.push_back((Arc::clone(&entry), line.len()));
         while held.entries.len() > ENTRIES_MAX || held.bytes > BYTES_MAX {
@@ -83,6 +97,11 @@ impl Trail {
             .cloned()
             .collect();
         (found, held.entries.len())
+    }
+
+    /// The newest alerts, newest first.
+    pub fn alerts(&self) -> Vec<Arc<Entry>> {
+        self.held().alerts.iter().rev().cloned().collect()
     }
 
     /// The entries of one request, oldest first.
