@@ -23,6 +23,9 @@ impl Prepared {
             Self::Keyless(treatment) => *treatment,
             Self::Token { email: true, .. } => Treatment::TokenizeEmail,
             Self::Token { email: false, .. } => Treatment::Tokenize,
+            Self::Watched(watch) => {
+                return watch.look(value, |_, _| {}, |_| {}, &mut Vec::new(), buf);
+            }
             Self::Resolve(resolver) => return resolver.resolve(value, buf),
         };
         match (treatment, value) {
@@ -57,7 +60,7 @@ impl Prepared {
                     Treated::Text(buf)
                 }
                 // A token word without its key: nothing may pass.
-                Self::Keyless(_) | Self::Resolve(_) => Treated::Null,
+                Self::Keyless(_) | Self::Watched(_) | Self::Resolve(_) => Treated::Null,
             },
             (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Treated::Null,
         }
@@ -69,9 +72,14 @@ impl Prepared {
         matches!(self, Self::Resolve(_))
     }
 
-    /// Whether the value's own bytes may pass under it whatever they are.
+    /// Whether the value is read in clear: its own bytes may pass, watched or not.
     pub fn is_clear(&self) -> bool {
-        matches!(self, Self::Keyless(Treatment::Clear))
+        matches!(self, Self::Keyless(Treatment::Clear) | Self::Watched(_))
+    }
+
+    /// Whether a value that is too long to be looked at passes as it came.
+    pub fn passes_unseen(&self) -> bool {
+        matches!(self, Self::Watched(watch) if !watch.mask)
     }
 }
 
