@@ -132,6 +132,9 @@ pub struct Outcome {
     pub rows: u64,
     /// Values treated: `mask:email Contact.Email` → count.
     pub treated: BTreeMap<String, u64>,
+    /// What the second net found in clear: `email Contact.Description` → count.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub found: BTreeMap<String, u64>,
     /// Members dropped because nothing in the plan names them.
     pub unplanned_members: u64,
     /// Decoded bytes from the upstream.
@@ -155,6 +158,7 @@ impl Outcome {
             reason: Some(reason.into()),
             rows: 0,
             treated: BTreeMap::new(),
+            found: BTreeMap::new(),
             unplanned_members: 0,
             bytes_in: 0,
             bytes_out: 0,

@@ -34,6 +34,7 @@ pub struct Metrics {
     pub in_flight: IntGauge,
     body_bytes: IntCounterVec,
     fields_treated: IntCounterVec,
+    second_net_found: IntCounterVec,
     refusals: IntCounterVec,
     blocked_bodies: IntCounterVec,
     policy_reloads: IntCounterVec,
@@ -145,6 +146,11 @@ impl Metrics {
                 "fields_treated_total",
                 "Values treated",
                 &["object", "field", "treatment"],
+            )?,
+            second_net_found: counters(
+                "second_net_found_total",
+                "Personal data found in values that leave in clear",
+                &["object", "field", "kind"],
             )?,
             refusals: counters("refusals_total", "Refused requests", &["reason"])?,
             blocked_bodies: counters(
@@ -276,6 +282,13 @@ impl Metrics {
             .inc_by(counts.bytes_out);
         self.unplanned_members.inc_by(counts.unplanned_members);
         self.held_over.inc_by(counts.held_over);
+        for (counter, sighting, n) in &counts.found {
+            if let Some(field) = counters.get(*counter as usize) {
+                self.second_net_found
+                    .with_label_values(&[&*field.object, &*field.field, sighting.word()])
+                    .inc_by(*n);
+            }
+        }
         for (counter, n) in counters.iter().zip(&counts.treated) {
             if *n > 0 {
                 self.fields_treated

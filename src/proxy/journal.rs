@@ -169,6 +169,7 @@ impl Journal {
     pub async fn close(&mut self, end: End) -> Result<(), CannotRecord> {
         let counts = end.counts.as_ref();
         let mut treated = std::collections::BTreeMap::new();
+        let mut found = std::collections::BTreeMap::new();
         if let Some((program, counts)) = counts {
             self.metrics.body(program.counters(), counts);
             for (counter, n) in program.counters().iter().zip(&counts.treated) {
@@ -184,6 +185,20 @@ impl Journal {
                 }
             }
         }
+        if let Some((program, counts)) = counts {
+            for (counter, sighting, n) in &counts.found {
+                if let Some(field) = program.counters().get(*counter as usize) {
+                    *found
+                        .entry(format!(
+                            "{} {}.{}",
+                            sighting.word(),
+                            field.object,
+                            field.field
+                        ))
+                        .or_default() += n;
+                }
+            }
+        }
         let outcome = Outcome {
             ending: end.ending,
             status: end.status,
@@ -191,6 +206,7 @@ impl Journal {
             reason: end.reason,
             rows: counts.map_or(0, |(_, c)| c.rows),
             treated,
+            found,
             unplanned_members: counts.map_or(0, |(_, c)| c.unplanned_members),
             bytes_in: counts.map_or(0, |(_, c)| c.bytes_in),
             bytes_out: counts.map_or(0, |(_, c)| c.bytes_out),

@@ -10,6 +10,9 @@ mod fault;
 pub mod from_paths;
 pub mod json;
 mod names;
+mod net;
+#[cfg(test)]
+mod net_tests;
 mod runs;
 mod simd;
 mod untyped;
@@ -25,6 +28,7 @@ use crate::engine::catalog::ConditionValue;
 use crate::engine::treatment::{Prepared, Treatment};
 
 pub use body::{BodyProgram, Format};
+pub use net::Found;
 
 /// Index into [`Program::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -301,6 +305,8 @@ pub struct Counts {
     pub rows: u64,
     /// Values treated, parallel to [`Program::counters`].
     pub treated: Vec<u64>,
+    /// What the second net found in values that left in clear; empty when it is off.
+    pub found: Vec<Found>,
     /// Members dropped because nothing in the plan names them.
     pub unplanned_members: u64,
     /// Records that were held to the bound and treated by the strictest variant.

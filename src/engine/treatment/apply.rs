@@ -27,6 +27,9 @@ impl Prepared {
                 observer.observe(value);
                 return then.apply(value, buf);
             }
+            Self::Watched(watch) => {
+                return watch.look(value, |_, _| {}, |_| {}, &mut Vec::new(), buf);
+            }
             Self::Resolve(resolver) => return resolver.resolve(value, buf),
         };
         match (treatment, value) {
@@ -61,7 +64,10 @@ impl Prepared {
                     Treated::Text(buf)
                 }
                 // A token word without its key: nothing may pass.
-                Self::Keyless(_) | Self::Observed { .. } | Self::Resolve(_) => Treated::Null,
+                Self::Keyless(_)
+                | Self::Observed { .. }
+                | Self::Watched(_)
+                | Self::Resolve(_) => Treated::Null,
             },
             (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Treated::Null,
         }
@@ -73,12 +79,22 @@ impl Prepared {
         matches!(self, Self::Resolve(_))
     }
 
-    /// Whether the value's own bytes may pass under it whatever they are.
+    /// Whether the value is read in clear: its own bytes may pass, watched or not.
     pub fn is_clear(&self) -> bool {
         match self {
             Self::Keyless(treatment) => *treatment == Treatment::Clear,
             Self::Token { .. } | Self::Resolve(_) => false,
             Self::Observed { then, .. } => then.is_clear(),
+            Self::Watched(_) => true,
+        }
+    }
+
+    /// Whether a value that is too long to be looked at passes as it came.
+    pub fn passes_unseen(&self) -> bool {
+        match self {
+            Self::Watched(watch) => !watch.mask,
+            Self::Observed { then, .. } => then.passes_unseen(),
+            Self::Keyless(_) | Self::Token { .. } | Self::Resolve(_) => false,
         }
     }
 }

@@ -3,10 +3,13 @@
 //! [`Treatment`] is the word that policy files use; a [`Prepared`] treatment also has the key it needs.
 
 mod apply;
+mod watch;
 
 use std::sync::Arc;
 
 use crate::engine::token::Tokenizer;
+
+pub use watch::{Sighting, Watch};
 
 /// A treatment word. The order is protection: `Clear` protects least, `Deny` most (design, "Exact results").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +159,8 @@ pub enum Prepared {
         /// The values are Salesforce record ids, whose short form has the token of the long one.
         record_id: bool,
     },
+    /// Clear, and looked at by the second net.
+    Watched(Watch),
     /// The other direction: a value of a request, resolved.
     Resolve(Arc<dyn Resolver>),
     /// Looked at by the data-subject ledger, then treated.

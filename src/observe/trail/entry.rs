@@ -122,6 +122,9 @@ pub struct Outcome {
     /// `mask:email Contact.Email` → count.
     #[serde(default)]
     pub treated: BTreeMap<String, u64>,
+    /// What the second net found in clear: `email Contact.Description` → count.
+    #[serde(default)]
+    pub found: BTreeMap<String, u64>,
     /// Members dropped because no plan names them.
     #[serde(default)]
     pub unplanned_members: u64,

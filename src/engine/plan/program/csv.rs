@@ -242,7 +242,8 @@ fn cell(core: &mut Core<'_>, value: &Value, variant: Option<usize>) -> Cell {
     };
     match ruled {
         Ruled::Hidden => Cell::Drop,
-        Ruled::Count | Ruled::Field(_, Treatment::Clear) => Cell::Clear,
+        Ruled::Count => Cell::Clear,
+        Ruled::Field(field, Treatment::Clear) if core.watch(field).is_none() => Cell::Clear,
         Ruled::Field(field, treatment) => {
             let (treatment, counter) = core.prepare(field, treatment);
             Cell::Treat { treatment, counter }

@@ -35,6 +35,7 @@ pub(super) fn lower(core: &mut Core<'_>, shape: &Shape) -> Result<Program, Refus
             },
         ],
         treats: HashMap::new(),
+        watched_trees: HashMap::new(),
     };
     let root = lowering.shape(shape, None)?;
     let nodes = lowering.nodes;
@@ -56,6 +57,8 @@ struct Lowering<'a, 'c> {
     nodes: Vec<Node>,
     /// Shared leaves: (field, treatment) → node.
     treats: HashMap<(FieldRef, Treatment), NodeId>,
+    /// Watched values of any shape.
+    watched_trees: HashMap<FieldRef, NodeId>,
 }
 
 impl<'a> Lowering<'a, '_> {
@@ -274,6 +277,7 @@ impl<'a> Lowering<'a, '_> {
             Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
+                Prepared::Watched(_) => 1,
                 Prepared::Token { .. } => 2 + Treatment::Tokenize.rank(),
                 Prepared::Observed { .. } => 2,
                 // Of the other direction; never in an answer.
@@ -297,6 +301,7 @@ impl<'a> Lowering<'a, '_> {
             return DROP;
         }
         if treatment == Treatment::Clear {
+            let watched = self.core.watch(field).is_some();
             return match self.core.catalog.field(field).kind {
                 // In a record a file is a path with the record's id in it.
                 FieldType::Blob if self.core.operation.api.dialect == Dialect::Salesforce => {
@@ -318,10 +323,43 @@ impl<'a> Lowering<'a, '_> {
                         NULL
                     }
                 }
+                FieldType::Compound | FieldType::Other if watched => self.watched_tree(field),
                 FieldType::Compound | FieldType::Other => CLEAR,
+                _ if watched => self.prepared(field, treatment),
                 _ => CLEAR_SCALAR,
             };
         }
+        self.prepared(field, treatment)
+    }
+
+    /// A clear value of any shape, every text of which is watched.
+    fn watched_tree(&mut self, field: FieldRef) -> NodeId {
+        if let Some(node) = self.watched_trees.get(&field) {
+            return *node;
+        }
+        let scalar = self.prepared(field, Treatment::Clear);
+        let object = self.add(Node::Drop);
+        let array = self.add(Node::Drop);
+        let any = self.add(Node::Either {
+            object,
+            array,
+            scalar,
+        });
+        self.nodes[object.0 as usize] = Node::Object(Members {
+            named: Vec::new(),
+            other: Some(any),
+            row: false,
+        });
+        self.nodes[array.0 as usize] = Node::Array(Elements {
+            head: Vec::new(),
+            rest: any,
+        });
+        self.watched_trees.insert(field, any);
+        any
+    }
+
+    /// The leaf of a field's treatment.
+    fn prepared(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
         if let Some(node) = self.treats.get(&(field, treatment)) {
             return *node;
         }

@@ -11,7 +11,7 @@ mod xml;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
+use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId, SecondNet};
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, FieldRuling, Verdict};
 use crate::engine::protocol::salesforce::describe::FieldView;
@@ -19,7 +19,7 @@ use crate::engine::protocol::{Dialect, Forward, Link, Operation, RecordShape, Sh
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::{BodyProgram, Counter, LinkRewriter};
 use crate::engine::token::KeyRing;
-use crate::engine::treatment::{Prepared, Treatment};
+use crate::engine::treatment::{Prepared, Treatment, Watch};
 
 use super::ledger::{Ledger, RecordId, Shown, ShownSet};
 use super::link::{MappedPageLink, NextPageLink, OriginLink};
@@ -160,14 +160,44 @@ impl<'a> Core<'a> {
         }
     }
 
-    /// The treatment with its key and its counter. Not for `clear` of every format, never for hidden fields.
+    /// How the second net looks at a field that is read in clear; `None` = not at all. What can hold no text, and words
+    /// that people did not write (ids, pick lists), are not looked at; nor is an e-mail address or a telephone number
+    /// in a field that is classed as personal data and of that very type.
+    fn watch(&self, field: FieldRef) -> Option<Watch> {
+        let mask = match self.catalog.vocabulary.second_net {
+            SecondNet::Off => return None,
+            SecondNet::Report => false,
+            SecondNet::Mask => true,
+        };
+        let schema = self.catalog.field(field);
+        let personal = self.catalog.vocabulary.is_personal(&schema.class);
+        let long_text = matches!(&*schema.type_word, "textarea" | "html");
+        match (schema.kind, &*schema.type_word) {
+            (FieldType::Text, "picklist" | "multipicklist") => None,
+            (FieldType::Text, "email" | "phone") if personal => None,
+            (FieldType::Text | FieldType::Other | FieldType::Compound, _) => Some(Watch {
+                mask,
+                expected: personal && !long_text,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The treatment with its key and its counter. `clear` where it is watched alone, never for hidden fields.
     fn prepare(&mut self, field: FieldRef, treatment: Treatment) -> (Prepared, u32) {
         if let Some(made) = self.prepared.get(&(field, treatment)) {
             return made.clone();
         }
         let schema = self.catalog.field(field);
         let (prepared, counted) = match (treatment.is_token(), &self.decision.scope) {
-            (false, _) => (Prepared::Keyless(treatment), treatment),
+            (false, _) => {
+                let watch = (treatment == Treatment::Clear).then(|| self.watch(field));
+                let prepared = match watch.flatten() {
+                    Some(watch) => Prepared::Watched(watch),
+                    None => Prepared::Keyless(treatment),
+                };
+                (prepared, treatment)
+            }
             // A caller without a scope may not receive tokens.
             (true, None) => (Prepared::Keyless(Treatment::Redact), Treatment::Redact),
             (true, Some(scope)) => {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::engine::catalog::{ConditionValue, FieldRef, ObjectId};
+use crate::engine::catalog::{ConditionValue, FieldRef, FieldType, ObjectId};
 use crate::engine::policy::FieldRuling;
 use crate::engine::protocol::{Link, RecordShape, Shape, XmlNull, XmlShape, XmlTyped};
 use crate::engine::refusal::Refusal;
@@ -159,7 +159,11 @@ impl<'a> Lowering<'a, '_> {
         if let Some(node) = self.treats.get(&(field, treatment)) {
             return *node;
         }
-        let node = if treatment == Treatment::Clear {
+        let kind = self.core.catalog.field(field).kind;
+        // An element that may hold others passes as a whole.
+        let watched = self.core.watch(field).is_some()
+            && !matches!(kind, FieldType::Compound | FieldType::Other);
+        let node = if treatment == Treatment::Clear && !watched {
             CLEAR
         } else {
             let (treatment, counter) = self.core.prepare(field, treatment);

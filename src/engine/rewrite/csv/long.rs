@@ -77,7 +77,20 @@ impl Long {
         match &self.does {
             None | Some(Does::Watch) => writer.runs.pass(input, from, to, out),
             Some(Does::Remove { .. } | Does::Empty) => {}
-            Some(Does::Treat { .. }) => {
+            Some(Does::Treat { treatment, counter }) => {
+                if !self.over
+                    && self.captured.len() + (to - from) > writer.bounds.treated_bytes_max
+                    && treatment.passes_unseen()
+                {
+                    if let Some(net) = &mut writer.net {
+                        net.not_looked_at(*counter);
+                    }
+                    writer.runs.text(input, &self.captured, out);
+                    writer.runs.pass(input, from, to, out);
+                    self.captured.clear();
+                    self.does = None;
+                    return;
+                }
                 if self.captured.len() + (to - from) > writer.bounds.treated_bytes_max {
                     self.over = true;
                     self.captured.clear();
@@ -106,6 +119,9 @@ impl Long {
             // Nothing of a value over the bound is known: as if it could not be treated.
             Does::Treat { treatment, counter } if self.over => {
                 writer.counts.untreatable(treatment, *counter);
+                if let (true, Some(net)) = (treatment.is_clear(), &mut writer.net) {
+                    net.not_looked_at(*counter);
+                }
                 if let Some(count) = writer.counts.treated.get_mut(*counter as usize) {
                     *count += 1;
                 }

@@ -283,6 +283,9 @@ impl CsvRewriter {
             return Err(self.fail(Abort::Refused { counter, at }));
         }
         self.writer.runs.flush(out);
+        if let Some(net) = &mut self.writer.net {
+            net.settle(&mut self.writer.counts);
+        }
         let mut counts = self.writer.counts.clone();
         counts.bytes_in = self.bytes_in;
         counts.bytes_out = self.writer.runs.bytes_out;

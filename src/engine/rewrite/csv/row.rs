@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
+use super::super::net::Net;
 use super::super::runs::Runs;
 use super::super::untyped;
 use super::super::{Bounds, Counts};
 use super::bind::{self, Bound, Does, Rule};
 use super::long::Long;
-use super::{CsvProgram, Fault, Out};
+use super::{Cell, CsvProgram, Fault, Out};
 use crate::engine::treatment::{Prepared, Scalar, Treated, Treatment};
 
 /// A complete row of an input. Cells end at `base` + `ends`.
@@ -49,6 +50,8 @@ pub(super) struct Writer {
     /// What stands in place of the treated cell.
     pub(super) written: Vec<u8>,
     pub(super) delimiter: u8,
+    /// The second net, if a column is watched.
+    pub(super) net: Option<Box<Net>>,
     decoded: String,
     treated: String,
 }
@@ -63,6 +66,12 @@ impl Writer {
                 treated: vec![0; program.counters.len()],
                 ..Counts::default()
             },
+            net: Net::of(program.columns.iter().flat_map(|c| &c.cells).filter_map(
+                |cell| match cell {
+                    Cell::Treat { treatment, counter } => Some((treatment, *counter)),
+                    _ => None,
+                },
+            )),
             written: Vec::new(),
             delimiter: program.delimiter.byte(),
             decoded: String::new(),
@@ -127,7 +136,7 @@ impl Writer {
         let Some(bound) = self.bound.take() else {
             return;
         };
-        self.counts.rows += 1;
+        self.begin_record();
         let variant = match &bound.decide {
             Rule::Index(index) => *index,
             rule => self.variant(rule, &bound, input, row),
@@ -150,9 +159,10 @@ impl Writer {
                     let raw = &input[start..end];
                     let max = self.bounds.treated_bytes_max;
                     let (decoded, buffer) = (&mut self.decoded, &mut self.treated);
-                    let counts = &mut self.counts;
-                    let text = match treated(treatment, *counter, raw, max, decoded, buffer, counts)
-                    {
+                    let (counts, net) = (&mut self.counts, &mut self.net);
+                    let text = match treated(
+                        treatment, *counter, raw, max, decoded, buffer, counts, net,
+                    ) {
                         Treated::Same => continue,
                         Treated::Null | Treated::Refused => "",
                         Treated::Text(text) | Treated::Number(text) => text,
@@ -231,6 +241,7 @@ impl Writer {
                     decoded,
                     buffer,
                     &mut self.counts,
+                    &mut self.net,
                 ) {
                     Treated::Same => false,
                     Treated::Null | Treated::Refused => true,
@@ -250,10 +261,17 @@ impl Writer {
         replaced
     }
 
+    fn begin_record(&mut self) {
+        self.counts.rows += 1;
+        if let Some(net) = &mut self.net {
+            net.begin_record(1);
+        }
+    }
+
     /// A row begins that is longer than the bound.
     pub(super) fn start_long(&mut self) -> Long {
         let mut variant = 0;
-        self.counts.rows += 1;
+        self.begin_record();
         if let Some(bound) = &self.bound {
             variant = match &bound.decide {
                 Rule::Index(index) => *index,
@@ -269,6 +287,7 @@ impl Writer {
 
 /// What the treatment makes of the cell `raw`.
 #[inline]
+#[allow(clippy::too_many_arguments, reason = "parts of a borrowed writer")]
 fn treated<'b>(
     treatment: &Prepared,
     counter: u32,
@@ -277,13 +296,21 @@ fn treated<'b>(
     decoded: &mut String,
     buffer: &'b mut String,
     counts: &mut Counts,
+    net: &mut Option<Box<Net>>,
 ) -> Treated<'b> {
     if raw.len() > bytes_max
-        || matches!(
-            treatment,
-            Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
-        )
+        || net.is_none()
+            && matches!(
+                treatment,
+                Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
+            )
     {
+        if let (true, Some(net)) = (treatment.is_clear(), net) {
+            net.not_looked_at(counter);
+            if treatment.passes_unseen() {
+                return Treated::Same;
+            }
+        }
         counts.untreatable(treatment, counter);
         return Treated::Null;
     }
@@ -295,7 +322,10 @@ fn treated<'b>(
     } else {
         untyped::scalar(treatment, text)
     };
-    let treated = treatment.apply(scalar, buffer);
+    let treated = match net {
+        None => treatment.apply(scalar, buffer),
+        Some(net) => net.apply(treatment, counter, scalar, buffer),
+    };
     if matches!(treated, Treated::Refused) {
         counts.refuse(counter);
     }

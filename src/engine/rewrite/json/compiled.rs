@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use jsonpath_rust::parser::model::JpQuery;
 
+use super::super::net::Net;
 use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId, ScalarKind, simd};
 use super::lex;
 use crate::engine::catalog::ConditionValue;
@@ -510,4 +511,12 @@ pub(super) fn gives_null(treatment: &Prepared) -> bool {
         treatment,
         Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
     )
+}
+
+/// The second net, if any node is watched.
+pub(super) fn net(compiled: &Compiled) -> Option<Box<Net>> {
+    Net::of(compiled.ops.iter().filter_map(|op| match op {
+        Op::Treat { treatment, counter } => Some((treatment, *counter)),
+        _ => None,
+    }))
 }

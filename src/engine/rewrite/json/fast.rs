@@ -298,7 +298,12 @@ impl JsonRewriter {
                 {
                     let kind = match (op, b) {
                         (Op::Object(object), b'{') => {
-                            self.counts.rows += u64::from(compiled.objects[*object as usize].row);
+                            if compiled.objects[*object as usize].row {
+                                self.counts.rows += 1;
+                                if let Some(net) = &mut self.net {
+                                    net.begin_record(self.stack.len() + 1);
+                                }
+                            }
                             state = State::FirstKey;
                             Kind::Object(*object)
                         }
@@ -335,7 +340,7 @@ impl JsonRewriter {
                     continue;
                 }
                 (Op::Treat { treatment, counter }, Some(end))
-                    if compiled::gives_null(treatment) =>
+                    if self.net.is_none() && compiled::gives_null(treatment) =>
                 {
                     if let Some(count) = self.counts.treated.get_mut(*counter as usize) {
                         *count += 1;
@@ -355,7 +360,13 @@ impl JsonRewriter {
                     frame.emitted = true;
                     self.sink.commit(input, value, out);
                     let treated = match std::str::from_utf8(&bytes[value + 1..end - 1]) {
-                        Ok(text) => treatment.apply(Scalar::Text(text), &mut self.treated),
+                        Ok(text) => match &mut self.net {
+                            None => treatment.apply(Scalar::Text(text), &mut self.treated),
+                            Some(net) => {
+                                let text = Scalar::Text(text);
+                                net.apply(treatment, *counter, text, &mut self.treated)
+                            }
+                        },
                         Err(_) => Treated::Null,
                     };
                     match treated {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::net::Net;
 use super::{Abort, Bounds, Counts, Out, Program};
 pub(super) use compiled::Compiled;
 use hold::Hold;
@@ -71,6 +72,8 @@ pub struct JsonRewriter {
     treated: String,
     written: Vec<u8>,
     counts: Counts,
+    /// The second net, if the program watches.
+    net: Option<Box<Net>>,
     /// Bytes of the leading BOM seen; 3 = seen or absent.
     bom: u8,
     finishing: bool,
@@ -160,6 +163,7 @@ enum Walk {
 impl JsonRewriter {
     /// A rewriter at the start of a document.
     pub fn new(program: Arc<Program>, bounds: Bounds) -> Self {
+        let net = compiled::net(&program.json);
         let counts = Counts {
             treated: vec![0; program.counters.len()],
             ..Counts::default()
@@ -189,6 +193,7 @@ impl JsonRewriter {
             decoded: String::new(),
             treated: String::new(),
             written: Vec::new(),
+            net,
             counts,
             bom: 0,
             finishing: false,
@@ -239,6 +244,9 @@ impl JsonRewriter {
         }
         self.counts.bytes_out = self.sink.bytes_out;
         self.program.json.learn(&self.follows);
+        if let Some(net) = &mut self.net {
+            net.settle(&mut self.counts);
+        }
         Ok(self.counts.clone())
     }
 
@@ -366,7 +374,7 @@ impl JsonRewriter {
             _ => false,
         };
         if captures {
-            self.capture(&bytes[self.token..]);
+            self.capture_or_pass(bytes, out);
             if self.token_over && self.state == State::InKey {
                 return Err(Fault::TooLarge("key"));
             }
@@ -409,6 +417,40 @@ impl JsonRewriter {
 
     fn lead_max(&self) -> usize {
         self.bounds.key_bytes_max.saturating_add(LEAD_BYTES_MAX)
+    }
+
+    /// Captures the rest of the input, unless that makes a value too long which may pass unseen: it streams from here.
+    fn capture_or_pass(&mut self, input: &Bytes, out: &mut Out) {
+        let part = &input[self.token..];
+        if let State::Sub(Use::Treat(node)) = self.state
+            && !self.token_over
+            && self.captured.len() + part.len() > self.bounds.treated_bytes_max
+            && self.pass_unseen(node)
+        {
+            self.pass_captured(input, out);
+            self.state = State::Sub(Use::Pass);
+            return;
+        }
+        self.capture(part);
+    }
+
+    /// Whether a value of the node passes though it is too long to be looked at, which is counted then.
+    fn pass_unseen(&mut self, node: u32) -> bool {
+        let program = self.program.clone();
+        let compiled::Op::Treat { treatment, counter } = &program.json.ops[node as usize] else {
+            return false;
+        };
+        let passes = treatment.passes_unseen();
+        if let (true, Some(net)) = (passes, &mut self.net) {
+            net.not_looked_at(*counter);
+        }
+        passes
+    }
+
+    /// What was captured of a value in earlier inputs leaves.
+    fn pass_captured(&mut self, input: &Bytes, out: &mut Out) {
+        let captured = std::mem::take(&mut self.captured);
+        self.sink.replace(input, self.token, &captured, out);
     }
 
     fn capture(&mut self, part: &[u8]) {

@@ -63,7 +63,7 @@ impl JsonRewriter {
                 if let Some(count) = self.counts.treated.get_mut(*counter as usize) {
                     *count += 1;
                 }
-                if container || compiled::gives_null(treatment) {
+                if container || self.net.is_none() && compiled::gives_null(treatment) {
                     self.instead(input, i, b"null", out);
                     Use::Skip
                 } else {
@@ -104,6 +104,9 @@ impl JsonRewriter {
                 self.emit_lead(input, i, out);
                 if compiled.objects[object as usize].row {
                     self.counts.rows += 1;
+                    if let Some(net) = &mut self.net {
+                        net.begin_record(self.stack.len() + 1);
+                    }
                 }
                 self.open(Kind::Object(object), i)?;
                 self.sink.commit(input, i + 1, out);
@@ -273,6 +276,16 @@ impl JsonRewriter {
                     self.captured_value(compiled, what, input, whole, end, out)
                 } else {
                     self.captured = captured;
+                    if let Use::Treat(node) = what
+                        && !self.token_over
+                        && self.captured.len() + end - self.token > self.bounds.treated_bytes_max
+                        && self.pass_unseen(node)
+                    {
+                        self.pass_captured(input, out);
+                        self.sink.commit(input, end, out);
+                        self.value_done();
+                        return Ok(None);
+                    }
                     self.capture(&input[self.token..end]);
                     let captured = std::mem::take(&mut self.captured);
                     let result = self.captured_value(compiled, what, input, &captured, end, out);
@@ -317,8 +330,19 @@ impl JsonRewriter {
         match (what, scalar) {
             (Use::Treat(node), scalar) => {
                 let treated = match (&compiled.ops[node as usize], scalar) {
-                    (Op::Treat { treatment, .. }, Some(scalar)) => {
-                        treatment.apply(scalar, &mut self.treated)
+                    (Op::Treat { treatment, counter }, Some(scalar)) => match &mut self.net {
+                        None => treatment.apply(scalar, &mut self.treated),
+                        Some(net) => net.apply(treatment, *counter, scalar, &mut self.treated),
+                    },
+                    (Op::Treat { treatment, counter }, None) if treatment.is_clear() => {
+                        if let Some(net) = &mut self.net {
+                            net.not_looked_at(*counter);
+                        }
+                        if treatment.passes_unseen() {
+                            Treated::Same
+                        } else {
+                            Treated::Null
+                        }
                     }
                     _ => Treated::Null,
                 };

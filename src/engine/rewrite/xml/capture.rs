@@ -11,7 +11,7 @@ use crate::engine::treatment::{Scalar, Treated};
 /// The element whose text is captured.
 #[derive(Debug, Default)]
 pub(super) struct Captured {
-    node: u32,
+    pub(super) node: u32,
     /// Its start tag as it will stand, without its end and without the nil attribute.
     tag: Vec<u8>,
     /// Where the name ends in it.
@@ -35,6 +35,18 @@ impl Captured {
         self.raw.clear();
         self.text.clear();
         (self.nil, self.empty, self.container, self.over) = (false, false, false, false);
+    }
+
+    /// Bytes captured so far.
+    pub(super) fn bytes(&self) -> usize {
+        self.raw.len() + self.text.len()
+    }
+
+    /// The start tag, and the text so far, as they are written.
+    pub(super) fn begin(&self, to: &mut Vec<u8>) {
+        to.extend_from_slice(&self.tag);
+        to.push(b'>');
+        tag::encode(&self.text, to);
     }
 
     pub(super) fn push(&mut self, part: &[u8], max: usize) {
@@ -142,7 +154,16 @@ impl XmlRewriter {
                     Scalar::Text(text) => untyped::scalar(treatment, text),
                     scalar => scalar,
                 };
-                match treatment.apply(scalar, &mut self.treated) {
+                let treated = match &mut self.net {
+                    None => treatment.apply(scalar, &mut self.treated),
+                    Some(net) => {
+                        if *over && treatment.is_clear() {
+                            net.not_looked_at(*counter);
+                        }
+                        net.apply(treatment, *counter, scalar, &mut self.treated)
+                    }
+                };
+                match treated {
                     Treated::Same if matches!(scalar, Scalar::Null) => None,
                     Treated::Same => Some(text),
                     Treated::Null => None,

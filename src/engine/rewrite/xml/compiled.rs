@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::names::{Found, Names};
+use super::super::net::Net;
 use super::super::{LinkRewriter, NodeId, untyped};
 use super::tag::is_name;
 use super::{Child, Children, XmlBy, XmlChoose, XmlNode};
@@ -174,6 +175,14 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
+    /// The second net, if any node is watched.
+    pub(super) fn net(&self) -> Option<Box<Net>> {
+        Net::of(self.ops.iter().filter_map(|op| match op {
+            Op::Treat { treatment, counter } => Some((treatment, *counter)),
+            _ => None,
+        }))
+    }
+
     pub(super) fn new(nodes: &[XmlNode], root: NodeId) -> Self {
         let drop = nodes.len() as u32;
         let mut compiled = Self {

@@ -226,6 +226,16 @@ impl XmlRewriter {
             None if mode == Mode::Pass => self.runs.pass(&input.bytes, at, next, out),
             Some((_, Op::Clear)) => self.runs.pass(&input.bytes, at, next, out),
             None | Some((_, Op::Drop)) => {}
+            // Too long to be looked at.
+            Some((_, Op::Treat { treatment, counter }))
+                if treatment.passes_unseen()
+                    && text_end - text_at > self.bounds.treated_bytes_max =>
+            {
+                if let Some(net) = &mut self.net {
+                    net.not_looked_at(*counter);
+                }
+                self.runs.pass(&input.bytes, at, next, out);
+            }
             Some((node, op)) => {
                 self.count(op);
                 self.capture_leaf(node, name, &bytes[text_at..text_end]);

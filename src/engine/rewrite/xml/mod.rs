@@ -24,6 +24,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::fault::Fault;
+use super::net::Net;
 use super::runs::Runs;
 use super::utf8::{ByteOrderMark, Utf8};
 use super::{Abort, Bounds, Counter, Counts, LinkRewriter, NodeId, Out};
@@ -220,6 +221,8 @@ pub struct XmlRewriter {
     treated: String,
     written: Vec<u8>,
     counts: Counts,
+    /// The second net, if the program watches.
+    net: Option<Box<Net>>,
     failed: Option<Abort>,
 }
 
@@ -251,6 +254,7 @@ impl XmlRewriter {
                 treated: vec![0; program.counters.len()],
                 ..Counts::default()
             },
+            net: program.compiled.net(),
             lex: Lex::new(bounds.key_bytes_max),
             program,
             bounds,
@@ -312,6 +316,9 @@ impl XmlRewriter {
         }
         self.runs.flush(out);
         self.counts.bytes_out = self.runs.bytes_out;
+        if let Some(net) = &mut self.net {
+            net.settle(&mut self.counts);
+        }
         Ok(self.counts.clone())
     }
 

@@ -105,6 +105,7 @@ impl XmlRewriter {
         to: usize,
         out: &mut Out,
     ) -> Result<(), Fault> {
+        self.pass_unseen(input, to - from, false, out);
         let spaces = |part: &[u8]| {
             part.iter()
                 .position(|b| !matches!(b, b' ' | b'\t' | b'\r' | b'\n'))
@@ -134,6 +135,32 @@ impl XmlRewriter {
         Ok(())
     }
 
+    /// `more` bytes of text would make a captured value too long: if it may pass unseen, it streams from here.
+    fn pass_unseen(&mut self, input: &Bytes, more: usize, section: bool, out: &mut Out) {
+        let Some(net) = &mut self.net else {
+            return;
+        };
+        if let Some(frame) = self.stack.last_mut()
+            && matches!(frame.mode, Mode::Capture)
+            && self.captured.bytes() + more > self.bounds.treated_bytes_max
+            && !self.captured.over
+            && !self.captured.container
+            && let Op::Treat { treatment, counter } =
+                &self.program.compiled.ops[self.captured.node as usize]
+            && treatment.passes_unseen()
+        {
+            net.not_looked_at(*counter);
+            frame.mode = Mode::Pass;
+            self.captured.decode(section);
+            self.written.clear();
+            self.captured.begin(&mut self.written);
+            if section {
+                self.written.extend_from_slice(b"<![CDATA[");
+            }
+            self.runs.text(input, &self.written, out);
+        }
+    }
+
     /// A part of a CDATA section of the innermost element.
     pub(super) fn section(
         &mut self,
@@ -141,6 +168,11 @@ impl XmlRewriter {
         part: Section,
         out: &mut Out,
     ) -> Result<(), Fault> {
+        match part {
+            Section::Text(from, to) => self.pass_unseen(input, to - from, true, out),
+            Section::Brackets(count) => self.pass_unseen(input, usize::from(count), true, out),
+            Section::Start | Section::End => {}
+        }
         let Some(frame) = self.stack.last_mut() else {
             return Err(Fault::Malformed("XML: text outside"));
         };
@@ -279,7 +311,12 @@ impl XmlRewriter {
             Op::Drop | Op::Choose(_) => Mode::Skip,
             Op::Element(element) => {
                 let element = *element;
-                self.counts.rows += u64::from(compiled.elements[element as usize].row);
+                if compiled.elements[element as usize].row {
+                    self.counts.rows += 1;
+                    if let Some(net) = &mut self.net {
+                        net.begin_record(self.stack.len() + 1);
+                    }
+                }
                 if self.filtered_tag(compiled, element, text, name_end) {
                     self.emit(input, token, here, out);
                 } else {
@@ -502,7 +539,14 @@ impl XmlRewriter {
                                         *count += 1;
                                     }
                                     let scalar = untyped::scalar(treatment, &self.decoded);
-                                    match treatment.apply(scalar, &mut self.treated) {
+                                    let treated = match &mut self.net {
+                                        None => treatment.apply(scalar, &mut self.treated),
+                                        Some(net) => {
+                                            let buffer = &mut self.treated;
+                                            net.apply(treatment, *counter, scalar, buffer)
+                                        }
+                                    };
+                                    match treated {
                                         Treated::Same => &*self.decoded,
                                         Treated::Null => "",
                                         Treated::Refused => {
