@@ -17,8 +17,9 @@ mod errors;
 mod example;
 mod expected;
 mod house;
-mod pages;
 mod login;
+mod pages;
+mod schemas;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
