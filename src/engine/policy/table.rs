@@ -2,7 +2,7 @@
 //! together from the answers for its cells, which tables of other objects share.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::Policies;
@@ -87,7 +87,7 @@ pub(super) struct Key {
 /// of its rules share it, and so do cells of one class that the same rules reach.
 pub(super) struct Slice {
     /// Tells answers of different slices apart.
-    number: u32,
+    number: u64,
     /// Built when it is first asked; `None` = Casbin did not take the rules.
     engine: OnceLock<Option<Engine>>,
     rules: Vec<u32>,
@@ -128,7 +128,7 @@ enum Region {
 /// What an answer for one cell depends on: a [`Key`] without what the cell's rules do not ask for.
 #[derive(PartialEq, Eq, Hash)]
 struct AnswerKey {
-    slice: u32,
+    slice: u64,
     shape: u32,
     question: Question,
     scoped: bool,
@@ -136,7 +136,7 @@ struct AnswerKey {
 }
 
 /// What Casbin is asked, once: slice, shape and values of the record's conditions, place.
-type Exact = (u32, u32, Vec<Option<usize>>, Place);
+type Exact = (u64, u32, Vec<Option<usize>>, Place);
 
 /// The part of a context that the rules of one slice ask for.
 struct Relevant {
@@ -241,7 +241,7 @@ pub(super) struct Cache {
     tables: RwLock<HashMap<Key, Arc<Table>>>,
     ways: RwLock<HashMap<Way, Arc<Slice>>>,
     slices: RwLock<HashMap<SliceKey, Arc<Slice>>>,
-    sliced: AtomicU32,
+    sliced: AtomicU64,
     answers: RwLock<HashMap<AnswerKey, FieldRuling>>,
     exact: RwLock<HashMap<Exact, Ruling>>,
     asked: AtomicU64,
