@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm).
+# Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm),
+# and the validator that it holds the JSON Schemas with: jsonschema (PyPI).
 # Where: $PRIVET_CLIENTS, else .cache/clients in the repository. Running it again does nothing.
 set -euo pipefail
 
 simple_salesforce=1.12.10
 jsforce=3.10.16
+jsonschema=4.26.0
+pyyaml=6.0.3
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 clients=${PRIVET_CLIENTS:-$here/../../.cache/clients}
 mkdir -p "$clients"
 cd "$clients"
 
-python_mark=venv/.simple-salesforce-$simple_salesforce
+python_mark=venv/.simple-salesforce-$simple_salesforce-jsonschema-$jsonschema-pyyaml-$pyyaml
 if [ ! -f "$python_mark" ]; then
     rm -rf venv
     python3 -m venv venv
-    venv/bin/python -m pip install --quiet --disable-pip-version-check "simple-salesforce==$simple_salesforce"
+    venv/bin/python -m pip install --quiet --disable-pip-version-check \
+        "simple-salesforce==$simple_salesforce" "jsonschema==$jsonschema" "PyYAML==$pyyaml"
     touch "$python_mark"
 fi
 

@@ -20,6 +20,7 @@ mod house;
 mod login;
 mod pages;
 mod writes;
+mod schemas;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -97,6 +97,19 @@ impl Rule {
         self.actions.is_empty() || self.actions.contains(&action)
     }
 
+    /// Whether both rows say the same, wherever they stand.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        fn of(rule: &Rule) -> impl PartialEq + use<'_> {
+            (
+                (&rule.id, rule.effect, &rule.who, &rule.actions),
+                (&rule.object, rule.treatment, &rule.purposes),
+                (&rule.regions, &rule.when, rule.priority),
+                (&rule.pack, rule.layer),
+            )
+        }
+        of(self) == of(other)
+    }
+
     /// Whether the row's `what` reaches `field` (the closure of classes included).
     pub fn reaches(&self, catalog: &Catalog, field: FieldRef) -> bool {
         let classified = || {

@@ -247,6 +247,11 @@ impl Policies {
         })
     }
 
+    /// Whether `field` is judged by what it is computed from, too.
+    pub fn computed(&self, field: FieldRef) -> bool {
+        self.lineage.contains_key(&field)
+    }
+
     /// The packs switched on, by layer from 1.
     pub fn packs(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
         self.packs.iter().map(|(name, _)| name)

@@ -1,9 +1,9 @@
 //! Treatment tables: Casbin's answers per principal set, object and context, cached and bounded. A table is put
 //! together from the answers for its cells, which tables of other objects share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use super::Policies;
 use super::casbin::{Answer, Asked, Engine};
@@ -11,7 +11,7 @@ use super::condition::Fact;
 use super::decision::{FieldRuling, Ruling, Table};
 use super::partition::{Cell, CellId, Likeness};
 use super::rules::{OWN, Rule, fits};
-use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
+use crate::engine::catalog::{Catalog, FieldRef, Object, ObjectId, RecordCondition};
 use crate::engine::protocol::Action;
 use crate::engine::treatment::Treatment;
 
@@ -23,9 +23,6 @@ const SLICES_MAX: usize = 4096;
 const WAYS_MAX: usize = 65_536;
 /// Answers for single cells kept at most.
 const ANSWERS_MAX: usize = 65_536;
-
-/// Where every question of a context that no rule names is the same question.
-const ANY: &str = "*";
 
 /// What a table answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +50,18 @@ impl Question {
             Self::Delete => rule.speaks_of(Action::Delete),
         }
     }
+
+    /// The question about one action alone.
+    fn of(action: Action) -> Self {
+        match action {
+            Action::Read => Self::Raw {
+                export: false,
+                describe: false,
+            },
+            Action::Delete => Self::Delete,
+            action => Self::Use(action),
+        }
+    }
 }
 
 /// Everything that a table depends on within one policy version.
@@ -74,46 +83,156 @@ pub(super) struct Key {
     pub(super) layer: Option<u16>,
 }
 
-/// The rules of one layer that can matter for one principal set in one cell. Principals who hold the same of its rules
-/// share it, and so do cells of one class that the same rules reach.
+/// The rules of one layer that can matter for one question of one principal set in one cell. Principals who hold the same
+/// of its rules share it, and so do cells of one class that the same rules reach.
 pub(super) struct Slice {
     /// Tells answers of different slices apart.
     number: u64,
-    /// `None` = Casbin did not take them.
-    engine: Option<Engine>,
+    /// Built when it is first asked; `None` = Casbin did not take the rules.
+    engine: OnceLock<Option<Engine>>,
     rules: Vec<u32>,
     /// What Casbin is asked about.
     field: Option<FieldRef>,
     name: String,
+    relevant: Relevant,
 }
 
-/// The principals' closure, the cell, the layer.
-type Way = (Arc<[u16]>, CellId, u16);
+/// The principals' closure, the cell, the layer, the question.
+type Way = (Arc<[u16]>, CellId, u16, Question);
 
 /// The class of the cell (none: an object as a whole), and the rules.
 type SliceKey = (Option<Likeness>, Vec<u32>);
+
+/// What the rules of one slice can tell of a context: equal for contexts in which they all give the same answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    purpose: u32,
+    region: Region,
+    known: u64,
+    holds: u64,
+    data_region: Option<Arc<str>>,
+}
+
+/// A caller's region as a slice's rules see it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Region {
+    /// They ask for none.
+    Any,
+    Unknown,
+    /// One of those that the same rules name (0 = none), and whether it is the data's.
+    Like(u32, bool),
+    /// The record decides what is the same and what is not.
+    Exactly(Arc<str>),
+}
 
 /// What an answer for one cell depends on: a [`Key`] without what the cell's rules do not ask for.
 #[derive(PartialEq, Eq, Hash)]
 struct AnswerKey {
     slice: u64,
     shape: u32,
-    data_region: Option<Arc<str>>,
     question: Question,
-    purpose: Option<Arc<str>>,
-    region: Option<Arc<str>>,
-    known: u64,
-    holds: u64,
     scoped: bool,
+    place: Place,
 }
+
+/// What Casbin is asked, once: slice, shape and values of the record's conditions, place.
+type Exact = (u64, u32, Vec<Option<usize>>, Place);
 
 /// The part of a context that the rules of one slice ask for.
 struct Relevant {
-    purposes: bool,
-    /// `same` or `cross`.
+    /// The purposes that rules name; those that the same rules name have one number, from 1.
+    purposes: Vec<(Arc<str>, u32)>,
     regions: bool,
+    /// `same` or `cross`.
+    relative: bool,
+    /// Named regions, numbered like purposes.
+    named: Vec<(Arc<str>, u32)>,
     facts: u64,
     flags: Vec<Arc<str>>,
+}
+
+impl Relevant {
+    fn new(rules: &[&Rule], facts: &[Fact]) -> Self {
+        let mut all = Self {
+            purposes: alike(rules, |r| &r.purposes),
+            regions: rules.iter().any(|r| !r.regions.is_empty()),
+            relative: false,
+            named: alike(rules, |r| &r.regions),
+            facts: 0,
+            flags: Vec::new(),
+        };
+        all.relative = all.named.iter().any(|(r, _)| relative(r));
+        for term in rules.iter().flat_map(|r| &r.when) {
+            match &term.fact {
+                Fact::Record(flag, _) if !all.flags.contains(flag) => all.flags.push(flag.clone()),
+                Fact::Record(..) => {}
+                fact => {
+                    let bit = facts.iter().position(|f| f == fact);
+                    all.facts |= bit.map_or(0, |bit| 1 << bit);
+                }
+            }
+        }
+        all
+    }
+
+    /// Whether the rules ask for a record condition.
+    fn asks(&self, condition: &RecordCondition) -> bool {
+        if condition.is_region {
+            self.relative
+        } else {
+            self.flags.contains(&condition.name)
+        }
+    }
+
+    fn place(&self, key: &Key, object: &Object) -> Place {
+        let number = |of: &[(Arc<str>, u32)], word: &Arc<str>| {
+            of.iter().find(|(w, _)| w == word).map_or(0, |(_, n)| *n)
+        };
+        let by_record = || object.conditions.iter().any(|c| c.is_region);
+        Place {
+            purpose: number(&self.purposes, &key.purpose),
+            region: match &key.region {
+                _ if !self.regions => Region::Any,
+                None => Region::Unknown,
+                Some(region) if self.relative && by_record() => Region::Exactly(region.clone()),
+                Some(region) => Region::Like(
+                    number(&self.named, region),
+                    self.relative && object.data_region.as_ref() == Some(region),
+                ),
+            },
+            known: key.known & self.facts,
+            holds: key.holds & self.facts,
+            data_region: object.data_region.clone().filter(|_| self.relative),
+        }
+    }
+}
+
+fn relative(region: &str) -> bool {
+    matches!(region, "same" | "cross")
+}
+
+/// The words of a column, with a number for each set of rules that name the same ones.
+fn alike<'r>(
+    rules: &[&'r Rule],
+    words: impl Fn(&'r Rule) -> &'r [Arc<str>],
+) -> Vec<(Arc<str>, u32)> {
+    let mut by_word: BTreeMap<&Arc<str>, Vec<usize>> = BTreeMap::new();
+    for (i, rule) in rules.iter().enumerate() {
+        for word in words(rule) {
+            by_word.entry(word).or_default().push(i);
+        }
+    }
+    let mut sets: Vec<Vec<usize>> = Vec::new();
+    by_word
+        .into_iter()
+        .map(|(word, set)| {
+            let at = sets.iter().position(|s| *s == set).unwrap_or_else(|| {
+                sets.push(set);
+                sets.len() - 1
+            });
+            (word.clone(), at as u32 + 1)
+        })
+        .collect()
 }
 
 /// The caches of one policy version.
@@ -124,6 +243,7 @@ pub(super) struct Cache {
     slices: RwLock<HashMap<SliceKey, Arc<Slice>>>,
     sliced: AtomicU64,
     answers: RwLock<HashMap<AnswerKey, FieldRuling>>,
+    exact: RwLock<HashMap<Exact, Ruling>>,
     asked: AtomicU64,
 }
 
@@ -244,6 +364,8 @@ impl Policies {
         self.cache.tables.write().unwrap_or_else(poisoned).clear();
         let poisoned = PoisonError::into_inner;
         self.cache.answers.write().unwrap_or_else(poisoned).clear();
+        let poisoned = PoisonError::into_inner;
+        self.cache.exact.write().unwrap_or_else(poisoned).clear();
     }
 
     /// How often Casbin has been asked since the set was loaded.
@@ -272,33 +394,19 @@ impl Policies {
 
     /// The answer of one layer for one cell, from the cache or from Casbin.
     fn answer(&self, catalog: &Catalog, key: &Key, cell: CellId, layer: u16) -> FieldRuling {
-        let slice = self.slice(catalog, &key.principals, cell, layer);
-        let relevant = self.relevant(&slice, key.question);
+        let slice = self.slice(catalog, &key.principals, cell, layer, key.question);
         let object = catalog.get(key.object);
-        let any = || Some(Arc::from(ANY));
         let answer = AnswerKey {
             slice: slice.number,
             shape: self.partition.shape(key.object),
-            data_region: object.data_region.clone().filter(|_| relevant.regions),
             question: key.question,
-            purpose: if relevant.purposes {
-                Some(key.purpose.clone())
-            } else {
-                None
-            },
-            region: if relevant.regions {
-                key.region.clone()
-            } else {
-                any()
-            },
-            known: key.known & relevant.facts,
-            holds: key.holds & relevant.facts,
             scoped: key.scoped,
+            place: slice.relevant.place(key, object),
         };
         if let Some(known) = cached(&self.cache.answers, &answer) {
             return known;
         }
-        let ruling = self.compute(catalog, key, &slice, &relevant, layer);
+        let ruling = self.compute(catalog, key, cell, &slice, layer);
         keep(&self.cache.answers, ANSWERS_MAX, answer, ruling.clone());
         ruling
     }
@@ -309,8 +417,9 @@ impl Policies {
         principals: &Arc<[u16]>,
         cell: CellId,
         layer: u16,
+        question: Question,
     ) -> Arc<Slice> {
-        let way = (principals.clone(), cell, layer);
+        let way = (principals.clone(), cell, layer, question);
         if let Some(slice) = cached(&self.cache.ways, &way) {
             return slice;
         }
@@ -321,7 +430,9 @@ impl Policies {
             .copied()
             .filter(|i| {
                 let rule = &self.rules[*i as usize];
-                rule.layer == layer && (&*rule.who == "*" || self.held(principals, &rule.who))
+                rule.layer == layer
+                    && question.asks(rule)
+                    && (&*rule.who == "*" || self.held(principals, &rule.who))
             })
             .collect();
         let key = (at.likeness, rules);
@@ -335,8 +446,23 @@ impl Policies {
     }
 
     fn sliced(&self, catalog: &Catalog, at: &Cell, rules: Vec<u32>) -> Slice {
+        let of: Vec<&Rule> = rules.iter().map(|i| &self.rules[*i as usize]).collect();
+        Slice {
+            number: self.cache.sliced.fetch_add(1, Ordering::Relaxed),
+            engine: OnceLock::new(),
+            field: at.field,
+            name: match at.field {
+                Some(field) => catalog.field_name(field),
+                None => format!("{}.*", catalog.get(at.object).name),
+            },
+            relevant: Relevant::new(&of, &self.facts),
+            rules,
+        }
+    }
+
+    fn engine(&self, catalog: &Catalog, rules: &[u32], field: Option<FieldRef>) -> Option<Engine> {
         let of = || rules.iter().map(|i| &self.rules[*i as usize]);
-        let links: Vec<(String, String)> = match (of().next(), at.field) {
+        let links: Vec<(String, String)> = match (of().next(), field) {
             (Some(first), Some(field)) => first.links(catalog, field).collect(),
             _ => Vec::new(),
         };
@@ -345,45 +471,7 @@ impl Policies {
         held.sort_unstable();
         held.dedup();
         held.retain(|who| who != "*");
-        Slice {
-            number: self.cache.sliced.fetch_add(1, Ordering::Relaxed),
-            engine: Engine::build(of(), held, links).ok(),
-            field: at.field,
-            name: match at.field {
-                Some(field) => catalog.field_name(field),
-                None => format!("{}.*", catalog.get(at.object).name),
-            },
-            rules,
-        }
-    }
-
-    fn relevant(&self, slice: &Slice, question: Question) -> Relevant {
-        let mut all = Relevant {
-            purposes: false,
-            regions: false,
-            facts: 0,
-            flags: Vec::new(),
-        };
-        for rule in slice.rules.iter().map(|i| &self.rules[*i as usize]) {
-            if !question.asks(rule) {
-                continue;
-            }
-            all.purposes |= !rule.purposes.is_empty();
-            all.regions |= !rule.regions.is_empty();
-            for term in &rule.when {
-                match &term.fact {
-                    Fact::Record(flag, _) if !all.flags.contains(flag) => {
-                        all.flags.push(flag.clone());
-                    }
-                    Fact::Record(..) => {}
-                    fact => {
-                        let bit = self.facts.iter().position(|f| f == fact);
-                        all.facts |= bit.map_or(0, |bit| 1 << bit);
-                    }
-                }
-            }
-        }
-        all
+        Engine::build(of(), held, links).ok()
     }
 
     /// What is asked, except for the record's own facts.
@@ -401,41 +489,22 @@ impl Policies {
         &self,
         catalog: &Catalog,
         key: &Key,
+        cell: CellId,
         slice: &Slice,
-        relevant: &Relevant,
         layer: u16,
     ) -> FieldRuling {
-        let object = catalog.get(key.object);
-        let base = self.asked(key);
         let variants = variants(catalog, key.object);
         let mut exact: HashMap<Vec<Option<usize>>, Ruling> = HashMap::new();
         let mut by_variant = Vec::with_capacity(variants);
         for variant in 0..variants {
             let mut whole: Option<Ruling> = None;
-            for choice in choices(catalog, key.object, relevant, variant) {
+            for choice in choices(catalog, key.object, &slice.relevant, variant) {
                 let one = exact.entry(choice).or_insert_with_key(|choice| {
-                    let mut asked = base.clone();
-                    asked.data_region(object.data_region.as_deref());
-                    for (condition, value) in object.conditions.iter().zip(choice) {
-                        let value = value.and_then(|v| condition.values.get(v));
-                        let value = value.map(|(name, _)| &**name);
-                        if condition.is_region {
-                            asked.data_region(value);
-                        } else {
-                            asked.flag(&condition.name, value);
-                        }
-                    }
-                    let one = match &slice.engine {
-                        Some(engine) => self.cell(
-                            catalog,
-                            engine,
-                            &slice.name,
-                            slice.field,
-                            key.question,
-                            &asked,
-                        ),
-                        None => ruling(Treatment::Deny, [FAILED.into()]),
-                    };
+                    let one = judged(key.question, |action| {
+                        let question = Question::of(action);
+                        let about = self.slice(catalog, &key.principals, cell, layer, question);
+                        self.exact(catalog, key, &about, action, choice)
+                    });
                     if layer != OWN && one.rules.is_empty() {
                         // A pack without a row has no opinion.
                         return ruling(Treatment::Clear, []);
@@ -460,7 +529,55 @@ impl Policies {
         of_variants(by_variant)
     }
 
-    /// One question in one exact context.
+    /// What the rules of `slice`, all of which speak of `action`, say where the record's conditions have these values.
+    fn exact(
+        &self,
+        catalog: &Catalog,
+        key: &Key,
+        slice: &Slice,
+        action: Action,
+        values: &[Option<usize>],
+    ) -> Ruling {
+        if slice.rules.is_empty() {
+            return self.combine(catalog, slice.field, Answer::NoRow);
+        }
+        let object = catalog.get(key.object);
+        let values = object.conditions.iter().zip(values);
+        let question: Exact = (
+            slice.number,
+            self.partition.shape(key.object),
+            values
+                .map(|(c, value)| value.filter(|_| slice.relevant.asks(c)))
+                .collect(),
+            slice.relevant.place(key, object),
+        );
+        if let Some(known) = cached(&self.cache.exact, &question) {
+            return known;
+        }
+        let build = || self.engine(catalog, &slice.rules, slice.field);
+        let Some(engine) = slice.engine.get_or_init(build) else {
+            return ruling(Treatment::Deny, [FAILED.into()]);
+        };
+        let mut asked = self.asked(key);
+        asked.data_region(object.data_region.as_deref());
+        for (condition, value) in object.conditions.iter().zip(&question.2) {
+            let value = value.and_then(|v| condition.values.get(v));
+            let value = value.map(|(name, _)| &**name);
+            if condition.is_region {
+                asked.data_region(value);
+            } else {
+                asked.flag(&condition.name, value);
+            }
+        }
+        self.cache.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = engine.ask(&slice.name, action.word(), &asked);
+        let said = self.combine(catalog, slice.field, answer);
+        keep(&self.cache.exact, ANSWERS_MAX, question, said.clone());
+        said
+    }
+
+    /// One question in one exact context, asked of an engine over any rules: what the caches are held against.
+    #[cfg(test)]
     pub(super) fn cell(
         &self,
         catalog: &Catalog,
@@ -470,34 +587,9 @@ impl Policies {
         question: Question,
         asked: &Asked,
     ) -> Ruling {
-        let ask = |action: Action| {
-            self.cache.asked.fetch_add(1, Ordering::Relaxed);
+        judged(question, |action| {
             self.combine(catalog, field, engine.ask(name, action.word(), asked))
-        };
-        match question {
-            Question::Read { export, describe } | Question::Raw { export, describe } => {
-                let mut answer = ask(Action::Read);
-                if export {
-                    let again = ask(Action::Export);
-                    // No export row means "as read"; a row that says drop has an id.
-                    if !again.rules.is_empty() {
-                        answer = strictest(&answer, &again);
-                    }
-                }
-                if describe {
-                    let shown = ask(Action::Describe);
-                    if shown.treatment == Treatment::Deny && !answer.treatment.is_hidden() {
-                        answer = Ruling {
-                            treatment: Treatment::Drop,
-                            rules: shown.rules,
-                        };
-                    }
-                }
-                answer
-            }
-            Question::Use(action) => ask(action),
-            Question::Delete => ask(Action::Delete),
-        }
+        })
     }
 
     /// A deny beats every allow; then the lowest priority number; on a tie the more protective treatment; no row
@@ -571,6 +663,34 @@ impl Policies {
             }
         }
         of_variants(by_variant)
+    }
+}
+
+/// The answer to a question from those about its actions.
+fn judged(question: Question, mut ask: impl FnMut(Action) -> Ruling) -> Ruling {
+    match question {
+        Question::Read { export, describe } | Question::Raw { export, describe } => {
+            let mut answer = ask(Action::Read);
+            if export {
+                let again = ask(Action::Export);
+                // No export row means "as read"; a row that says drop has an id.
+                if !again.rules.is_empty() {
+                    answer = strictest(&answer, &again);
+                }
+            }
+            if describe {
+                let shown = ask(Action::Describe);
+                if shown.treatment == Treatment::Deny && !answer.treatment.is_hidden() {
+                    answer = Ruling {
+                        treatment: Treatment::Drop,
+                        rules: shown.rules,
+                    };
+                }
+            }
+            answer
+        }
+        Question::Use(action) => ask(action),
+        Question::Delete => ask(Action::Delete),
     }
 }
 
@@ -667,11 +787,7 @@ fn choices(
     }
     let mut all: Vec<Vec<Option<usize>>> = vec![Vec::new()];
     for (condition, code) in conditions.iter().zip(codes) {
-        let asked_for = if condition.is_region {
-            relevant.regions
-        } else {
-            relevant.flags.contains(&condition.name)
-        };
+        let asked_for = relevant.asks(condition);
         let options: Vec<Option<usize>> = if !asked_for {
             vec![None]
         } else if code == condition.values.len() {

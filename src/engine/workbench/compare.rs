@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::space::{
-    Cell, Corner, Outcome, Words, asked, cells, corners, fact_words, is_output, rule_words,
-    variant_of, variant_values, variants,
+    Cell, Corner, Outcome, Words, asked, cells, contexts, corners, fact_words, is_output,
+    rule_words, variant_of, variant_values, variants,
 };
 use crate::engine::catalog::{FieldRef, Object, ObjectId};
 use crate::engine::policy::{Fact, Kin, Loaded};
@@ -136,6 +136,9 @@ const ACTIONS: [Action; 12] = [
     Action::Reveal,
 ];
 
+/// A principal; `None` = somebody whom no row names.
+type Who = Option<Arc<str>>;
+
 /// A comparison in parts that know nothing of each other, for whoever has more than one processor. The sets' caches are
 /// shared: no question is asked twice.
 #[derive(Debug)]
@@ -143,8 +146,8 @@ pub struct Work<'a> {
     old: &'a Loaded,
     new: &'a Loaded,
     words: Words,
-    /// Principal and action of each part.
-    parts: Vec<(Option<Arc<str>>, Action)>,
+    /// Principals who hold the same of all rules, and the action, of each part.
+    parts: Vec<(Arc<[Who]>, Action)>,
     /// The families of fields, for `delete` and for everything else.
     objects: Vec<Family>,
     fields: Vec<Family>,
@@ -163,6 +166,66 @@ struct Family {
     old: Option<FieldRef>,
     new: Option<FieldRef>,
     names: Vec<String>,
+    /// In both sets, and alike but for the rules.
+    alike: bool,
+}
+
+/// The principals, those together whom no rule of any set tells apart.
+fn equals(words: &Words, sets: &[&Loaded]) -> Vec<Arc<[Who]>> {
+    let named: Vec<(&Loaded, BTreeSet<&str>)> = sets
+        .iter()
+        .map(|set| (*set, set.policies.rules().iter().map(|r| &*r.who).collect()))
+        .collect();
+    let mut at: HashMap<Vec<bool>, usize> = HashMap::new();
+    let mut all: Vec<Vec<Who>> = Vec::new();
+    for who in &words.who {
+        let means = named.iter().flat_map(|(set, named)| {
+            named
+                .iter()
+                .map(|word| set.policies.means(word, who.as_ref()))
+        });
+        let at = *at.entry(means.collect()).or_insert(all.len());
+        if at == all.len() {
+            all.push(Vec::new());
+        }
+        all[at].push(who.clone());
+    }
+    all.into_iter().map(Arc::from).collect()
+}
+
+/// Whether rules that say the same mean the same for both fields.
+fn alike(old: &Loaded, was: FieldRef, new: &Loaded, is: FieldRef) -> bool {
+    fn of(set: &Loaded, at: FieldRef) -> impl PartialEq + use<'_> {
+        let (object, field) = (set.catalog.get(at.object), set.catalog.field(at));
+        let conditions = object.conditions.iter().map(|c| {
+            let values: Vec<&Arc<str>> = c.values.iter().map(|(v, _)| v).collect();
+            (&c.name, c.is_region, values)
+        });
+        // Of a class and those around it, the smallest group that an aggregate may stand for.
+        let around = field.class.match_indices('.').map(|(dot, _)| dot);
+        let groups: Vec<Option<Option<u32>>> = around
+            .chain([field.class.len()])
+            .map(|end| {
+                let class = set.catalog.vocabulary.classes.get(&field.class[..end]);
+                class.map(|c| c.group_size_min)
+            })
+            .collect();
+        (
+            (&object.name, &field.name, object.data_region.as_ref()),
+            conditions.collect::<Vec<_>>(),
+            groups,
+            set.policies.classes(&set.catalog, at).collect::<Vec<_>>(),
+            set.policies.packs().collect::<Vec<_>>(),
+            set.catalog
+                .vocabulary
+                .regions
+                .iter()
+                .collect::<BTreeSet<_>>(),
+        )
+    }
+    // What a field is computed from has rules of its own.
+    let computed = |set: &Loaded, field| set.policies.computed(field);
+    !computed(old, was) && !computed(new, is) && of(old, was) == of(new, is)
 }
 
 impl<'a> Work<'a> {
@@ -181,7 +244,7 @@ impl<'a> Work<'a> {
                 || named(new, *action)
         });
         // Neighbours ask about the same rules.
-        for who in &words.who {
+        for who in equals(&words, &[old, new]) {
             parts.extend(actions.clone().map(|action| (who.clone(), action)));
         }
         Self {
@@ -202,7 +265,10 @@ impl<'a> Work<'a> {
     /// Compares one part.
     pub fn part(&self, index: usize) -> Part {
         let mut part = Part::default();
-        let Some((who, action)) = self.parts.get(index) else {
+        let Some((equals, action)) = self.parts.get(index) else {
+            return part;
+        };
+        let Some(who) = equals.first() else {
             return part;
         };
         let (old, new, action) = (self.old, self.new, *action);
@@ -215,14 +281,21 @@ impl<'a> Work<'a> {
             _ => &self.fields,
         };
         for family in families {
-            let mut rules = Vec::new();
-            for (set, field) in [(old, family.old), (new, family.new)] {
-                if let Some(field) = field {
-                    rules.extend(asked(set, who.as_ref(), field, &spoken));
-                }
+            let of = |set: &'a Loaded, field: Option<FieldRef>| {
+                field.map_or_else(Vec::new, |f| asked(set, who.as_ref(), f, &spoken))
+            };
+            let (mut rules, theirs) = (of(old, family.old), of(new, family.new));
+            // The same rules say the same of the same field, wherever it is asked.
+            if family.alike
+                && rules.len() == theirs.len()
+                && rules.iter().zip(&theirs).all(|(a, b)| a.says_the_same(b))
+            {
+                part.cells += contexts(&self.words, &rules) * family.names.len() * equals.len();
+                continue;
             }
+            rules.extend(theirs);
             for corner in corners(&self.words, &rules) {
-                part.cells += corner.size() * family.names.len();
+                part.cells += corner.size() * family.names.len() * equals.len();
                 let point = corner.point(who.as_ref());
                 let cells_of = |set: &Loaded, field: Option<FieldRef>| match field {
                     Some(field) => {
@@ -258,7 +331,7 @@ impl<'a> Work<'a> {
                         by: (from.1, to.1),
                     };
                     let seen = part.groups.entry(group).or_default();
-                    note(seen, who.as_ref(), &corner, &family.names, record);
+                    note(seen, equals, &corner, &family.names, record);
                 });
             }
         }
@@ -362,6 +435,10 @@ fn families(old: &Loaded, new: &Loaded, action: Action) -> Vec<Family> {
                     old: in_old,
                     new: in_new,
                     names: Vec::new(),
+                    alike: match (in_old, in_new) {
+                        (Some(was), Some(is)) => alike(old, was, new, is),
+                        _ => false,
+                    },
                 });
             }
             all[at].names.push(name);
@@ -447,15 +524,17 @@ fn each_variant(
 
 fn note(
     seen: &mut Seen,
-    who: Option<&Arc<str>>,
+    equals: &[Who],
     corner: &Corner,
     fields: &[String],
     record: &RecordValues,
 ) {
-    seen.cells += corner.size() * fields.len();
+    seen.cells += corner.size() * fields.len() * equals.len();
     seen.corners += 1;
-    seen.who
-        .insert(who.cloned().unwrap_or_else(|| "anybody else".into()));
+    for who in equals {
+        let name = who.clone().unwrap_or_else(|| "anybody else".into());
+        seen.who.insert(name);
+    }
     for field in fields {
         if !seen.fields.contains(field) {
             seen.fields.insert(field.clone());

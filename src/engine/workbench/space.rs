@@ -131,6 +131,22 @@ pub fn corners(words: &Words, rules: &[&Rule]) -> Vec<Corner> {
     all
 }
 
+/// How many contexts there are in [`corners`], of each kind that `rules` tell apart.
+pub fn contexts(words: &Words, rules: &[&Rule]) -> usize {
+    let named = |p: &Arc<str>| rules.iter().any(|r| r.purposes.contains(p));
+    let purposes = apart(words.purposes.iter().cloned(), named);
+    let of = |alike: &Vec<Arc<str>>| {
+        let facts = facts(rules, &alike[0]);
+        let kinds = if facts.is_empty() {
+            1
+        } else {
+            combinations(&facts).len()
+        };
+        alike.len() * kinds
+    };
+    purposes.iter().map(of).sum::<usize>() * words.regions.len()
+}
+
 /// Each word that is `named` by itself, the others together; in the words' order.
 fn apart<T>(words: impl Iterator<Item = T>, named: impl Fn(&T) -> bool) -> Vec<Vec<T>> {
     let mut all: Vec<Vec<T>> = Vec::new();
