@@ -12,10 +12,18 @@ fn graphs(graphs: &Value) -> String {
     json!({ "graphs": graphs }).to_string()
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "what json! makes is given as it is"
+)]
 fn graph(name: &str, parts: Value) -> Value {
     json!({"graphId": name, "compositeRequest": parts})
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "what json! makes is given as it is"
+)]
 fn create(name: &str, body: Value) -> Value {
     json!({"method": "POST", "referenceId": name, "url": format!("{V}/sobjects/Contact"), "body": body})
 }
