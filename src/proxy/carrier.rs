@@ -1,7 +1,7 @@
 //! What all requests share: settings, APIs with their upstreams, the live set, the audit log, the metrics.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use http::HeaderName;
 
