@@ -17,4 +17,5 @@ mod live;
 mod mapped;
 mod pages;
 mod receipts;
+mod second_net;
 mod workbench;
