@@ -16,6 +16,7 @@ mod clients;
 mod errors;
 mod example;
 mod expected;
+mod grammar;
 mod house;
 mod pages;
 mod login;
