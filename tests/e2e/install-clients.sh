@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm),
 # and the validator that it holds the JSON Schemas with: jsonschema (PyPI).
+# and the SOQL parsers that privet's is held against. tree-sitter-sfapex is built where there is a C compiler.
 # Where: $PRIVET_CLIENTS, else .cache/clients in the repository. Running it again does nothing.
 set -euo pipefail
 
@@ -8,6 +9,9 @@ simple_salesforce=1.12.10
 jsforce=3.10.16
 jsonschema=4.26.0
 pyyaml=6.0.3
+soql_parser=6.3.1
+tree_sitter=0.25.1
+tree_sitter_sfapex=3.0.0
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 clients=${PRIVET_CLIENTS:-$here/../../.cache/clients}
@@ -30,6 +34,20 @@ if [ ! -f "$node_mark" ]; then
     printf '{"private":true}\n' > node/package.json
     (cd node && npm install --silent --no-audit --no-fund --ignore-scripts "jsforce@$jsforce")
     touch "$node_mark"
+fi
+
+grammars_mark=grammars/.soql-$soql_parser-$tree_sitter_sfapex
+if [ ! -f "$grammars_mark" ]; then
+    rm -rf grammars
+    mkdir grammars
+    printf '{"private":true}\n' > grammars/package.json
+    (
+        cd grammars
+        npm install --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps \
+            "@jetstreamapp/soql-parser-js@$soql_parser" "tree-sitter@$tree_sitter" "tree-sitter-sfapex@$tree_sitter_sfapex"
+        npm rebuild --silent tree-sitter tree-sitter-sfapex || echo "tree-sitter-sfapex cannot be built; the test goes without it"
+    )
+    touch "$grammars_mark"
 fi
 
 echo "clients are in $PWD"

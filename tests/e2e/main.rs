@@ -16,6 +16,7 @@ mod clients;
 mod errors;
 mod example;
 mod expected;
+mod grammar;
 mod house;
 mod login;
 mod pages;
