@@ -259,7 +259,10 @@ impl Crm {
             .strip_prefix('v')
             .filter(|v| endpoint::versions::is_known(v))
             .ok_or_else(Fault::not_found)?;
-        if !matches!(rest, ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"]) {
+        if !matches!(
+            rest,
+            ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"]
+        ) {
             get()?;
         }
         match rest {

@@ -20,8 +20,8 @@ mod grammar;
 mod house;
 mod login;
 mod pages;
-mod writes;
 mod schemas;
+mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -185,7 +185,15 @@ fn sees_what_it_may(house: &House, caller: &Caller, got: &Value) {
     objects.sort_unstable();
     assert_eq!(
         objects,
-        ["Account", "Attachment", "Case", "Contact", "Lead", "Task", "User"]
+        [
+            "Account",
+            "Attachment",
+            "Case",
+            "Contact",
+            "Lead",
+            "Task",
+            "User"
+        ]
     );
 }
 

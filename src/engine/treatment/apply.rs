@@ -64,10 +64,9 @@ impl Prepared {
                     Treated::Text(buf)
                 }
                 // A token word without its key: nothing may pass.
-                Self::Keyless(_)
-                | Self::Observed { .. }
-                | Self::Watched(_)
-                | Self::Resolve(_) => Treated::Null,
+                Self::Keyless(_) | Self::Observed { .. } | Self::Watched(_) | Self::Resolve(_) => {
+                    Treated::Null
+                }
             },
             (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Treated::Null,
         }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::ast::{
-    Argument, Call, Categories, CategorySelector, Compare, Condition, Expr, FieldsOf, ForClause, Function,
-    Group, GroupKind, Item, ItemKind, Operand, Operator, Order, Path, Query, Slot, Source, TypeOf,
-    UpdateClause, Value, With,
+    Argument, Call, Categories, CategorySelector, Compare, Condition, Expr, FieldsOf, ForClause,
+    Function, Group, GroupKind, Item, ItemKind, Operand, Operator, Order, Path, Query, Slot,
+    Source, TypeOf, UpdateClause, Value, With,
 };
 use super::lexer::{Lexer, Token};
 use super::{DEPTH_MAX, NODES_MAX, PATH_SEGMENTS_MAX, QUERY_BYTES_MAX, SyntaxError};
