@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::simd::{Form, PLAIN};
 use super::{Abort, Bounds, Counts, Out, Program};
 pub(super) use compiled::Compiled;
 use hold::Hold;
@@ -44,6 +45,7 @@ const KEPT_BYTES_MAX: usize = 48 << 10;
 pub struct JsonRewriter {
     program: Arc<Program>,
     bounds: Bounds,
+    form: Form,
     state: State,
     /// Node of the value that is due.
     node: u32,
@@ -172,6 +174,7 @@ impl JsonRewriter {
                 depth_max: bounds.depth_max.min(subtree::DEPTH_MAX),
                 ..bounds
             },
+            form: Form::best(),
             state: State::Value,
             stack: Vec::with_capacity(16),
             follows,
@@ -194,6 +197,17 @@ impl JsonRewriter {
             finishing: false,
             failed: None,
         }
+    }
+
+    /// The same rewriter in every form that this processor can do, the plain one first: they give the same bytes.
+    pub(crate) fn in_every_form(program: &Arc<Program>, bounds: Bounds) -> Vec<Self> {
+        Form::all()
+            .into_iter()
+            .map(|form| Self {
+                form,
+                ..Self::new(program.clone(), bounds)
+            })
+            .collect()
     }
 
     /// Takes the next piece.
@@ -479,7 +493,7 @@ impl JsonRewriter {
             }
             match self.state {
                 State::Value | State::FirstElement => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     let Some(&b) = bytes.get(i) else {
                         return Ok((Walk::More, i));
                     };
@@ -504,7 +518,7 @@ impl JsonRewriter {
                 }
                 State::Sub(what) => {
                     let limits = self.limits();
-                    let Some(behind) = self.subtree.run(bytes, i, limits)? else {
+                    let Some(behind) = self.subtree.run(self.form, bytes, i, limits)? else {
                         return Ok((Walk::More, end));
                     };
                     i = behind;
@@ -513,7 +527,7 @@ impl JsonRewriter {
                     }
                 }
                 State::FirstKey | State::Key => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     match bytes.get(i) {
                         None => return Ok((Walk::More, i)),
                         Some(b'"') => {
@@ -540,7 +554,7 @@ impl JsonRewriter {
                         .map_err(|fault| (fault, i))?;
                 }
                 State::Colon => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     match bytes.get(i) {
                         None => return Ok((Walk::More, i)),
                         Some(b':') => i += 1,
@@ -549,7 +563,7 @@ impl JsonRewriter {
                     self.state = State::Value;
                 }
                 State::After => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     let Some(&b) = bytes.get(i) else {
                         return Ok((Walk::More, i));
                     };
@@ -587,7 +601,7 @@ impl JsonRewriter {
                     }
                 }
                 State::End => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     if i < bytes.len() {
                         return Err((Fault::Malformed("JSON: more than one document"), i));
                     }
