@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::engine::path::Path;
+use crate::engine::protocol::salesforce::soql;
 use crate::engine::rewrite::json::JsonRewriter;
 use crate::engine::rewrite::{
     Abort, Bounds, Elements, Member, Members, Node, NodeId, Out, Program, Rewriter, forms_agree,
@@ -225,8 +226,77 @@ pub fn path(data: &[u8]) {
     }
 }
 
+/// SOQL: never panics, an error points into the text, and what is printed means what was parsed.
+///
+/// # Panics
+/// If one of these does not hold.
+pub fn soql(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match soql::parse(text) {
+        Err(error) => assert!(error.at <= text.len()),
+        Ok(tree) => {
+            let printed = tree.to_string();
+            match soql::parse(&printed) {
+                Ok(again) => assert!(again == tree, "printed differently"),
+                // Escapes may bring it over the bound of length.
+                Err(_) => assert!(printed.len() > text.len(), "printed is no SOQL"),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    /// Clauses in any order.
+    #[test]
+    fn seeded_queries() {
+        const PARTS: [&str; 24] = [
+            "SELECT ",
+            "Id",
+            ", ",
+            "Owner.Name",
+            " FROM ",
+            "Contact",
+            " WHERE ",
+            "Name = 'O\\'Hara'",
+            " AND ",
+            " OR ",
+            "(",
+            ")",
+            "NOT ",
+            "Age__c > 1.5",
+            "LIMIT 5",
+            " ORDER BY ",
+            " GROUP BY ",
+            "COUNT(Id)",
+            " c",
+            " LIKE '%a_'",
+            " IN ('a', 'b')",
+            "2024-01-01",
+            " ",
+            "é'",
+        ];
+        let mut seed = 3u64;
+        let mut next = |n: usize| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % n
+        };
+        for _ in 0..20_000 {
+            let mut data = Vec::new();
+            if next(2) == 0 {
+                data.extend_from_slice(b"SELECT Id FROM Contact WHERE Name = 'x'");
+            }
+            for _ in 0..next(12) {
+                data.extend_from_slice(PARTS[next(PARTS.len())].as_bytes());
+            }
+            super::soql(&data);
+        }
+    }
+
     /// A seeded walk through JSON-like bytes, so that the fuzz targets' bodies run on every test run.
     #[test]
     fn seeded_inputs() {
