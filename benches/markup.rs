@@ -138,6 +138,151 @@ fn csv_program() -> Arc<CsvProgram> {
     })
 }
 
+/// The records of the JSON bench as Bulk API 2.0 gives them, read by serde.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Wide {
+    id: String,
+    #[serde(rename = "Account.Name")]
+    account: String,
+    #[serde(rename = "Owner.Name")]
+    owner: String,
+    first_name: String,
+    last_name: String,
+    title: String,
+    department: String,
+    mailing_street: String,
+    mailing_city: String,
+    mailing_state: String,
+    mailing_postal_code: String,
+    mailing_country: String,
+    lead_source: String,
+    email: String,
+    phone: String,
+    #[serde(skip_serializing)]
+    #[allow(
+        dead_code,
+        reason = "a tree of the whole record is what is compared with"
+    )]
+    fax: String,
+    number_of_calls: String,
+    birthdate: String,
+    has_opted_out_of_email: String,
+    description: String,
+    assistant_name: String,
+    account_id: String,
+    owner_id: String,
+    created_date: String,
+    last_modified_date: String,
+    last_activity_date: String,
+    languages: String,
+    level: String,
+    segment: String,
+}
+
+const WIDE: [&str; 29] = [
+    "Id",
+    "Account.Name",
+    "Owner.Name",
+    "FirstName",
+    "LastName",
+    "Title",
+    "Department",
+    "MailingStreet",
+    "MailingCity",
+    "MailingState",
+    "MailingPostalCode",
+    "MailingCountry",
+    "LeadSource",
+    "Email",
+    "Phone",
+    "Fax",
+    "NumberOfCalls",
+    "Birthdate",
+    "HasOptedOutOfEmail",
+    "Description",
+    "AssistantName",
+    "AccountId",
+    "OwnerId",
+    "CreatedDate",
+    "LastModifiedDate",
+    "LastActivityDate",
+    "Languages",
+    "Level",
+    "Segment",
+];
+
+fn wide_body(rows: usize) -> Bytes {
+    let mut seed = 42u64;
+    let mut word = |length: usize| {
+        (0..length)
+            .map(|_| {
+                seed = seed
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                char::from(b'a' + (seed >> 33) as u8 % 26)
+            })
+            .collect::<String>()
+    };
+    let mut body = format!("\"{}\"\n", WIDE.join("\",\""));
+    for i in 0..rows {
+        for (n, name) in WIDE.iter().enumerate() {
+            let value = match *name {
+                "Id" => format!("003{i:012}AAA"),
+                "Email" => format!("{}@{}.org", word(8), word(9)),
+                "Phone" => format!("+336{i:08}"),
+                "Fax" => format!("+331{i:08}"),
+                "NumberOfCalls" => format!("{}.5", i % 97),
+                "Birthdate" => String::new(),
+                "HasOptedOutOfEmail" => "false".to_owned(),
+                "Owner.Name" => format!("{} \u{e9}", word(12)),
+                _ => word(4 + (i * 7 + n * 13) % 48),
+            };
+            body.push_str(&format!("{}\"{value}\"", if n > 0 { "," } else { "" }));
+        }
+        body.push('\n');
+    }
+    body.into()
+}
+
+fn wide_serde(body: &[u8]) -> usize {
+    let mut reader = csv::Reader::from_reader(body);
+    let mut writer = csv::WriterBuilder::new()
+        .quote_style(csv::QuoteStyle::Always)
+        .from_writer(Vec::with_capacity(body.len()));
+    for row in reader.deserialize() {
+        let mut row: Wide = row.expect("a row");
+        row.email = masked(&row.email);
+        row.phone.clear();
+        writer.serialize(row).expect("written");
+    }
+    writer.into_inner().expect("written").len()
+}
+
+fn wide_program() -> Arc<CsvProgram> {
+    let treat = |treatment| Cell::Treat {
+        treatment: keyless(treatment),
+        counter: 0,
+    };
+    let columns = WIDE
+        .iter()
+        .map(|name| Column {
+            name: (*name).into(),
+            cells: vec![match *name {
+                "Email" => treat(Treatment::MaskEmail),
+                "Phone" => treat(Treatment::Redact),
+                "Fax" => Cell::Drop,
+                _ => Cell::Clear,
+            }],
+            required: true,
+        })
+        .collect();
+    Arc::new(CsvProgram {
+        columns,
+        ..(*csv_program()).clone()
+    })
+}
+
 fn xml_body(rows: usize) -> Bytes {
     let mut body = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><queryResult xmlns=\"http://www.force.com/2009/06/asyncapi/dataload\" \
@@ -252,25 +397,30 @@ fn xml_program() -> Arc<XmlProgram> {
 
 fn bench(c: &mut Criterion) {
     for rows in [10, 1_000, 20_000] {
-        let body = csv_body(rows);
-        let program = csv_program();
-        assert_eq!(
-            rewrite(Rewriter::csv(program.clone(), Bounds::default()), &body),
-            // An empty cell is not quoted here.
-            csv_serde(&body) - 2 * rows
-        );
-        let mut group = c.benchmark_group(format!("csv/{}", body.len()));
-        group.throughput(Throughput::Bytes(body.len() as u64));
-        group.sample_size(10);
-        group.bench_function("privet", |b| {
-            b.iter_batched(
-                || Rewriter::csv(program.clone(), Bounds::default()),
-                |rewriter| rewrite(rewriter, &body),
-                BatchSize::SmallInput,
+        type Shape = (&'static str, Bytes, Arc<CsvProgram>, fn(&[u8]) -> usize);
+        let shapes: [Shape; 2] = [
+            ("8-columns", csv_body(rows), csv_program(), csv_serde),
+            ("29-columns", wide_body(rows), wide_program(), wide_serde),
+        ];
+        for (shape, body, program, peer) in shapes {
+            assert_eq!(
+                rewrite(Rewriter::csv(program.clone(), Bounds::default()), &body),
+                // An empty cell is not quoted here.
+                peer(&body) - 2 * rows
             );
-        });
-        group.bench_function("csv crate, serde records", |b| b.iter(|| csv_serde(&body)));
-        group.finish();
+            let mut group = c.benchmark_group(format!("csv/{shape}/{}", body.len()));
+            group.throughput(Throughput::Bytes(body.len() as u64));
+            group.sample_size(10);
+            group.bench_function("privet", |b| {
+                b.iter_batched(
+                    || Rewriter::csv(program.clone(), Bounds::default()),
+                    |rewriter| rewrite(rewriter, &body),
+                    BatchSize::SmallInput,
+                );
+            });
+            group.bench_function("csv crate, serde records", |b| b.iter(|| peer(&body)));
+            group.finish();
+        }
 
         let body = xml_body(rows);
         let program = xml_program();

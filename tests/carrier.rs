@@ -7,6 +7,8 @@
     reason = "a panic is how a test fails"
 )]
 
+#[path = "carrier/codings.rs"]
+mod codings;
 mod fixture;
 
 use std::io::Write;

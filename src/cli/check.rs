@@ -4,10 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit;
-use crate::config::{self, Machine, folder};
+use crate::config::{self, Machine, Settings, folder};
 use crate::diagnostic::{Diagnostic, Severity};
+use crate::engine::catalog::Object;
 use crate::engine::policy::{Loaded, Policies, load};
+use crate::engine::protocol::Dialect;
 use crate::engine::workbench::lint::lint;
+use crate::proxy::refuse::ErrorShape;
+use crate::proxy::upstream::Upstream;
 
 /// How findings are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -27,7 +31,7 @@ pub struct CheckArgs {
     /// Look at the files only (the default)
     #[arg(long, conflicts_with = "online")]
     pub offline: bool,
-    /// Compare the schema with the CRM as well
+    /// Ask each upstream for one describe as well, and compare it with the schema
     #[arg(long)]
     pub online: bool,
     /// The policy folder [default: policies]
@@ -45,18 +49,19 @@ pub struct CheckArgs {
 }
 
 /// Runs the verb. Findings and the result go to `out`; gives the exit code: 0 valid (warnings allowed), 2 usage,
-/// 78 invalid.
+/// 69 an upstream does not answer, 78 invalid.
 ///
 /// # Errors
 /// `out` cannot be written.
 pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
-    if args.online {
+    if args.online && args.config.is_none() {
         writeln!(
             out,
-            "privet check --online is not built yet: compare with `privet schema pull`"
+            "error: --online needs the upstreams that a configuration names: --config FILE"
         )?;
         return Ok(exit::USAGE);
     }
+    let mut served = None;
     let (policies, mut found) = match &args.config {
         None => (
             args.policies
@@ -65,7 +70,11 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             Vec::new(),
         ),
         Some(file) => match config::load_with_warnings(file, &Machine) {
-            Ok(loaded) => (loaded.settings.policies, loaded.warnings),
+            Ok(loaded) => {
+                let policies = loaded.settings.policies.clone();
+                served = args.online.then_some(loaded.settings);
+                (policies, loaded.warnings)
+            }
             Err(found) => {
                 print(args, &found, None, out)?;
                 return Ok(exit::CONFIG);
@@ -91,8 +100,16 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             let warnings = loaded.warnings.iter().cloned();
             let all = warnings.chain(lint(&sources, &loaded));
             found.extend(all.map(|d| placed(args.format, &policies, d)));
+            let answered = match &served {
+                Some(settings) => online(settings, &loaded, &mut found)?,
+                None => true,
+            };
             print(args, &found, Some(&loaded), out)?;
-            Ok(exit::OK)
+            Ok(if answered {
+                exit::OK
+            } else {
+                exit::UNAVAILABLE
+            })
         }
         Err(problems) => {
             let all = problems.into_iter();
@@ -101,6 +118,81 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             Ok(exit::CONFIG)
         }
     }
+}
+
+/// Asks each Salesforce upstream for one describe, under privet's own credential, and compares it with the schema.
+/// Whether all of them answered. Mapped APIs have nothing that could be asked without knowing what it does.
+fn online(
+    settings: &Settings,
+    loaded: &Loaded,
+    found: &mut Vec<Diagnostic>,
+) -> std::io::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let mut answered = true;
+    for (name, api) in &settings.apis {
+        let of_api = |o: &&Object| o.api == *name;
+        let Some(object) = loaded.catalog.objects.iter().find(of_api) else {
+            continue;
+        };
+        if api.dialect != Dialect::Salesforce {
+            continue;
+        }
+        let path = format!(
+            "/services/data/v{}.0/sobjects/{}/describe",
+            api.versions.1, object.name
+        );
+        let body = runtime.block_on(async {
+            Upstream::new(api, &settings.limits, ErrorShape::Salesforce)
+                .map_err(|e| e.to_string())?
+                .pull_schema(&path)
+                .await
+        });
+        let describe = body.and_then(|body| {
+            serde_json::from_slice::<serde_json::Value>(&body)
+                .map_err(|_| "the answer is not JSON".to_owned())
+        });
+        match describe {
+            Err(cause) => {
+                answered = false;
+                found.push(
+                    Diagnostic::error(
+                        "upstream",
+                        None,
+                        format!("the API `{name}` did not answer a describe: {cause}"),
+                    )
+                    .help("look at `upstream:` and `credential:` of this API"),
+                );
+            }
+            Ok(describe) => {
+                let fields = describe["fields"].as_array();
+                let theirs: Vec<&str> = fields
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|f| f["name"].as_str())
+                    .collect();
+                let new = theirs.iter().filter(|f| object.field(f).is_none()).count();
+                let ours = object.fields.iter();
+                let gone = ours.filter(|f| !theirs.contains(&&*f.name)).count();
+                if new + gone > 0 {
+                    found.push(
+                        Diagnostic::warning(
+                            "schema-drift",
+                            None,
+                            format!(
+                                "`{}` of the API `{name}` has {new} fields that the schema does not know, and {gone} \
+                                 of the schema are gone",
+                                object.name
+                            ),
+                        )
+                        .help("`privet schema pull` shows them; fields that the schema does not know are dropped"),
+                    );
+                }
+            }
+        }
+    }
+    Ok(answered)
 }
 
 /// A finding of the policy folder as `format` names places: SARIF by paths that the repository knows, if the folder
@@ -316,6 +408,51 @@ mod tests {
         assert!(
             last.starts_with("1 rules, 1 fields, 0 roles: valid (policy "),
             "{last}"
+        );
+    }
+
+    /// The same two findings for people, for programs and for code scanning.
+    #[test]
+    fn findings_in_each_format() {
+        let row = "p, allow, *, raed, Person.mail, mask:all, *, *, -, -, mail";
+        let (code, text) = check(row, false, Format::Text);
+        let wanted = "error[unknown-action]: unknown action `raed`\n --> rules/all.csv:2:14\n  |\n\
+            2 | p, allow, *, raed, Person.mail, mask:all, *, *, -, -, mail\n  |              ^^^^\n  \
+            = help: did you mean `read`?\n\n1 error: invalid\n";
+        assert_eq!((code, text.as_str()), (78, wanted));
+        let (_, text) = check(row, false, Format::Json);
+        let wanted = serde_json::json!({
+            "valid": false,
+            "findings": [{
+                "severity": "error",
+                "code": "unknown-action",
+                "file": "rules/all.csv",
+                "line": 2,
+                "column": 14,
+                "message": "unknown action `raed`",
+                "help": "did you mean `read`?",
+            }],
+        });
+        let got: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(got, wanted);
+        let (_, text) = check(row, false, Format::Sarif);
+        let got: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let uri =
+            &got["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"];
+        assert!(uri["uri"].as_str().unwrap().ends_with("rules/all.csv"));
+        assert_eq!(got["version"], "2.1.0");
+        assert_eq!(
+            got["runs"][0]["tool"]["driver"]["rules"],
+            serde_json::json!([{ "id": "unknown-action" }])
+        );
+        let result = &got["runs"][0]["results"][0];
+        assert_eq!(
+            result["message"]["text"],
+            "unknown action `raed` (did you mean `read`?)"
+        );
+        assert_eq!(
+            result["locations"][0]["physicalLocation"]["region"],
+            serde_json::json!({ "startLine": 2, "startColumn": 14, "endColumn": 18 })
         );
     }
 

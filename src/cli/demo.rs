@@ -196,7 +196,8 @@ where
         return Ok(());
     }
     let admin = format!("http://{admin}");
-    let lines = tour::lines_to_try(&origin, &admin, &credentials, &soql, &workspace.policies);
+    let pages = (&*admin, &*workspace.admin_token);
+    let lines = tour::lines_to_try(&origin, pages, &credentials, &soql, &workspace.policies);
     writeln!(out, "{lines}\nServing at {origin} until stopped (Ctrl-C).")?;
     out.flush()?;
     let background = tokio::spawn(traffic::run(origin, credentials));

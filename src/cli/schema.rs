@@ -299,6 +299,7 @@ mod tests {
             admin: Admin {
                 address: ([127, 0, 0, 1], 0).into(),
                 token: None,
+                viewer_token: None,
             },
             identity: IdentitySettings::default(),
             apis: BTreeMap::from([

@@ -18,11 +18,19 @@ pub(super) fn identity(
     top: &Section<'_>,
     apis: Option<&BTreeMap<Arc<str>, ApiSettings>>,
 ) -> Option<IdentitySettings> {
-    let section = reader.subsection(top, "identity", &["api_keys", "purpose", "jwt"]);
+    let section = reader.subsection(
+        top,
+        "identity",
+        &["api_keys", "purpose", "jwt", "session_lifetime_s"],
+    );
     let mut settings = IdentitySettings::default();
     if let Some(section) = &section {
         if let Some(node) = section.get("api_keys") {
             settings.api_keys = reader.path(node);
+        }
+        let lifetime_s = number(reader, section, "session_lifetime_s", 60..=86_400, 7_200);
+        if let Some(Ok(lifetime_s)) = lifetime_s.map(i64::try_from) {
+            settings.session_lifetime_s = lifetime_s;
         }
         if let Some(purpose) = reader.subsection(section, "purpose", &["header", "claim"]) {
             if let Some(node) = purpose.get("header") {

@@ -2,6 +2,7 @@
 //! problem reported at once.
 
 mod apis;
+mod effective;
 pub mod folder;
 mod identity;
 mod overrides;
@@ -23,6 +24,7 @@ use crate::engine::protocol::Dialect;
 use crate::engine::secret::Secret;
 use crate::yaml;
 
+pub use effective::effective;
 pub use surroundings::{Machine, Surroundings};
 
 /// Everything that `privet run` needs to know.
@@ -79,12 +81,14 @@ pub struct TlsFiles {
 pub struct Admin {
     /// Address and port.
     pub address: SocketAddr,
-    /// Bearer token for anything beyond health and metrics.
+    /// Token of operators, who may look at the pages and reload. Without any token there are no pages.
     pub token: Option<Secret<String>>,
+    /// Token of viewers, who may only look.
+    pub viewer_token: Option<Secret<String>>,
 }
 
 /// `identity:`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct IdentitySettings {
     /// JSON lines of keyed hashes.
     pub api_keys: Option<PathBuf>,
@@ -94,6 +98,21 @@ pub struct IdentitySettings {
     pub purpose_claim: Option<Arc<str>>,
     /// Accepted issuers.
     pub jwt: Vec<JwtIssuer>,
+    /// How long a session lasts that a login began, seconds.
+    pub session_lifetime_s: i64,
+}
+
+impl Default for IdentitySettings {
+    fn default() -> Self {
+        Self {
+            api_keys: None,
+            purpose_header: None,
+            purpose_claim: None,
+            jwt: Vec::new(),
+            // As long as a Salesforce org's by default.
+            session_lifetime_s: 2 * 3_600,
+        }
+    }
 }
 
 /// One entry of `identity.jwt`.
@@ -253,6 +272,8 @@ pub struct Limits {
     pub head_fields_max: usize,
     /// Largest request body.
     pub request_body_bytes_max: usize,
+    /// Largest request body that goes upstream while it arrives, as it comes and decoded.
+    pub upload_bytes_max: usize,
     /// TLS handshake.
     pub handshake_ms: u64,
     /// Request head.
@@ -290,6 +311,7 @@ impl Default for Limits {
             head_bytes_max: 32 << 10,
             head_fields_max: 64,
             request_body_bytes_max: 1 << 20,
+            upload_bytes_max: 150 << 20,
             handshake_ms: 5_000,
             head_ms: 10_000,
             body_idle_ms: 15_000,

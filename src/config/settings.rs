@@ -170,22 +170,37 @@ fn own_origin(
 }
 
 fn admin(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Admin> {
-    let section = reader.subsection(top, "admin", &["address", "token"]);
+    let section = reader.subsection(top, "admin", &["address", "token", "viewer_token"]);
     let node = section.as_ref().and_then(|s| s.get("address"));
     let address = match node {
         Some(node) => reader.address(node),
         None => Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
     };
-    let token = section
-        .as_ref()
-        .and_then(|s| s.get("token"))
-        .map(|node| reader.secret(node));
+    let mut token = |key: &str| {
+        let node = section.as_ref().and_then(|s| s.get(key));
+        node.map_or(Some(None), |node| reader.secret(node).map(Some))
+    };
+    let (operator, viewer) = (token("token"), token("viewer_token"));
+    if let (Some(Some(operator)), Some(Some(viewer))) = (&operator, &viewer)
+        && operator.expose_secret() == viewer.expose_secret()
+        && let Some(node) = section.as_ref().and_then(|s| s.get("viewer_token"))
+    {
+        let message = "viewers and operators need different tokens";
+        reader.error("bad-value", &node.place, message);
+    }
+    if let (Some(address), Some(place)) = (address, node.map(|n| n.place))
+        && !address.ip().is_loopback()
+        && (matches!(operator, Some(Some(_))) || matches!(viewer, Some(Some(_))))
+    {
+        let message = "the admin pages and their tokens go over this address in clear text";
+        reader.warning("admin-in-clear", &place, message).help = Some(
+            "listen on loopback, or let nobody reach it but a proxy that speaks TLS".to_owned(),
+        );
+    }
     Some(Admin {
         address: address?,
-        token: match token {
-            Some(token) => Some(token?),
-            None => None,
-        },
+        token: operator?,
+        viewer_token: viewer?,
     })
 }
 
@@ -209,7 +224,7 @@ type Limit = (&'static str, RangeInclusive<u64>, fn(&mut Limits, u64));
 /// Shortest and longest time-out, milliseconds: an hour is no time-out any more.
 const MS: RangeInclusive<u64> = 1..=3_600_000;
 
-const LIMITS: [Limit; 18] = [
+const LIMITS: [Limit; 19] = [
     ("target_bytes_max", 256..=1 << 20, |l, n| {
         l.target_bytes_max = size(n);
     }),
@@ -221,6 +236,9 @@ const LIMITS: [Limit; 18] = [
     }),
     ("request_body_bytes_max", 1..=1 << 30, |l, n| {
         l.request_body_bytes_max = size(n);
+    }),
+    ("upload_bytes_max", 1..=1 << 34, |l, n| {
+        l.upload_bytes_max = size(n);
     }),
     ("handshake_ms", MS, |l, n| l.handshake_ms = n),
     ("head_ms", MS, |l, n| l.head_ms = n),

@@ -483,3 +483,44 @@ fn key_material_is_read_as_the_settings_say_or_refused_whole() {
         );
     }
 }
+
+#[test]
+fn what_is_in_force_is_shown_without_secrets() {
+    let text = FULL.replace(
+        "token: \"file:/run/secrets/admin-token\"",
+        "token: \"file:/run/secrets/admin-token\", viewer_token: v13wer",
+    );
+    let settings = parse_with(&text, &[]).unwrap().settings;
+    let rows = effective(&settings);
+    let shown = format!("{rows:?}");
+    for secret in ["adm1n", "v13wer", "s3cr3t", "p30ple"] {
+        assert!(!shown.contains(secret), "{secret}");
+    }
+    let value = |name: &str| &rows.iter().find(|(n, _)| n == name).unwrap().1;
+    assert_eq!(value("admin.viewer_token"), "(hidden)");
+    assert_eq!(value("apis.people.credential"), "bearer (hidden)");
+    assert_eq!(value("limits.body_idle_ms"), "15000");
+}
+
+#[test]
+fn viewers_and_operators_have_different_tokens() {
+    let same = changed(
+        "token: \"file:/run/secrets/admin-token\"",
+        "token: same, viewer_token: same",
+    );
+    assert_eq!(
+        same,
+        ["12:64 bad-value: viewers and operators need different tokens"]
+    );
+}
+
+#[test]
+fn pages_on_a_reachable_address_are_warned_of() {
+    let open = changed("127.0.0.1:9090", "0.0.0.0:9090");
+    assert_eq!(
+        open,
+        [
+            "12:19 admin-in-clear: the admin pages and their tokens go over this address in clear text"
+        ]
+    );
+}

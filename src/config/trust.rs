@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Position};
 use crate::engine::identity::api_key::KeyFile;
 use crate::engine::identity::jwks::Jwks;
 use crate::engine::identity::jwt::{Claims, Issuer, Verifier};
+use crate::engine::identity::session::Sessions;
 use crate::engine::identity::verifiers::Verifiers;
 use crate::engine::token::KeyRing;
 
@@ -51,6 +52,10 @@ pub fn verifiers(
     if problems.is_empty() {
         Ok(Verifiers {
             api_keys,
+            sessions: Some(Sessions::new(
+                ring.session_sealer(&settings.tenant),
+                settings.identity.session_lifetime_s,
+            )),
             jwt: Verifier::new(issuers),
         })
     } else {

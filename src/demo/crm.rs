@@ -259,19 +259,36 @@ impl Crm {
             .strip_prefix('v')
             .filter(|v| endpoint::versions::is_known(v))
             .ok_or_else(Fault::not_found)?;
-        if !matches!(rest, ["sobjects", _, ..] | ["composite", ..]) {
+        if !matches!(rest, ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"]) {
             get()?;
         }
         match rest {
-            [] => Ok(endpoint::resources::answer(version)),
+            [] => Ok(endpoint::resources::answer(version, &asked.origin)),
             ["limits"] => Ok(endpoint::limits::answer()),
             ["query"] => endpoint::query::answer(self, asked, version, false),
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),
+            ["limits", "recordCount"] => Ok(endpoint::listing::record_counts(self, asked)),
+            ["recent"] => Ok(endpoint::listing::recent(self, asked, version)),
+            ["compactLayouts"] => endpoint::layouts::compact_layouts(asked, version),
+            ["sobjects", object, kind @ ("updated" | "deleted")] => {
+                get()?;
+                endpoint::listing::changes(self, asked, object, *kind == "deleted")
+            }
+            ["sobjects", object, "describe", path @ ..] if !path.is_empty() => {
+                get()?;
+                endpoint::layouts::answer(asked, version, object, path)
+            }
+            ["search"] => endpoint::search::sosl(self, asked, version),
+            ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),
+            ["search", "suggestions"] => endpoint::search::suggestions(self, asked, version),
             ["query" | "queryAll", locator] => endpoint::query::next(self, locator, version),
             ["sobjects"] => Ok(endpoint::describe_global::answer(version)),
             ["composite"] if asked.method == "POST" => endpoint::composite::answer(self, asked),
             ["composite", "batch"] if asked.method == "POST" => {
                 endpoint::composite::batch(self, asked)
+            }
+            ["composite", "tree", object] if asked.method == "POST" => {
+                endpoint::tree::answer(self, asked, version, object)
             }
             ["composite", "sobjects", rest @ ..] => {
                 endpoint::collections::answer(self, asked, version, rest)

@@ -13,6 +13,8 @@ pub struct Fault {
     pub message: String,
     /// `fields`, where Salesforce gives them.
     pub fields: Vec<String>,
+    /// The records that a duplicate rule found, whole or by id.
+    pub matches: Vec<Value>,
 }
 
 impl Fault {
@@ -23,6 +25,7 @@ impl Fault {
             code,
             message: message.into(),
             fields: Vec::new(),
+            matches: Vec::new(),
         }
     }
 
@@ -93,7 +96,17 @@ impl Fault {
 
     /// The body.
     pub fn json(&self) -> Value {
-        if self.fields.is_empty() {
+        if !self.matches.is_empty() {
+            let records: Vec<Value> = self
+                .matches
+                .iter()
+                .map(|r| json!({"record": r, "matchConfidence": 100.0, "fieldDiffs": []}))
+                .collect();
+            // Salesforce's own spelling.
+            let result = json!({"allowSave": true, "duplicateRule": "Standard_Contact_Duplicate_Rule",
+                "errorMessage": self.message, "matchResults": [{"matchRecords": records, "size": records.len()}]});
+            json!([{"duplicateResut": result, "message": self.message, "errorCode": self.code}])
+        } else if self.fields.is_empty() {
             json!([{"message": self.message, "errorCode": self.code}])
         } else {
             json!([{"message": self.message, "errorCode": self.code, "fields": self.fields}])

@@ -118,7 +118,8 @@ impl Field {
             )
     }
 
-    fn label(&self) -> String {
+    /// Its label, as describe gives it.
+    pub fn label(&self) -> String {
         let name = self.name.trim_end_matches("__c");
         let mut out = String::new();
         for c in name.chars() {
@@ -231,6 +232,25 @@ pub static OBJECTS: &[Object] = &[
             ("Contacts", "Contact", "AccountId"),
             ("Tasks", "Task", "WhatId"),
         ],
+    },
+    Object {
+        name: "Attachment",
+        plural: "Attachments",
+        key_prefix: "00P",
+        fields: &[
+            ID,
+            DELETED,
+            text("Name", 255).names_the_record(),
+            reference("ParentId", "Parent", &["Account", "Case", "Contact"]),
+            text("ContentType", 120),
+            plain("BodyLength", "int"),
+            plain("Body", "base64"),
+            OWNER,
+            CREATED,
+            MODIFIED,
+            STAMP,
+        ],
+        children: &[],
     },
     Object {
         name: "Case",
@@ -557,7 +577,7 @@ fn describe_field(f: &Field) -> Value {
         f.kind,
         "string" | "email" | "phone" | "url" | "picklist" | "textarea" | "combobox"
     );
-    let compound = f.kind == "address";
+    let compound = matches!(f.kind, "address" | "base64");
     let long = f.length > 255 && f.kind == "textarea";
     let soap = match f.kind {
         "id" | "reference" => "tns:ID",
@@ -567,6 +587,7 @@ fn describe_field(f: &Field) -> Value {
         "currency" | "double" => "xsd:double",
         "int" => "xsd:int",
         "address" => "urn:address",
+        "base64" => "xsd:base64Binary",
         _ => "xsd:string",
     };
     let (digits, precision, scale) = match f.kind {
@@ -633,7 +654,7 @@ fn describe_field(f: &Field) -> Value {
         "picklistValues": picklist,
         "polymorphicForeignKey": f.reference_to.len() > 1,
         "precision": precision,
-        "queryByDistance": compound,
+        "queryByDistance": f.kind == "address",
         "referenceTargetField": null,
         "referenceTo": f.reference_to,
         "relationshipName": absent_or(f.relationship),

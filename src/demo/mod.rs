@@ -24,6 +24,7 @@ pub mod record_id;
 pub mod seed;
 pub mod server;
 pub mod soql;
+pub mod sosl;
 pub mod store;
 pub mod table;
 pub mod tour;

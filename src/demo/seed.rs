@@ -103,6 +103,7 @@ pub fn store() -> Store {
     tasks(
         &mut store, &mut dice, &users, &contacts, &leads, &accounts, &cases,
     );
+    attachments(&mut store, &users, &contacts);
     store
 }
 
@@ -433,6 +434,28 @@ fn tasks(
                 ("CreatedDate", text(&created)),
                 ("LastModifiedDate", text(&created)),
                 ("SystemModstamp", text(&created)),
+            ],
+        );
+    }
+}
+
+/// Some files; what stands in them is of nobody.
+fn attachments(store: &mut Store, users: &[String], people: &[Human]) {
+    let created = "2026-10-01T08:00:00.000+0000";
+    for (i, person) in people.iter().take(5).enumerate() {
+        let body = format!("<p>Invented file {i}</p>");
+        store.insert(
+            index("Attachment"),
+            &[
+                ("Name", text(format!("file-{i}.html"))),
+                ("ParentId", text(&person.id)),
+                ("ContentType", text("text/html")),
+                ("BodyLength", Value::Int(body.len() as i64)),
+                ("Body", text(body)),
+                ("OwnerId", text(&users[0])),
+                ("CreatedDate", text(created)),
+                ("LastModifiedDate", text(created)),
+                ("SystemModstamp", text(created)),
             ],
         );
     }

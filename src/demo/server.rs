@@ -174,10 +174,9 @@ impl From<Reply> for Response<Bytes> {
             }
         }
         if !reply.body.is_empty() {
-            headers.insert(
-                "content-type",
-                HeaderValue::from_static("application/json;charset=UTF-8"),
-            );
+            headers
+                .entry("content-type")
+                .or_insert(HeaderValue::from_static("application/json;charset=UTF-8"));
             *response.body_mut() = reply.body.into();
         }
         response

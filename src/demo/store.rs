@@ -164,10 +164,20 @@ impl Store {
     /// A field as it stands in answers; a compound is an object of its parts.
     pub fn json(&self, object: usize, row: usize, field: usize) -> Json {
         let f = &OBJECTS[object].fields[field];
-        if f.kind == "address" {
-            self.address(object, row, f)
-        } else {
-            self.value(object, row, field).json()
+        match f.kind {
+            "address" => self.address(object, row, f),
+            // Where the file itself is.
+            "base64" => {
+                let id = self.value(object, row, 0);
+                json!(format!(
+                    "/services/data/v{}/sobjects/{}/{}/{}",
+                    metadata::SCHEMA_VERSION,
+                    OBJECTS[object].name,
+                    id.as_text().unwrap_or_default(),
+                    f.name
+                ))
+            }
+            _ => self.value(object, row, field).json(),
         }
     }
 

@@ -175,12 +175,14 @@ pub async fn compare(
 /// The lines to try, with this run's keys.
 pub fn lines_to_try(
     origin: &str,
-    admin: &str,
+    (admin, admin_token): (&str, &str),
     credentials: &[Credential],
     soql: &str,
     policies: &Path,
 ) -> String {
-    let mut out = String::from("Try\n\n");
+    let mut out = format!(
+        "Look at it (flow, policy, audit, why, try it, runtime)\n\n  {admin}/login#token={admin_token}\n\nTry\n\n"
+    );
     for c in credentials {
         let _ = writeln!(
             out,
@@ -264,11 +266,12 @@ mod tests {
         );
         let lines = lines_to_try(
             "http://p",
-            "http://a",
+            ("http://a", "t0ken"),
             &credentials,
             &soql,
             Path::new("policies"),
         );
         assert_eq!(lines.matches("curl").count(), CALLERS.len() + 4);
+        assert!(lines.contains("http://a/login#token=t0ken"), "{lines}");
     }
 }

@@ -38,6 +38,10 @@ pub struct Workspace {
     pub folder: PathBuf,
     /// The policy folder that is in force.
     pub policies: PathBuf,
+    /// What opens the admin pages to an operator; new for each run.
+    pub admin_token: String,
+    /// What opens them to a viewer.
+    pub viewer_token: String,
 }
 
 /// Where the demo's services listen; origins without a final slash.
@@ -66,6 +70,8 @@ impl Workspace {
         let mut workspace = Self {
             policies: folder.join("policies"),
             folder,
+            admin_token: random_name("demo")?,
+            viewer_token: random_name("demo-viewer")?,
         };
         match policies {
             Some(given) => workspace.policies = fs::canonicalize(given)?,
@@ -84,7 +90,7 @@ impl Workspace {
     /// The file cannot be written.
     pub fn configure(&self, listen: &str, admin: &str, origins: &Origins) -> io::Result<PathBuf> {
         let path = self.folder.join("privet.yaml");
-        fs::write(&path, privet_yaml(&self.policies, listen, admin, origins))?;
+        fs::write(&path, self.privet_yaml(listen, admin, origins))?;
         Ok(path)
     }
 }
@@ -112,11 +118,7 @@ pub fn write_policies(folder: &Path) -> io::Result<()> {
 
 /// A new folder that only its owner may enter.
 fn private_folder() -> io::Result<PathBuf> {
-    let mut random = [0u8; 8];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
-        .map_err(|_| io::Error::other("no randomness"))?;
-    let name = format!("privet-demo-{}", data_encoding::HEXLOWER.encode(&random));
-    let folder = std::env::temp_dir().join(name);
+    let folder = std::env::temp_dir().join(random_name("privet-demo")?);
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -124,18 +126,28 @@ fn private_folder() -> io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The configuration of a demo run. Paths without a folder are relative to the file.
-fn privet_yaml(policies: &Path, listen: &str, admin: &str, origins: &Origins) -> String {
-    // A JSON string is a YAML double-quoted scalar.
-    let policies = serde_json::Value::from(policies.to_string_lossy().into_owned());
-    let Origins {
-        salesforce,
-        people,
-        analytics,
-    } = origins;
-    let (id, secret) = (crate::demo::crm::CLIENT_ID, crate::demo::crm::CLIENT_SECRET);
-    format!(
-        r#"# Written by `privet demo`; gone when it ends.
+fn random_name(prefix: &str) -> io::Result<String> {
+    let mut random = [0u8; 8];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
+        .map_err(|_| io::Error::other("no randomness"))?;
+    let random = data_encoding::HEXLOWER.encode(&random);
+    Ok(format!("{prefix}-{random}"))
+}
+
+impl Workspace {
+    /// The configuration of a demo run. Paths without a folder are relative to the file.
+    fn privet_yaml(&self, listen: &str, admin: &str, origins: &Origins) -> String {
+        // A JSON string is a YAML double-quoted scalar.
+        let policies = serde_json::Value::from(self.policies.to_string_lossy().into_owned());
+        let (token, viewer) = (&self.admin_token, &self.viewer_token);
+        let Origins {
+            salesforce,
+            people,
+            analytics,
+        } = origins;
+        let (id, secret) = (crate::demo::crm::CLIENT_ID, crate::demo::crm::CLIENT_SECRET);
+        format!(
+            r#"# Written by `privet demo`; gone when it ends.
 schema: 1
 tenant: demo
 policies: {policies}
@@ -144,7 +156,7 @@ state: state
 listen:
   address: "{listen}"
   public_url: "http://{listen}"
-admin: {{ address: "{admin}" }}
+admin: {{ address: "{admin}", token: {token}, viewer_token: {viewer} }}
 identity:
   api_keys: api-keys.jsonl
   purpose: {{ header: Privet-Purpose }}
@@ -168,7 +180,8 @@ apis:
 audit: {{ directory: audit }}
 log: {{ format: text, level: warn }}
 "#
-    )
+        )
+    }
 }
 
 #[cfg(test)]

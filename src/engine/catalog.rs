@@ -226,6 +226,22 @@ pub struct Vocabulary {
     pub packs: Vec<Arc<str>>,
 }
 
+impl Vocabulary {
+    /// Whether `class`, or the nearest declared class around it, is personal data.
+    pub fn is_personal(&self, class: &str) -> bool {
+        let mut name = class;
+        loop {
+            if let Some(c) = self.classes.get(name) {
+                return c.personal;
+            }
+            match name.rfind('.') {
+                Some(i) => name = &name[..i],
+                None => return false,
+            }
+        }
+    }
+}
+
 /// One data class.
 #[derive(Debug, Clone, Default)]
 pub struct Class {

@@ -73,7 +73,7 @@ pub struct Who {
     pub region: Option<Arc<str>>,
     /// Tenant.
     pub tenant: Arc<str>,
-    /// `api-key:<id>`, `jwt:<issuer>:<kid>`, `passthrough`.
+    /// `api-key:<id>`, `session:<id of the API key>`, `jwt:<issuer>:<kid>`, `passthrough`.
     pub proof: Arc<str>,
     /// Second factor.
     pub mfa: Option<bool>,

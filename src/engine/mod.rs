@@ -7,6 +7,8 @@
 //! people who write policies.
 
 pub mod catalog;
+pub mod coding;
+pub mod detect;
 pub mod event;
 pub mod identity;
 pub mod key;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub enum Reason {
     /// No or bad credential: the only 401.
     Unauthenticated,
+    /// A login that fails, or one of a kind that is not open: `code` says which.
+    LoginRefused,
     /// The purpose asked for is not granted to this client.
     PurposeNotGranted,
     /// A deny rule, or no rule that allows the action.
@@ -71,6 +73,8 @@ pub struct Refusal {
     pub code: Option<&'static str>,
     /// The rule that decided, unless the field is hidden.
     pub rule: Option<Arc<str>>,
+    /// For [`Reason::MethodNotAllowed`]: the methods that the endpoint takes, as `Allow` lists them.
+    pub allow: Option<&'static str>,
     /// What the audit event may say beyond the public text (names and rule ids only).
     pub detail: Option<Box<str>>,
 }
@@ -83,7 +87,19 @@ impl Refusal {
             message: message.into(),
             code: None,
             rule: None,
+            allow: None,
             detail: None,
+        }
+    }
+
+    /// A method that the endpoint does not take. `allow`: those that it takes, such as `GET, HEAD`.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        Self {
+            allow: Some(allow),
+            ..Self::new(
+                Reason::MethodNotAllowed,
+                format!("HTTP method not allowed. Allowed are {allow}"),
+            )
         }
     }
 
@@ -113,6 +129,13 @@ impl Refusal {
             Reason::UnknownObject,
             format!("sObject type '{written}' is not supported."),
         )
+    }
+
+    /// Says it with another error code than the table's.
+    #[must_use]
+    pub fn coded(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
     }
 
     /// Names the rule that decided.

@@ -8,7 +8,9 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use crate::engine::rewrite::{Abort, Counts, Program};
+use prometheus::core::Collector as _;
+
+use crate::engine::rewrite::{Abort, Counter, Counts};
 
 const SECONDS: &[f64] = &[
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -224,7 +226,7 @@ impl Metrics {
     }
 
     /// What the rewriter counted over one body.
-    pub fn body(&self, program: &Program, counts: &Counts) {
+    pub fn body(&self, counters: &[Counter], counts: &Counts) {
         self.body_bytes
             .with_label_values(&["in"])
             .inc_by(counts.bytes_in);
@@ -233,7 +235,7 @@ impl Metrics {
             .inc_by(counts.bytes_out);
         self.unplanned_members.inc_by(counts.unplanned_members);
         self.held_over.inc_by(counts.held_over);
-        for (counter, n) in program.counters.iter().zip(&counts.treated) {
+        for (counter, n) in counters.iter().zip(&counts.treated) {
             if *n > 0 {
                 self.fields_treated
                     .with_label_values(&[
@@ -261,6 +263,53 @@ impl Metrics {
         self.policy_stale.set(1);
     }
 
+    /// How long privet's own work took, and the upstream's, by API.
+    pub fn latencies(&self) -> Vec<Latency> {
+        let mut found: Vec<Latency> = Vec::new();
+        for (what, histogram) in [("overhead", &self.overhead), ("upstream", &self.upstream)] {
+            for family in histogram.collect() {
+                for metric in family.get_metric() {
+                    let api = metric
+                        .get_label()
+                        .iter()
+                        .find(|l| l.name() == "api")
+                        .map_or("", |l| l.value());
+                    let h = metric.get_histogram();
+                    let buckets: Vec<(f64, u64)> = h
+                        .get_bucket()
+                        .iter()
+                        .map(|b| (b.upper_bound(), b.cumulative_count()))
+                        .collect();
+                    let count = h.get_sample_count();
+                    found.push(Latency {
+                        what,
+                        api: api.to_owned(),
+                        count,
+                        p50_s: quantile(&buckets, count, 0.5),
+                        p99_s: quantile(&buckets, count, 0.99),
+                    });
+                }
+            }
+        }
+        found.sort_by(|a, b| (&a.api, a.what).cmp(&(&b.api, b.what)));
+        found
+    }
+
+    /// Requests answered since the start, by decision word.
+    pub fn decisions(&self) -> std::collections::BTreeMap<String, u64> {
+        let mut sums = std::collections::BTreeMap::new();
+        for family in self.requests.collect() {
+            for metric in family.get_metric() {
+                let label = metric.get_label().iter().find(|l| l.name() == "decision");
+                let word = label.map_or("", |l| l.value());
+                // Counters hold whole numbers.
+                *sums.entry(word.to_owned()).or_default() +=
+                    metric.get_counter().get_value() as u64;
+            }
+        }
+        sums
+    }
+
     /// The exposition text.
     pub fn text(&self) -> String {
         let mut out = Vec::new();
@@ -273,6 +322,45 @@ impl Metrics {
     }
 }
 
+/// Quantiles of one histogram.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latency {
+    /// `overhead` or `upstream`.
+    pub what: &'static str,
+    /// API name.
+    pub api: String,
+    /// Observations.
+    pub count: u64,
+    /// Median, seconds; `None` = none, or beyond the last bucket.
+    pub p50_s: Option<f64>,
+    /// 99th percentile, seconds.
+    pub p99_s: Option<f64>,
+}
+
+/// Linear inside its bucket, as Prometheus' histogram_quantile.
+fn quantile(buckets: &[(f64, u64)], count: u64, q: f64) -> Option<f64> {
+    if count == 0 {
+        return None;
+    }
+    let rank = q * count as f64;
+    let (mut below_s, mut below) = (0.0, 0);
+    for (bound, cumulative) in buckets {
+        if *cumulative as f64 >= rank {
+            let inside = (cumulative - below) as f64;
+            let part = if inside > 0.0 {
+                (rank - below as f64) / inside
+            } else {
+                1.0
+            };
+            return bound
+                .is_finite()
+                .then_some(below_s + (bound - below_s) * part);
+        }
+        (below_s, below) = (*bound, *cumulative);
+    }
+    None
+}
+
 /// The word of an abort, of a closed set.
 pub fn abort_word(abort: &Abort) -> &'static str {
     match abort {
@@ -282,6 +370,23 @@ pub fn abort_word(abort: &Abort) -> &'static str {
         Abort::ForbiddenKey { .. } => "forbidden-key",
         Abort::DuplicateDecider { .. } => "duplicate-decider",
         Abort::Contradiction { .. } => "contradiction",
+        Abort::Refused { .. } => "refused",
         Abort::Coding { .. } => "coding",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_linear_inside_their_bucket() {
+        let buckets = [(0.1, 10), (0.2, 20), (f64::INFINITY, 21)];
+        let half = quantile(&buckets, 20, 0.5).unwrap();
+        assert!((half - 0.1).abs() < 1e-9);
+        let three_quarters = quantile(&buckets, 20, 0.75).unwrap();
+        assert!((three_quarters - 0.15).abs() < 1e-9);
+        assert_eq!(quantile(&buckets, 21, 0.99), None, "beyond the last bound");
+        assert_eq!(quantile(&buckets, 0, 0.5), None);
     }
 }

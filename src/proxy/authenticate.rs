@@ -8,8 +8,11 @@ use http::header::AUTHORIZATION;
 
 use crate::config::IdentitySettings;
 use crate::engine::identity::verifiers::Verifiers;
-use crate::engine::identity::{Identity, Proof, is_well_formed_name};
+use crate::engine::identity::{Identity, Proof, api_key, is_well_formed_name, session};
 use crate::engine::refusal::{Reason, Refusal};
+
+/// Where Bulk API 1.0 has its session id.
+const SESSION_HEADER: &str = "x-sfdc-session";
 
 /// How every bad credential is answered: the text never tells why.
 fn unauthenticated() -> Refusal {
@@ -21,6 +24,8 @@ fn unauthenticated() -> Refusal {
 pub struct Circumstances<'a> {
     /// The client's headers, before credentials are taken out; the head has been checked.
     pub headers: &'a HeaderMap,
+    /// A session id that stands elsewhere than in a header.
+    pub session: Option<&'a str>,
     /// The caller's address.
     pub address: Option<IpAddr>,
     /// Unix seconds.
@@ -41,7 +46,11 @@ pub fn authenticate(
     verifiers: &Verifiers,
     passthrough: bool,
 ) -> Result<Identity, Refusal> {
-    let bearer = bearer(request.headers).ok_or_else(unauthenticated)?;
+    let bearer = match request.session.filter(|_| !passthrough) {
+        Some(session) => Some(session).filter(|s| is_token(s)),
+        None => bearer(request.headers, passthrough),
+    };
+    let bearer = bearer.ok_or_else(unauthenticated)?;
     let mut identity = Identity {
         subject: "passthrough".into(),
         client: None,
@@ -56,7 +65,10 @@ pub fn authenticate(
         address: request.address,
     };
     if passthrough {
-        // Nothing is known of the caller; the upstream judges its credential.
+        // Nothing is known of the caller; the upstream judges its credential. One of ours is none of its business.
+        if bearer.starts_with(api_key::PREFIX) || bearer.starts_with(session::PREFIX) {
+            return Err(unauthenticated().detail("a credential of privet's own"));
+        }
     } else {
         let grant = verifiers
             .verify(bearer, request.now_s)
@@ -88,11 +100,19 @@ pub fn authenticate(
     Ok(identity)
 }
 
-/// The token of the one `Authorization: Bearer …` (RFC 6750; `OAuth` is Salesforce's older word for it).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+/// The token of the one `Authorization: Bearer …` (RFC 6750; `OAuth` is Salesforce's older word for it), or the session
+/// id of Bulk API 1.0's header.
+fn bearer(headers: &HeaderMap, passthrough: bool) -> Option<&str> {
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        let session = headers.get(SESSION_HEADER).filter(|_| !passthrough)?;
+        return session.to_str().ok().map(str::trim).filter(|s| is_token(s));
+    };
+    let (scheme, token) = header.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("oauth");
-    let plain = token.bytes().all(|b| b.is_ascii_graphic());
-    (known && !token.is_empty() && plain).then_some(token)
+    (known && is_token(token)).then_some(token)
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,11 +14,11 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 
 use crate::config::{Limits, millis};
+use crate::engine::coding::{Coding, Decoder, Encoder};
 use crate::engine::event::Ending;
-use crate::engine::rewrite::{Abort, Bounds, Counts, Out, Program, Rewriter};
+use crate::engine::rewrite::{Abort, BodyProgram, Bounds, Counts, Out, Rewriter};
 use crate::observe::metrics::abort_word;
 
-use super::coding::{Coding, Decoder};
 use super::journal::{End, Journal};
 
 /// Rewritten bytes that may wait before the upstream is read further.
@@ -34,9 +33,9 @@ const PIECES_MAX: usize = 2;
 #[error("body cut: {0}")]
 pub struct Cut(pub &'static str);
 
-/// What the server sends.
+/// What is sent: an answer, or a request's body on its way upstream.
 #[derive(Debug)]
-pub struct ResponseBody(Inner);
+pub struct OutgoingBody(Inner);
 
 #[derive(Debug)]
 enum Inner {
@@ -56,10 +55,16 @@ enum Piece {
     End,
 }
 
-impl ResponseBody {
+impl OutgoingBody {
     /// A text of ours.
     pub fn whole(text: Bytes) -> Self {
         Self(Inner::Whole((!text.is_empty()).then_some(text)))
+    }
+
+    /// A body that comes through a channel.
+    pub fn channel() -> (Sender, Self) {
+        let (sender, receiver) = mpsc::channel(PIECES_MAX);
+        (Sender(sender), Self(Inner::Stream(receiver)))
     }
 
     /// A body that is complete; its length stays untold. Without pieces: HEAD.
@@ -68,7 +73,42 @@ impl ResponseBody {
     }
 }
 
-impl Body for ResponseBody {
+/// The end of a channel that feeds a body. Dropped before [`Sender::end`], the body ends uncleanly.
+#[derive(Debug)]
+pub struct Sender(mpsc::Sender<Piece>);
+
+/// Nobody reads the body any more, or not fast enough.
+#[derive(Debug)]
+pub enum Unsent {
+    /// It was dropped.
+    Gone,
+    /// It did not take a piece in time.
+    Stalled,
+}
+
+impl Sender {
+    /// Sends a piece, waiting at most `stall` for room.
+    ///
+    /// # Errors
+    /// [`Unsent`].
+    pub async fn data(&self, piece: Bytes, stall: Duration) -> Result<(), Unsent> {
+        match tokio::time::timeout(stall, self.0.send(Piece::Data(piece))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Unsent::Gone),
+            Err(_) => Err(Unsent::Stalled),
+        }
+    }
+
+    /// The body is complete.
+    ///
+    /// # Errors
+    /// [`Unsent::Gone`].
+    pub async fn end(self) -> Result<(), Unsent> {
+        self.0.send(Piece::End).await.map_err(|_| Unsent::Gone)
+    }
+}
+
+impl Body for OutgoingBody {
     type Data = Bytes;
     type Error = Cut;
 
@@ -142,8 +182,15 @@ pub enum Progress {
 pub struct Pump {
     incoming: Incoming,
     decoder: Decoder,
+    encoder: Option<Encoder>,
+    /// The encoder holds bytes that the client could use.
+    unflushed: bool,
+    /// Nothing more is there now, so that the encoder gives what it holds.
+    flush: bool,
+    /// The document is complete.
+    complete: bool,
     rewriter: Rewriter,
-    program: Arc<Program>,
+    program: BodyProgram,
     out: Out,
     idle: Duration,
     bytes_per_s_min: u64,
@@ -160,13 +207,14 @@ enum Next {
 }
 
 impl Pump {
-    /// A pump at the start of a body.
+    /// A pump at the start of a body, towards a client that takes it through `encoder`.
     pub fn new(
         incoming: Incoming,
         coding: Coding,
-        program: &Arc<Program>,
+        program: &BodyProgram,
         limits: &Limits,
         inflated_bytes_max: u64,
+        encoder: Option<Encoder>,
     ) -> Self {
         let bounds = Bounds {
             held_bytes_max: limits.held_bytes_max,
@@ -175,8 +223,12 @@ impl Pump {
         Self {
             incoming,
             decoder: Decoder::new(coding, inflated_bytes_max, limits.inflation_ratio_max),
-            rewriter: Rewriter::json(Arc::clone(program), bounds),
-            program: Arc::clone(program),
+            encoder,
+            unflushed: false,
+            flush: false,
+            complete: false,
+            rewriter: Rewriter::new(program, bounds),
+            program: program.clone(),
             out: Out::default(),
             idle: millis(limits.body_idle_ms),
             bytes_per_s_min: limits.body_bytes_per_s_min,
@@ -188,7 +240,7 @@ impl Pump {
     }
 
     /// The program at work.
-    pub fn program(&self) -> &Arc<Program> {
+    pub fn program(&self) -> &BodyProgram {
         &self.program
     }
 
@@ -216,7 +268,10 @@ impl Pump {
     async fn fill_to(&mut self, max: usize, patient: bool) -> Result<Progress, Failure> {
         loop {
             let frame = match self.next(patient).await? {
-                Next::NothingNow => return Ok(Progress::More),
+                Next::NothingNow => {
+                    self.flush = true;
+                    return Ok(Progress::More);
+                }
                 Next::Frame(None) => break,
                 Next::Frame(Some(Err(_))) => return Err(Failure::Upstream("upstream-broke-off")),
                 Next::Frame(Some(Ok(frame))) => frame,
@@ -234,19 +289,41 @@ impl Pump {
                 return Ok(Progress::More);
             }
         }
-        let (rewriter, out) = (&mut self.rewriter, &mut self.out);
-        self.decoder
-            .finish(|piece| rewriter.push(piece, out))
-            .map_err(Failure::Abort)?;
+        self.decoder.finish().map_err(Failure::Abort)?;
         let counts = self
             .rewriter
             .finish(&mut self.out)
             .map_err(Failure::Abort)?;
+        self.complete = true;
         Ok(Progress::Complete(counts))
     }
 
-    /// What is ready, short slices copied together.
-    pub fn take(&mut self) -> Vec<Bytes> {
+    /// What is ready, short slices copied together, in the client's coding.
+    ///
+    /// # Errors
+    /// The encoder is out of memory.
+    pub fn take(&mut self) -> Result<Vec<Bytes>, Failure> {
+        let flush = std::mem::take(&mut self.flush);
+        let Some(encoder) = self.encoder.as_mut() else {
+            return Ok(self.joined());
+        };
+        let failed = |_| Failure::Upstream("encoder");
+        let mut pieces = Vec::new();
+        for slice in self.out.take() {
+            pieces.extend(encoder.push(&slice).map_err(failed)?);
+            self.unflushed = true;
+        }
+        if self.complete {
+            pieces.push(encoder.finish().map_err(failed)?);
+            self.encoder = None;
+        } else if flush && self.unflushed {
+            pieces.extend(encoder.flush().map_err(failed)?);
+            self.unflushed = false;
+        }
+        Ok(pieces)
+    }
+
+    fn joined(&mut self) -> Vec<Bytes> {
         let mut pieces = Vec::new();
         let mut short = BytesMut::new();
         for slice in self.out.take() {
@@ -268,7 +345,7 @@ impl Pump {
     /// The next frame; unless `patient`, does not wait while there is something to send.
     async fn next(&mut self, patient: bool) -> Result<Next, Failure> {
         let began = Instant::now();
-        let waiting = !patient && !self.out.is_empty();
+        let waiting = !patient && (self.unflushed || !self.out.is_empty());
         let incoming = &mut self.incoming;
         let polled = std::future::poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(frame) => Poll::Ready(Next::Frame(frame)),
@@ -296,58 +373,60 @@ impl Pump {
     }
 
     /// Sends the rest on a task of its own: what is ready now, then what comes. The attempt must be durable.
-    pub fn stream(self, journal: Journal, status: u16) -> ResponseBody {
-        let (sender, receiver) = mpsc::channel(PIECES_MAX);
+    pub fn stream(self, journal: Journal, status: u16) -> OutgoingBody {
+        let (sender, body) = OutgoingBody::channel();
         tokio::spawn(self.run(sender, journal, status));
-        ResponseBody(Inner::Stream(receiver))
+        body
     }
 
-    async fn run(mut self, sender: mpsc::Sender<Piece>, mut journal: Journal, status: u16) {
+    async fn run(mut self, sender: Sender, mut journal: Journal, status: u16) {
         // The newest byte is held back until another one or the end is there: it may be the last, without which no
         // document is complete. All before it leaves at once: a slow upstream does not hold up what it has sent.
         let mut held: Option<Bytes> = None;
         let failed = loop {
-            let mut pieces = held
-                .take()
-                .into_iter()
-                .chain(self.take())
-                .collect::<Vec<_>>();
+            let taken = match self.take() {
+                Ok(taken) => taken,
+                Err(failure) => break (Ending::Aborted, failure.word()),
+            };
+            let mut pieces = held.take().into_iter().chain(taken).collect::<Vec<_>>();
             if let Some(mut newest) = pieces.pop() {
                 held = Some(newest.split_off(newest.len().saturating_sub(1)));
                 if !newest.is_empty() {
                     pieces.push(newest);
                 }
             }
-            if let Err(ending) = self.send(&sender, pieces).await {
+            if let Err(ending) = send(&sender, pieces, self.write_stall).await {
                 break ending;
             }
             let filled = tokio::select! {
                 biased;
-                () = sender.closed() => break (Ending::ClientGone, "client-gone"),
+                () = sender.0.closed() => break (Ending::ClientGone, "client-gone"),
                 filled = self.fill() => filled,
             };
             match filled {
                 Ok(Progress::More) => {}
                 Ok(Progress::Complete(counts)) => {
-                    let mut pieces = held
-                        .take()
-                        .into_iter()
-                        .chain(self.take())
-                        .collect::<Vec<_>>();
+                    let taken = match self.take() {
+                        Ok(taken) => taken,
+                        Err(failure) => break (Ending::Aborted, failure.word()),
+                    };
+                    let mut pieces = held.take().into_iter().chain(taken).collect::<Vec<_>>();
                     let last = pieces.pop();
-                    if let Err(ending) = self.send(&sender, pieces).await {
+                    if let Err(ending) = send(&sender, pieces, self.write_stall).await {
                         break ending;
                     }
                     let end = End {
                         ending: Ending::Complete,
                         status,
                         reason: None,
-                        counts: Some((Arc::clone(&self.program), counts)),
+                        counts: Some((self.program.clone(), counts)),
                     };
                     if journal.close(end).await.is_ok()
-                        && self.send(&sender, last.into_iter().collect()).await.is_ok()
+                        && send(&sender, last.into_iter().collect(), self.write_stall)
+                            .await
+                            .is_ok()
                     {
-                        let _ = sender.send(Piece::End).await;
+                        let _ = sender.end().await;
                     }
                     return;
                 }
@@ -370,19 +449,21 @@ impl Pump {
             tracing::error!(request = %journal.request_id, "the outcome of a cut answer cannot be recorded");
         }
     }
+}
 
-    async fn send(
-        &self,
-        sender: &mpsc::Sender<Piece>,
-        pieces: Vec<Bytes>,
-    ) -> Result<(), (Ending, &'static str)> {
-        for piece in pieces {
-            match tokio::time::timeout(self.write_stall, sender.send(Piece::Data(piece))).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err((Ending::ClientGone, "client-gone")),
-                Err(_) => return Err((Ending::Aborted, "client-stalled")),
-            }
-        }
-        Ok(())
+async fn send(
+    sender: &Sender,
+    pieces: Vec<Bytes>,
+    stall: Duration,
+) -> Result<(), (Ending, &'static str)> {
+    for piece in pieces {
+        sender
+            .data(piece, stall)
+            .await
+            .map_err(|unsent| match unsent {
+                Unsent::Gone => (Ending::ClientGone, "client-gone"),
+                Unsent::Stalled => (Ending::Aborted, "client-stalled"),
+            })?;
     }
+    Ok(())
 }

@@ -12,6 +12,8 @@ use crate::observe::metrics::Metrics;
 
 use super::head::HeadRules;
 use super::journal::Journal;
+use super::login_rate::LoginRate;
+use super::receipts::Receipts;
 use super::refuse::ErrorShape;
 use super::snapshot::Snapshot;
 use super::strict_head::HeadBounds;
@@ -28,6 +30,10 @@ pub struct Carrier {
     pub live: Arc<Snapshot>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The failed logins of late.
+    pub logins: LoginRate,
+    /// What callers may ask of their own requests.
+    pub receipts: Arc<Receipts>,
     log: Log,
     apis: Vec<ServedApi>,
     draining: AtomicBool,
@@ -97,6 +103,8 @@ impl Carrier {
             rules,
             live,
             metrics,
+            logins: LoginRate::default(),
+            receipts: Arc::default(),
             log,
             apis,
             draining: AtomicBool::new(false),
@@ -117,6 +125,14 @@ impl Carrier {
             .filter(|(prefix, _)| begins(prefix))
             .max_by_key(|(prefix, _)| prefix.len())
             .map(|(_, api)| api)
+    }
+
+    /// The only API that is served, if there is only one: what has no path any more must have been meant for it.
+    pub fn only(&self) -> Option<&ServedApi> {
+        match &self.apis[..] {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 
     /// A journal for a request that begins now.

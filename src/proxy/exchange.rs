@@ -3,29 +3,36 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, VARY,
+    CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, VARY,
 };
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use crate::config::{Credential, millis};
+use crate::config::{Compress, Credential};
+use crate::engine::coding::{self, Coding, Encoder};
 use crate::engine::event::Ending;
-use crate::engine::plan::{self, Plan};
+use crate::engine::identity::Identity;
+use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
-use crate::engine::protocol::{self, RequestHead};
+use crate::engine::protocol::salesforce::login::door;
+use crate::engine::protocol::{self, Dialect, Intake, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts, Format};
 
 use super::authenticate::{self, Circumstances};
-use super::body::{Progress, Pump, ResponseBody};
+use super::body::{OutgoingBody, Progress, Pump};
 use super::carrier::{Carrier, ServedApi};
 use super::head;
 use super::journal::{End, Journal, cannot_record, client_address};
+use super::login;
+use super::receipts;
 use super::refuse::{self, Answer, ErrorShape};
+use super::request_body::ClientBody;
 use super::snapshot::Live;
+use super::strict_head::REFUSED_METHOD;
 use super::upstream::{Answered, Content, Ids};
 
 /// Longest answer to an HTTP/1.0 client.
@@ -36,7 +43,7 @@ pub async fn exchange(
     carrier: Arc<Carrier>,
     peer: SocketAddr,
     request: Request<Incoming>,
-) -> Response<ResponseBody> {
+) -> Response<OutgoingBody> {
     let is_head = request.method() == Method::HEAD;
     let mut page = Page {
         journal: Some(carrier.journal(request.method().as_str())),
@@ -51,7 +58,7 @@ pub async fn exchange(
     };
     let mut response = answered.unwrap_or_else(|refusal| page.bare(&refusal));
     if is_head {
-        *response.body_mut() = ResponseBody::ready(Vec::new());
+        *response.body_mut() = OutgoingBody::ready(Vec::new());
     }
     response
 }
@@ -74,7 +81,7 @@ impl Page {
         &mut self,
         peer: SocketAddr,
         request: Request<Incoming>,
-    ) -> Result<Response<ResponseBody>, Refusal> {
+    ) -> Result<Response<OutgoingBody>, Refusal> {
         let carrier = Arc::clone(&self.carrier);
         let (parts, incoming) = request.into_parts();
         let live = carrier.live.current();
@@ -84,7 +91,13 @@ impl Page {
 
         // Head: one path, one host, one credential.
         // A head that is refused has its answer in the shape of the API that its path, as written, begins like.
-        self.shape = error_shape(&live, carrier.served(parts.uri.path()));
+        // What the framer refused has no path any more.
+        let meant = if parts.method.as_str() == REFUSED_METHOD {
+            carrier.only()
+        } else {
+            carrier.served(parts.uri.path())
+        };
+        self.shape = error_shape(&live, meant);
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
         self.shape = error_shape(&live, served);
@@ -93,26 +106,51 @@ impl Page {
         // Who asks?
         let passthrough =
             served.is_some_and(|s| matches!(s.settings.credential, Credential::Passthrough));
+        let address = forwarded_address(&carrier, peer.ip(), &parts.headers);
+        if let (Some(served), false) = (served, passthrough)
+            && served.api.dialect == Dialect::Salesforce
+            && let Some(door) = door(&head.segments)
+        {
+            self.shape = login::error_shape(&door);
+            let limits = &carrier.settings.limits;
+            let coding = Coding::of(&parts.headers).ok_or_else(internal)?;
+            let max = login::body_bytes_max(&door).min(limits.request_body_bytes_max);
+            let body = ClientBody::new(incoming, coding, limits, max)?
+                .whole()
+                .await?;
+            let asked = login::Asked {
+                door: &door,
+                method: &head.method,
+                query: &head.query,
+                body: &body,
+                headers: &parts.headers,
+                address,
+                now_s: jiff::Timestamp::now().as_second(),
+                api: &served.api.name,
+                settings: &carrier.settings,
+                live: &live,
+                rate: &carrier.logins,
+            };
+            return self.at_door(&asked).await;
+        }
         let circumstances = Circumstances {
             headers: &parts.headers,
-            address: Some(forwarded_address(&carrier, peer.ip(), &parts.headers)),
+            session: None,
+            address: Some(address),
             now_s: jiff::Timestamp::now().as_second(),
             tenant: &carrier.settings.tenant,
             settings: &carrier.settings.identity,
         };
         let identity = authenticate::authenticate(&circumstances, &live.verifiers, passthrough)?;
         journal.caller(&identity);
+        if let Some(id) = head.path.strip_prefix(receipts::PATH) {
+            return self.receipt(&head.method, id, &identity).await;
+        }
         let served = served.ok_or_else(|| {
             Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
         })?;
 
         // What is asked, what was decided, what will be done.
-        let mut body = read_body(incoming, &carrier).await?;
-        // Content of a GET means nothing (RFC 9110, section 9.3.1): read to its end, so that it cannot pass for
-        // another request, and left here.
-        if head.method == Method::GET {
-            body.clear();
-        }
         let request_head = RequestHead {
             method: &head.method,
             path: &head.path,
@@ -120,18 +158,59 @@ impl Page {
             query: &head.query,
             headers: &head.headers,
         };
+        let limits = &carrier.settings.limits;
+        let coding = Coding::of(&parts.headers).ok_or_else(internal)?;
+        let mut incoming =
+            ClientBody::new(incoming, coding, limits, limits.request_body_bytes_max)?;
+        let mut body = match protocol::intake(&served.api, &request_head) {
+            Intake::Whole => incoming.whole().await?,
+            Intake::FirstRow => incoming.first_row().await?,
+            Intake::Nothing => Bytes::new(),
+        };
+        // Content of a GET means nothing (RFC 9110, section 9.3.1): read to its end, so that it cannot pass for
+        // another request, and left here.
+        if head.method == Method::GET {
+            body.clear();
+        }
         let sealer = live.keys.sealer(&identity.tenant);
         let operation = protocol::understand(
             &served.api,
             &request_head,
             &body,
-            &live.catalog,
+            &live.set.catalog,
             &identity,
             &sealer,
         )?;
-        let decision = policy::decide(&live.policies, &live.catalog, &identity, &operation);
-        journal.asked(plan::account(&operation, &decision, &live.catalog));
-        let plan = plan::plan(operation, &decision, &live.catalog, &live.keys, &identity)?;
+        let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
+        journal.asked(plan::account(&operation, &decision, &live.set.catalog));
+        // Kept before planning: a refusal has its reasons too.
+        if decision.explain
+            // A name that is not there has no receipt, as one that is hidden has none.
+            && operation.forward.refused().is_none()
+            && parts
+                .headers
+                .get("privet-explain")
+                .is_some_and(|v| v == "1")
+        {
+            let said = plan::manifest(&operation, &decision, &live.set.catalog);
+            self.explain(&live, &decision.purpose, &said, &identity);
+        }
+        let plan = plan::plan(
+            operation,
+            &decision,
+            &live.set.catalog,
+            &live.keys,
+            &identity,
+        )?;
+        if let Some(upload) = plan.upload() {
+            if !is_of_format(&parts.headers, upload.program().format()) {
+                return Err(Refusal::new(
+                    Reason::UnsupportedMediaType,
+                    "the endpoint does not take this content type",
+                ));
+            }
+            incoming.allow(limits.upload_bytes_max);
+        }
         if let Some(treated) = plan.treated_header() {
             self.say("privet-treated", treated);
         }
@@ -154,9 +233,76 @@ impl Page {
             traceparent: &trace,
         };
         let authorization = parts.headers.get(http::header::AUTHORIZATION);
-        let answered = served.upstream.send(&plan, authorization, &ids).await?;
+        let answered = served
+            .upstream
+            .send(&plan, incoming, authorization, &ids)
+            .await?;
         journal.upstream_answered(answered.status.as_u16(), answered.upstream_us);
-        self.answer(served, &plan, answered, head.is_head).await
+        let accepted = coding::accepted(&parts.headers);
+        self.answer(served, &plan, answered, accepted, head.is_head)
+            .await
+    }
+
+    /// What privet answers by itself: recorded like everything else, and no upstream is asked.
+    async fn at_door(
+        &mut self,
+        asked: &login::Asked<'_>,
+    ) -> Result<Response<OutgoingBody>, Refusal> {
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.asked(login::account(asked));
+        let answered = login::answer(asked)?;
+        journal.caller(&answered.identity);
+        let status = StatusCode::OK;
+        self.close(Ending::Complete, status, None, None).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, answered.content_type);
+        Ok(self.respond(status, headers, OutgoingBody::whole(answered.body.into())))
+    }
+
+    /// Keeps a receipt of this request and says where it is.
+    fn explain(&mut self, live: &Live, purpose: &str, said: &[Said], identity: &Identity) {
+        let Some(journal) = self.journal.as_mut() else {
+            return;
+        };
+        // A field that is hidden answers a predicate as if it were not there, and that has no receipt either.
+        let untold = |s: &Said| {
+            s.answers
+                .iter()
+                .any(|(word, rules)| *word == "refused" && rules.is_empty())
+        };
+        if said.iter().any(untold) {
+            return;
+        }
+        let id = Arc::clone(&journal.request_id);
+        let (catalog, policies) = (&live.set.catalog, &live.set.policies);
+        let manifest = receipts::manifest(&id, purpose, said, catalog, policies);
+        journal.receipts = Some(Arc::clone(&self.carrier.receipts));
+        self.carrier.receipts.keep(&id, identity, manifest);
+        self.say("privet-receipt", &format!("{}{id}", receipts::PATH));
+    }
+
+    /// A receipt, to the caller whose request it tells of.
+    async fn receipt(
+        &mut self,
+        method: &Method,
+        id: &str,
+        identity: &Identity,
+    ) -> Result<Response<OutgoingBody>, Refusal> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(Refusal::new(
+                Reason::MethodNotAllowed,
+                "this method is not allowed here",
+            ));
+        }
+        let whole = self.carrier.receipts.of(id, identity).ok_or_else(|| {
+            Refusal::new(Reason::UnknownPath, "The requested resource does not exist")
+        })?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.close(Ending::Complete, StatusCode::OK, None, None)
+            .await?;
+        let body = OutgoingBody::whole(Bytes::from(whole.to_string()));
+        Ok(self.respond(StatusCode::OK, headers, body))
     }
 
     /// The upstream's answer, rewritten.
@@ -165,20 +311,21 @@ impl Page {
         served: &ServedApi,
         plan: &Plan,
         answered: Answered,
+        accepted: Coding,
         is_head: bool,
-    ) -> Result<Response<ResponseBody>, Refusal> {
+    ) -> Result<Response<OutgoingBody>, Refusal> {
         let status = answered.status;
         for (name, value) in &answered.headers {
             self.common.insert(name.clone(), value.clone());
         }
         let (incoming, coding) = match answered.content {
-            Content::Json(incoming, coding) => (incoming, coding),
+            Content::Body(incoming, coding) => (incoming, coding),
             Content::Empty => {
                 self.close(Ending::Complete, status, None, None).await?;
                 return Ok(self.respond(
                     status,
                     HeaderMap::new(),
-                    ResponseBody::whole(Bytes::new()),
+                    OutgoingBody::whole(Bytes::new()),
                 ));
             }
             Content::Error(code) => {
@@ -192,12 +339,24 @@ impl Page {
         let mut headers = HeaderMap::new();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static("application/json;charset=UTF-8"),
+            HeaderValue::from_static(plan.program().format().media_type()),
         );
+        let encoder = if plan.is_export() || served.settings.compress == Compress::Api {
+            Encoder::new(accepted).map_err(|_| internal())?
+        } else {
+            None
+        };
+        if let (Some(_), Some(word)) = (&encoder, accepted.word()) {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(word));
+        }
+        if plan.is_opaque() {
+            // Saved, never shown.
+            headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        }
         if is_head {
             drop(incoming);
             self.close(Ending::Complete, status, None, None).await?;
-            return Ok(self.respond(status, headers, ResponseBody::ready(Vec::new())));
+            return Ok(self.respond(status, headers, OutgoingBody::ready(Vec::new())));
         }
         let mut pump = Pump::new(
             incoming,
@@ -205,6 +364,7 @@ impl Page {
             plan.program(),
             &self.carrier.settings.limits,
             served.settings.inflated_bytes_max,
+            encoder,
         );
         // An HTTP/1.0 client cannot tell a cut answer from a whole one unless it knows the length.
         let needs_length = self.version < Version::HTTP_11;
@@ -226,12 +386,13 @@ impl Page {
         let body = match progress {
             // Complete before its first byte leaves: one commit covers attempt and outcome.
             Progress::Complete(counts) => {
-                let counts = Some((Arc::clone(pump.program()), counts));
+                let counts = Some((pump.program().clone(), counts));
+                let pieces = pump.take().map_err(|_| internal())?;
                 self.close(Ending::Complete, status, None, counts).await?;
                 if needs_length {
-                    ResponseBody::whole(pump.take().concat().into())
+                    OutgoingBody::whole(pieces.concat().into())
                 } else {
-                    ResponseBody::ready(pump.take())
+                    OutgoingBody::ready(pieces)
                 }
             }
             Progress::More if needs_length => {
@@ -301,9 +462,8 @@ impl Page {
     }
 
     /// Records a refusal and answers it.
-    async fn refuse(&mut self, refusal: &Refusal) -> Result<Response<ResponseBody>, Refusal> {
-        let (status, code) = refuse::row(refusal.reason);
-        let code = refusal.code.unwrap_or(code);
+    async fn refuse(&mut self, refusal: &Refusal) -> Result<Response<OutgoingBody>, Refusal> {
+        let (status, code) = refuse::spelt(refusal, &self.shape);
         self.carrier.metrics.refused(code);
         let ending = match refusal.reason {
             Reason::UpstreamUnreachable | Reason::UpstreamUnacceptable => Ending::UpstreamFailed,
@@ -321,7 +481,7 @@ impl Page {
     }
 
     /// The answer to a refusal, recorded or past recording.
-    fn bare(&mut self, refusal: &Refusal) -> Response<ResponseBody> {
+    fn bare(&mut self, refusal: &Refusal) -> Response<OutgoingBody> {
         if refusal.reason == Reason::CannotRecord {
             self.carrier.metrics.not_recorded();
             if let Some(journal) = self.journal.as_mut() {
@@ -343,7 +503,7 @@ impl Page {
         ending: Ending,
         status: StatusCode,
         reason: Option<&str>,
-        counts: Option<(Arc<Program>, Counts)>,
+        counts: Option<(BodyProgram, Counts)>,
     ) -> Result<(), Refusal> {
         let Some(journal) = self.journal.as_mut() else {
             return Ok(());
@@ -365,11 +525,11 @@ impl Page {
             .to_owned()
     }
 
-    fn respond_with(&mut self, answer: Answer) -> Response<ResponseBody> {
+    fn respond_with(&mut self, answer: Answer) -> Response<OutgoingBody> {
         self.respond(
             answer.status,
             answer.headers,
-            ResponseBody::whole(answer.body),
+            OutgoingBody::whole(answer.body),
         )
     }
 
@@ -378,8 +538,8 @@ impl Page {
         &mut self,
         status: StatusCode,
         own: HeaderMap,
-        body: ResponseBody,
-    ) -> Response<ResponseBody> {
+        body: OutgoingBody,
+    ) -> Response<OutgoingBody> {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = std::mem::take(&mut self.common);
@@ -388,46 +548,17 @@ impl Page {
     }
 }
 
-fn internal() -> Refusal {
-    Refusal::new(Reason::Internal, "internal error")
+/// Whether the one `Content-Type` names the format.
+fn is_of_format(headers: &HeaderMap, format: Format) -> bool {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    match (all.next().and_then(|v| v.to_str().ok()), all.next()) {
+        (Some(value), None) => Format::of_media_type(value) == Some(format),
+        _ => false,
+    }
 }
 
-/// The whole request body, within its bounds of size, silence and speed.
-async fn read_body(mut incoming: Incoming, carrier: &Carrier) -> Result<Bytes, Refusal> {
-    let limits = &carrier.settings.limits;
-    let too_big = || Refusal::new(Reason::BodyTooLarge, "the request body is too big");
-    let late = || Refusal::new(Reason::RequestTimeout, "the request did not arrive in time");
-    let max = limits.request_body_bytes_max;
-    let announced = hyper::body::Body::size_hint(&incoming).lower();
-    if usize::try_from(announced).map_or(true, |n| n > max) {
-        return Err(too_big());
-    }
-    let began = std::time::Instant::now();
-    let mut body = BytesMut::new();
-    loop {
-        let frame = tokio::time::timeout(millis(limits.body_idle_ms), incoming.frame())
-            .await
-            .map_err(|_| late())?;
-        let Some(frame) = frame else {
-            return Ok(body.freeze());
-        };
-        let frame =
-            frame.map_err(|_| Refusal::new(Reason::BadRequest, "malformed request body"))?;
-        // Trailers of any name stop here.
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if body.len() + data.len() > max {
-            return Err(too_big());
-        }
-        body.extend_from_slice(&data);
-        let took = began.elapsed();
-        if took >= millis(limits.body_idle_ms)
-            && (body.len() as u64) < limits.body_bytes_per_s_min.saturating_mul(took.as_secs())
-        {
-            return Err(late());
-        }
-    }
+fn internal() -> Refusal {
+    Refusal::new(Reason::Internal, "internal error")
 }
 
 fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
@@ -448,7 +579,7 @@ fn forwarded_address(carrier: &Carrier, peer: IpAddr, headers: &HeaderMap) -> Ip
 /// How the API spells its errors; no API, no shape of its own.
 fn error_shape(live: &Live, served: Option<&ServedApi>) -> ErrorShape {
     served.map_or(ErrorShape::Neutral, |served| {
-        match live.catalog.maps.get(&served.api.name) {
+        match live.set.catalog.maps.get(&served.api.name) {
             Some(map) => ErrorShape::Map(Arc::clone(map)),
             None => served.error_shape.clone(),
         }

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Method, Version};
 
+use crate::engine::coding::Coding;
 use crate::engine::refusal::{Reason, Refusal};
 
 use super::strict_head::{HeadBounds, REFUSED_METHOD};
@@ -224,6 +225,7 @@ fn check_headers(headers: &HeaderMap, rules: &HeadRules) -> Result<(), Refusal> 
                 | "x-request-id"
                 | "traceparent"
                 | "x-api-key"
+                | "x-sfdc-session"
         ) || text.starts_with("sforce-")
             || text.starts_with("privet-")
             || rules.purpose_header.as_ref() == Some(name);
@@ -231,7 +233,13 @@ fn check_headers(headers: &HeaderMap, rules: &HeadRules) -> Result<(), Refusal> 
             return bad("a header that may stand once stands twice");
         }
     }
-    if headers.contains_key(AUTHORIZATION) && headers.contains_key("x-api-key") {
+    let credentials = [AUTHORIZATION.as_str(), "x-api-key", "x-sfdc-session"];
+    if credentials
+        .iter()
+        .filter(|c| headers.contains_key(**c))
+        .count()
+        > 1
+    {
         return bad("two kinds of credentials");
     }
     if let Some(expect) = headers.get(EXPECT)
@@ -250,12 +258,12 @@ fn check_headers(headers: &HeaderMap, rules: &HeadRules) -> Result<(), Refusal> 
     {
         return bad("protocol upgrades are not offered");
     }
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(coding) if !coding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Refusal::new(
+    match Coding::of(headers) {
+        None => Err(Refusal::new(
             Reason::UnsupportedMediaType,
-            "request bodies may not be compressed",
+            "the content coding of the request body is not understood",
         )),
-        _ => Ok(()),
+        Some(_) => Ok(()),
     }
 }
 
@@ -286,10 +294,13 @@ fn stops_here(name: &HeaderName) -> bool {
                 | "te"
                 | "trailer"
                 | "transfer-encoding"
+                // What goes on is decoded.
+                | "content-encoding"
                 | "upgrade"
                 | "http2-settings"
                 | "cookie"
                 | "x-api-key"
+                | "x-sfdc-session"
                 | "forwarded"
                 | "via"
                 | "x-real-ip"
@@ -528,7 +539,7 @@ mod tests {
                 Reason::ExpectationFailed,
             ),
             (
-                vec![("content-encoding", "gzip")],
+                vec![("content-encoding", "gzip, br")],
                 Reason::UnsupportedMediaType,
             ),
             (vec![("host", "crm.test:99999")], Reason::BadRequest),

@@ -7,9 +7,11 @@ use std::time::Instant;
 use crate::engine::event::{Ending, Event, Kind, Outcome, What, Who};
 use crate::engine::identity::{Identity, Proof};
 use crate::engine::refusal::{Reason, Refusal};
-use crate::engine::rewrite::{Counts, Program};
+use crate::engine::rewrite::{BodyProgram, Counts};
 use crate::observe::audit::{CannotRecord, Log, Ticket};
 use crate::observe::metrics::{Finished, Metrics};
+
+use super::receipts::Receipts;
 
 /// One request's entries. Dropped before its end, it counts as a client that went away (the ticket records that).
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub struct Journal {
     pub api: Option<Arc<str>>,
     who: Option<Arc<Who>>,
     what: Option<Arc<What>>,
+    /// Where the counts of this request are wanted, once they are known.
+    pub receipts: Option<Arc<Receipts>>,
     /// Status of the upstream, once known.
     pub upstream_status: Option<u16>,
     /// Microseconds until the upstream's head.
@@ -47,7 +51,7 @@ pub struct End {
     /// Error code or abort word, of a closed set.
     pub reason: Option<String>,
     /// What the rewriter counted, and the program whose counters they are.
-    pub counts: Option<(Arc<Program>, Counts)>,
+    pub counts: Option<(BodyProgram, Counts)>,
 }
 
 fn micros(since: Instant) -> u64 {
@@ -79,6 +83,7 @@ impl Journal {
             api: None,
             who: None,
             what: None,
+            receipts: None,
             upstream_status: None,
             upstream_us: None,
             overhead_us: None,
@@ -141,8 +146,8 @@ impl Journal {
         let counts = end.counts.as_ref();
         let mut treated = std::collections::BTreeMap::new();
         if let Some((program, counts)) = counts {
-            self.metrics.body(program, counts);
-            for (counter, n) in program.counters.iter().zip(&counts.treated) {
+            self.metrics.body(program.counters(), counts);
+            for (counter, n) in program.counters().iter().zip(&counts.treated) {
                 if *n > 0 {
                     *treated
                         .entry(format!(
@@ -168,6 +173,9 @@ impl Journal {
             duration_us: micros(self.started),
             upstream_us: self.upstream_us,
         };
+        if let Some(receipts) = &self.receipts {
+            receipts.ended(&self.request_id, &outcome);
+        }
         self.finish(end.ending, end.status);
         let event = self.event(Kind::Outcome, Some(outcome));
         if self.ticket.is_none() {
@@ -243,6 +251,7 @@ fn who(identity: &Identity) -> Who {
         tenant: Arc::clone(&identity.tenant),
         proof: match &identity.proof {
             Proof::ApiKey { key_id } => format!("api-key:{key_id}").into(),
+            Proof::Session { key_id } => format!("session:{key_id}").into(),
             Proof::Jwt { issuer, key_id } => format!("jwt:{issuer}:{key_id}").into(),
             Proof::Passthrough => "passthrough".into(),
         },

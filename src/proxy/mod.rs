@@ -5,12 +5,15 @@
 pub mod authenticate;
 pub mod body;
 pub mod carrier;
-pub mod coding;
 pub mod exchange;
 pub mod head;
 pub mod journal;
 pub mod listener;
+mod login;
+mod login_rate;
+pub mod receipts;
 pub mod refuse;
+pub mod request_body;
 pub mod snapshot;
 pub mod strict_head;
 pub mod upstream;

@@ -15,6 +15,10 @@ use crate::engine::refusal::{Reason, Refusal};
 pub enum ErrorShape {
     /// `[{"message": …, "errorCode": …}]`.
     Salesforce,
+    /// `{"error": …, "error_description": …}` (RFC 6749, section 5.2).
+    OAuth,
+    /// A SOAP 1.1 fault.
+    Soap,
     /// As an API map says.
     Map(Arc<ApiMap>),
     /// No API is known: `{"errorCode": …, "message": …}`.
@@ -40,6 +44,7 @@ pub fn row(reason: Reason) -> (StatusCode, &'static str) {
     use StatusCode as S;
     match reason {
         Reason::Unauthenticated => (S::UNAUTHORIZED, "INVALID_SESSION_ID"),
+        Reason::LoginRefused => (S::BAD_REQUEST, "INVALID_LOGIN"),
         Reason::PurposeNotGranted | Reason::Denied | Reason::EndpointClosed => {
             (S::FORBIDDEN, "INSUFFICIENT_ACCESS")
         }
@@ -84,10 +89,40 @@ pub fn closes(reason: Reason) -> bool {
     )
 }
 
-/// The answer to `refusal`: its text, then the rule and the request id.
-pub fn answer(refusal: &Refusal, shape: &ErrorShape, request_id: &str) -> Answer {
+/// Status and code of `refusal` as an API of this shape says them.
+pub fn spelt(refusal: &Refusal, shape: &ErrorShape) -> (StatusCode, &'static str) {
     let (status, default_code) = row(refusal.reason);
     let code = refusal.code.unwrap_or(default_code);
+    match shape {
+        // SOAP 1.1, section 6.2: a fault comes with 500; what HTTP itself refuses does not get that far.
+        ErrorShape::Soap
+            if matches!(
+                refusal.reason,
+                Reason::Unauthenticated
+                    | Reason::LoginRefused
+                    | Reason::EndpointClosed
+                    | Reason::Denied
+                    | Reason::PurposeNotGranted
+                    | Reason::MalformedBody
+            ) =>
+        {
+            (StatusCode::INTERNAL_SERVER_ERROR, code)
+        }
+        // Codes of OAuth's own are lower case; whatever has none is one of these.
+        ErrorShape::OAuth if !code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
+            let code = match status.as_u16() {
+                500.. => "server_error",
+                _ => "invalid_request",
+            };
+            (status, code)
+        }
+        _ => (status, code),
+    }
+}
+
+/// The answer to `refusal`: its text, then the rule and the request id.
+pub fn answer(refusal: &Refusal, shape: &ErrorShape, request_id: &str) -> Answer {
+    let (status, code) = spelt(refusal, shape);
     let message = match &refusal.rule {
         Some(rule) => format!("{} (rule {rule}) (request {request_id})", refusal.message),
         None => format!("{} (request {request_id})", refusal.message),
@@ -101,10 +136,10 @@ pub fn answer(refusal: &Refusal, shape: &ErrorShape, request_id: &str) -> Answer
             );
         }
         Reason::MethodNotAllowed => {
-            headers.insert(
-                ALLOW,
-                HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE"),
-            );
+            let methods = refusal
+                .allow
+                .unwrap_or("GET, HEAD, POST, PUT, PATCH, DELETE");
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
         }
         _ => {}
     }
@@ -182,6 +217,16 @@ fn body(shape: &ErrorShape, code: &str, message: &str) -> (HeaderValue, Bytes) {
             serde_json::json!({ "errorCode": code, "message": message })
                 .to_string()
                 .into(),
+        ),
+        ErrorShape::OAuth => (
+            json,
+            serde_json::json!({ "error": code, "error_description": message })
+                .to_string()
+                .into(),
+        ),
+        ErrorShape::Soap => (
+            HeaderValue::from_static("text/xml;charset=UTF-8"),
+            salesforce::login::soap::fault(code, message).into(),
         ),
         ErrorShape::Map(map) => {
             let (content_type, body) = map.error_body(code, message);

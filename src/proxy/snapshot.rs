@@ -15,19 +15,16 @@ use tokio::sync::mpsc;
 
 use crate::config::{Machine, Settings, folder, trust};
 use crate::diagnostic::Diagnostic;
-use crate::engine::catalog::Catalog;
 use crate::engine::identity::verifiers::Verifiers;
-use crate::engine::policy::{self, Loaded, Policies};
+use crate::engine::policy::{self, Loaded};
 use crate::engine::token::KeyRing;
 use crate::observe::metrics::Metrics;
 
 /// What one request is judged by.
 #[derive(Debug)]
 pub struct Live {
-    /// Schemas, vocabulary, API maps.
-    pub catalog: Catalog,
-    /// The rules, compiled.
-    pub policies: Policies,
+    /// Schemas, vocabulary, API maps, and the rules, compiled.
+    pub set: Loaded,
     /// The keys of tokens and cursors.
     pub keys: KeyRing,
     /// Whom to believe.
@@ -50,21 +47,12 @@ impl Live {
             .map_err(|e| vec![Diagnostic::error("unreadable", None, e.to_string())])
             .and_then(|sources| policy::load(&sources));
         match (ring, verifiers, loaded) {
-            (
-                Ok(keys),
-                Ok(verifiers),
-                Ok(Loaded {
-                    catalog,
-                    policies,
-                    warnings,
-                }),
-            ) => {
-                for warning in &warnings {
+            (Ok(keys), Ok(verifiers), Ok(set)) => {
+                for warning in &set.warnings {
                     tracing::warn!(diagnostic = %warning, "policy");
                 }
                 Ok(Self {
-                    catalog,
-                    policies,
+                    set,
                     keys,
                     verifiers,
                 })
@@ -79,7 +67,7 @@ impl Live {
 
     /// The policy version.
     pub fn version(&self) -> &Arc<str> {
-        self.policies.version()
+        self.set.policies.version()
     }
 }
 
@@ -87,6 +75,8 @@ impl Live {
 #[derive(Debug)]
 pub struct Snapshot {
     current: ArcSwap<Live>,
+    /// The set that served before the policy version of `current`, and when `current` began to serve.
+    before: Mutex<(Option<Arc<Live>>, f64)>,
     /// Errors of the last reload; empty = it is fresh.
     errors: Mutex<Vec<String>>,
 }
@@ -97,6 +87,7 @@ impl Snapshot {
         metrics.policy_loaded(live.version(), now_s());
         Self {
             current: ArcSwap::from_pointee(live),
+            before: Mutex::new((None, now_s())),
             errors: Mutex::new(Vec::new()),
         }
     }
@@ -104,6 +95,20 @@ impl Snapshot {
     /// The set for a request that begins now.
     pub fn current(&self) -> Arc<Live> {
         self.current.load_full()
+    }
+
+    /// The set of the policy version that served before this one, since the process began.
+    pub fn previous(&self) -> Option<Arc<Live>> {
+        self.before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .clone()
+    }
+
+    /// When the current set was loaded, Unix seconds.
+    pub fn since_s(&self) -> f64 {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// Why the newest files are not the ones that serve; empty = they are.
@@ -120,7 +125,14 @@ impl Snapshot {
             Ok(live) => {
                 metrics.policy_loaded(live.version(), now_s());
                 tracing::info!(policy = %live.version(), "policy loaded");
-                self.current.store(Arc::new(live));
+                let live = Arc::new(live);
+                let old = self.current.swap(Arc::clone(&live));
+                let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+                before.1 = now_s();
+                if old.version() != live.version() {
+                    before.0 = Some(old);
+                }
+                drop(before);
                 (Vec::new(), true)
             }
             Err(diagnostics) => {

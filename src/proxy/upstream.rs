@@ -13,7 +13,7 @@ use http::header::{
     HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::Client;
@@ -28,13 +28,16 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::config::{ApiSettings, Credential, Limits, Trust, millis};
+use crate::engine::coding::{Coding, Decoder};
 use crate::engine::plan::Plan;
 use crate::engine::protocol::UpstreamRequest;
 use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::rewrite::Format;
 use crate::engine::secret::Secret;
 
-use super::coding::{Coding, Decoder};
+use super::body::OutgoingBody;
 use super::refuse::{self, ErrorShape};
+use super::request_body::{ClientBody, Stopped, upload};
 
 /// Most interim (1xx) responses before the real one.
 const INTERIM_MAX: u32 = 4;
@@ -48,7 +51,7 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(60);
 /// One upstream with its connections and its credential.
 #[derive(Debug)]
 pub struct Upstream {
-    client: Client<Connector, Full<Bytes>>,
+    client: Client<Connector, OutgoingBody>,
     origin: String,
     credential: Credential,
     token: tokio::sync::Mutex<Option<Token>>,
@@ -90,8 +93,8 @@ pub struct Answered {
 /// What an answer holds.
 #[derive(Debug)]
 pub enum Content {
-    /// A JSON body in this coding, to be rewritten.
-    Json(Incoming, Coding),
+    /// A body of the planned format in this coding, to be rewritten.
+    Body(Incoming, Coding),
     /// Nothing.
     Empty,
     /// An error, whose body has been read and thrown away; a code that may pass.
@@ -182,7 +185,7 @@ impl Upstream {
         })
     }
 
-    /// Sends what the plan says, with our credential (or, for passthrough, `client_authorization`), and checks the
+    /// Sends what the plan says (what it uploads comes from `body`), with our credential (or, for passthrough, `client_authorization`), and checks the
     /// head of the answer.
     ///
     /// # Errors
@@ -190,13 +193,29 @@ impl Upstream {
     pub async fn send(
         &self,
         plan: &Plan,
+        body: ClientBody,
         client_authorization: Option<&HeaderValue>,
         ids: &Ids<'_>,
     ) -> Result<Answered, Refusal> {
         let started = Instant::now();
         let mut authorization = self.authorization(client_authorization, None).await?;
-        let mut response = self.once(plan.request(), &authorization, ids).await?;
-        if response.0.status() == StatusCode::UNAUTHORIZED
+        let mut response = match plan.upload() {
+            None => self.once(plan.request(), &authorization, ids).await?,
+            Some(program) => {
+                let (sender, outgoing) = OutgoingBody::channel();
+                let (request, watch) =
+                    self.request(plan.request(), outgoing, &authorization, ids)?;
+                let uploading = upload(body, program, sender);
+                let head = self.while_uploading(request, watch, uploading).await?;
+                if head.0.status() == StatusCode::UNAUTHORIZED {
+                    // A body that has gone by cannot be sent again; the next request has a fresh credential.
+                    self.forget(&authorization).await;
+                }
+                head
+            }
+        };
+        if plan.upload().is_none()
+            && response.0.status() == StatusCode::UNAUTHORIZED
             && matches!(self.credential, Credential::ClientCredentials { .. })
         {
             // Refused unprocessed for its credential alone: once more with a fresh one.
@@ -207,7 +226,9 @@ impl Upstream {
         }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
-        let checked = self.check(response, upstream_us).await;
+        let checked = self
+            .check(response, plan.program().format(), upstream_us)
+            .await;
         if checked.is_err() {
             poison(&connection);
         }
@@ -239,8 +260,13 @@ impl Upstream {
             .once(&request, &authorization, &ids)
             .await
             .map_err(told)?;
-        match self.check(response, 0).await.map_err(told)?.content {
-            Content::Json(body, coding) => self
+        match self
+            .check(response, Format::Json, 0)
+            .await
+            .map_err(told)?
+            .content
+        {
+            Content::Body(body, coding) => self
                 .read_whole(body, coding, self.inflated_bytes_max)
                 .await
                 .ok_or_else(|| "its body cannot be read".to_owned()),
@@ -268,7 +294,7 @@ impl Upstream {
             Ok(())
         };
         decoder.push(bytes, &mut take).ok()?;
-        decoder.finish(&mut take).ok()?;
+        decoder.finish().ok()?;
         Some(text.into())
     }
 
@@ -278,6 +304,77 @@ impl Upstream {
         authorization: &HeaderValue,
         ids: &Ids<'_>,
     ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
+        let body = OutgoingBody::whole(planned.body.clone());
+        let (request, watch) = self.request(planned, body, authorization, ids)?;
+        let exchanged = tokio::time::timeout(self.head_timeout, self.client.request(request));
+        let response = tokio::select! {
+            biased;
+            () = watch.flooded.notified() => return Err(unacceptable("interim responses")),
+            response = exchanged => response,
+        };
+        watch.judge(response.map_err(|_| no_head())?)
+    }
+
+    /// The head of the answer to an upload. The upstream's patience is counted from its end; who refuses it early is
+    /// heard, who accepts it early is not believed before it has ended well.
+    async fn while_uploading(
+        &self,
+        request: Request<OutgoingBody>,
+        watch: Watch,
+        uploading: impl Future<Output = Result<(), Stopped>>,
+    ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
+        let mut exchanged = std::pin::pin!(self.client.request(request));
+        let mut uploading = std::pin::pin!(uploading);
+        let (early, uploaded) = tokio::select! {
+            biased;
+            () = watch.flooded.notified() => return Err(unacceptable("interim responses")),
+            uploaded = &mut uploading => (None, Some(uploaded)),
+            response = &mut exchanged => (Some(response), None),
+        };
+        let (response, uploaded) = match (early, uploaded) {
+            (_, Some(Err(Stopped::Refused(refusal)))) => return Err(refusal),
+            (Some(response), _) => {
+                let refuses = response
+                    .as_ref()
+                    .map_or(true, |response| response.status().as_u16() >= 400);
+                let uploaded = if refuses { Ok(()) } else { uploading.await };
+                (response, uploaded)
+            }
+            (None, uploaded) => {
+                let response = tokio::time::timeout(self.head_timeout, &mut exchanged)
+                    .await
+                    .map_err(|_| no_head())?;
+                (response, uploaded.unwrap_or(Ok(())))
+            }
+        };
+        let head = watch.judge(response)?;
+        match uploaded {
+            Err(Stopped::Refused(refusal)) => Err(refusal),
+            Err(Stopped::Upstream) if head.0.status().as_u16() < 400 => {
+                Err(unacceptable("the upload was not read to its end"))
+            }
+            _ => Ok(head),
+        }
+    }
+
+    /// The credential that was refused is not used again.
+    async fn forget(&self, refused: &HeaderValue) {
+        let mut token = self.token.lock().await;
+        if token
+            .as_ref()
+            .is_some_and(|t| t.header.expose_secret().as_bytes() == refused.as_bytes())
+        {
+            *token = None;
+        }
+    }
+
+    fn request(
+        &self,
+        planned: &UpstreamRequest,
+        body: OutgoingBody,
+        authorization: &HeaderValue,
+        ids: &Ids<'_>,
+    ) -> Result<(Request<OutgoingBody>, Watch), Refusal> {
         let uri: Uri = format!("{}{}", self.origin, planned.path_and_query)
             .parse()
             .map_err(|_| Refusal::new(Reason::Internal, "the upstream request is no request"))?;
@@ -296,7 +393,7 @@ impl Upstream {
             }
         }
         let mut request = request
-            .body(Full::new(planned.body.clone()))
+            .body(body)
             .map_err(|_| Refusal::new(Reason::Internal, "the upstream request is no request"))?;
         let connection = capture_connection(&mut request);
         let interim = Arc::new(AtomicU32::new(0));
@@ -309,32 +406,21 @@ impl Upstream {
                 }
             }
         });
-        let exchanged = tokio::time::timeout(self.head_timeout, self.client.request(request));
-        let response = tokio::select! {
-            biased;
-            () = flooded.notified() => return Err(unacceptable("interim responses")),
-            response = exchanged => response,
-        };
-        if interim.load(Ordering::Relaxed) > INTERIM_MAX {
-            poison(&connection);
-            return Err(unacceptable("interim responses"));
-        }
-        let response = response
-            .map_err(|_| unreachable("no response head in time"))?
-            .map_err(|e| {
-                if e.is_connect() {
-                    unreachable("connect")
-                } else {
-                    unacceptable("malformed response")
-                }
-            })?;
-        Ok((response, connection))
+        Ok((
+            request,
+            Watch {
+                connection,
+                interim,
+                flooded,
+            },
+        ))
     }
 
     /// The head of an answer, judged (H3, H6, H7, H15). Nothing of it passes but what is named here.
     async fn check(
         &self,
         response: Response<Incoming>,
+        format: Format,
         upstream_us: u64,
     ) -> Result<Answered, Refusal> {
         let (head, body) = response.into_parts();
@@ -360,11 +446,12 @@ impl Upstream {
                 if hyper::body::Body::is_end_stream(&body) {
                     return Ok(answered);
                 }
-                if !is_json(&head.headers) {
+                // A file is of any type; nobody but its reader looks into it.
+                if format != Format::Opaque && format_of(&head.headers) != Some(format) {
                     return Err(unacceptable("content type"));
                 }
                 let coding = coding.ok_or_else(|| unacceptable("content coding"))?;
-                answered.content = Content::Json(body, coding);
+                answered.content = Content::Body(body, coding);
                 Ok(answered)
             }
             204 => Ok(answered),
@@ -375,6 +462,12 @@ impl Upstream {
                 Reason::Unauthenticated,
                 "Session expired or invalid",
             )),
+            // A list of paths, each of a record that the value stands in: nothing of it passes but that there are several.
+            300 => {
+                answered.headers = HeaderMap::new();
+                answered.content = Content::Error("MULTIPLE_CHOICES");
+                Ok(answered)
+            }
             400..=599 => {
                 let code = self.error_code(body, coding).await;
                 answered.content =
@@ -455,7 +548,7 @@ impl Upstream {
             .uri(url)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(http::header::ACCEPT, "application/json")
-            .body(Full::new(Bytes::from(form)))
+            .body(OutgoingBody::whole(Bytes::from(form)))
             .map_err(|_| unreachable("token endpoint"))?;
         let fetched = async {
             let response = self.client.request(request).await.ok()?;
@@ -489,6 +582,40 @@ impl Upstream {
             until: Instant::now() + (lifetime - margin).min(Duration::from_secs(24 * 3600)),
         })
     }
+}
+
+/// What a request on its way is watched by.
+struct Watch {
+    connection: CaptureConnection,
+    /// Interim responses so far.
+    interim: Arc<AtomicU32>,
+    /// There were too many.
+    flooded: Arc<Notify>,
+}
+
+impl Watch {
+    /// A head, unless it came behind too many interim ones.
+    fn judge(
+        self,
+        response: Result<Response<Incoming>, hyper_util::client::legacy::Error>,
+    ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
+        if self.interim.load(Ordering::Relaxed) > INTERIM_MAX {
+            poison(&self.connection);
+            return Err(unacceptable("interim responses"));
+        }
+        let response = response.map_err(|e| {
+            if e.is_connect() {
+                unreachable("connect")
+            } else {
+                unacceptable("malformed response")
+            }
+        })?;
+        Ok((response, self.connection))
+    }
+}
+
+fn no_head() -> Refusal {
+    unreachable("no response head in time")
 }
 
 /// The connection that a request used is not used again (H13).
@@ -533,20 +660,13 @@ fn passing(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// One `application/json`, in UTF-8 if it says so at all.
-fn is_json(headers: &HeaderMap) -> bool {
+/// The format that the one `Content-Type` names.
+fn format_of(headers: &HeaderMap) -> Option<Format> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
-    let (Some(value), None) = (all.next().and_then(|v| v.to_str().ok()), all.next()) else {
-        return false;
+    let (Some(value), None) = (all.next(), all.next()) else {
+        return None;
     };
-    let mut parts = value.split(';').map(|p| p.trim().to_ascii_lowercase());
-    parts.next().is_some_and(|t| t == "application/json")
-        && parts.all(|p| {
-            matches!(
-                p.replace('"', "").as_str(),
-                "charset=utf-8" | "charset=utf8" | ""
-            )
-        })
+    Format::of_media_type(value.to_str().ok()?)
 }
 
 /// The roots to trust. An empty store is an error, never "verify nothing".

@@ -8,6 +8,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod compression;
 mod crypto;
 mod data;
 #[path = "../fixture/mod.rs"]

@@ -1,12 +1,18 @@
-//! `privacy/query_cases.jsonl`, the SOQL rows: a hidden field may be named as an output, and evaluated nowhere.
+//! `privacy/query_cases.jsonl`, the rows of the CRM: a hidden field may be named as an output, and evaluated nowhere.
 //!
-//! The rule is applied here in its shortest form, so that the suite judges how queries are understood and not how policies
-//! are written.
+//! Once with the rule in its shortest form, so that the suite judges how queries are understood and not how policies are
+//! written; once decided and planned as in production.
 
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderValue, Method};
 use privet::engine::catalog::{Catalog, Field, FieldType, Object, ObjectId};
-use privet::engine::protocol::{Action, salesforce};
+use privet::engine::identity::{Identity, Proof};
+use privet::engine::plan;
+use privet::engine::policy::{self, Loaded, Sources, Verdict};
+use privet::engine::protocol::{self, Action, Api, Dialect, RequestHead, salesforce};
+use privet::engine::refusal::Reason;
+use privet::engine::token::KeyRing;
 
 use super::data;
 
@@ -91,8 +97,7 @@ fn answer(catalog: &Catalog, soql: &str, hidden: &[&str]) -> &'static str {
     let Ok(uses) = salesforce::trace(catalog, "salesforce", soql) else {
         return "refuse";
     };
-    let of_hidden =
-        |u: &&privet::engine::protocol::Use| hidden.contains(&&*catalog.field(u.field).name);
+    let of_hidden = |u: &&protocol::Use| hidden.contains(&&*catalog.field(u.field).name);
     let touched: Vec<_> = uses.iter().filter(of_hidden).collect();
     if touched.iter().any(|u| u.action != Action::Read) {
         "refuse"
@@ -125,7 +130,7 @@ fn soql_cases_get_the_answer_listed() {
             "{}: {soql}",
             case["id"]
         );
-        // Only SOSL may be refused for being unknown; everything else is refused for what it evaluates.
+        // A search is no query; everything else is refused for what it evaluates.
         if !soql.starts_with("FIND") {
             salesforce::trace(&catalog, "salesforce", soql)
                 .unwrap_or_else(|r| panic!("{soql}: {}", r.message));
@@ -133,6 +138,325 @@ fn soql_cases_get_the_answer_listed() {
         seen += 1;
     }
     assert!(seen >= 18, "only {seen} SOQL cases");
+}
+
+/// The objects above as a policy folder in which the `hidden` fields are read as `treatment`, and all others in clear.
+fn loaded(hidden: &[&str], treatment: &str) -> Loaded {
+    let word = |kind: FieldType| match kind {
+        FieldType::Id => "id",
+        FieldType::Reference => "reference",
+        FieldType::Number => "double",
+        FieldType::Compound => "location",
+        _ => "string",
+    };
+    let mut schema = serde_json::json!({
+        "schema": 1, "api": "salesforce", "dialect": "salesforce", "version": "61.0", "objects": {},
+    });
+    let mut classes = String::from("# g2, field, class\n");
+    for (object, fields) in OBJECTS {
+        for (name, kind, target) in *fields {
+            let mut field = serde_json::json!({ "type": word(*kind) });
+            if *kind == FieldType::Text {
+                field["length"] = 80.into();
+            }
+            if *name == "Name" {
+                field["nameField"] = true.into();
+            }
+            if *name == "Email" {
+                field["type"] = "email".into();
+            }
+            if !target.is_empty() {
+                field["referenceTo"] = serde_json::json!([target]);
+                field["relationshipName"] = (*target).into();
+            }
+            schema["objects"][object]["fields"][name] = field;
+            if !matches!(kind, FieldType::Id | FieldType::Reference) {
+                let class = if hidden.contains(name) {
+                    "hidden"
+                } else {
+                    "open"
+                };
+                classes.push_str(&format!("g2, {object}.{name}, class:{class}\n"));
+            }
+        }
+    }
+    let rules = format!(
+        "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n\
+         p, allow, *, read, *, clear, *, *, -, 90, all\n\
+         p, allow, *, write, *, -, *, *, -, 90, writes\n\
+         p, allow, *, read, class:hidden, {treatment}, *, *, -, -, hidden\n"
+    );
+    let vocabulary = "schema: 1\npurposes: [support]\nregions: [eu]\nclasses:\n  open: {}\n  hidden: { personal: true }\n\
+                      scopes:\n  desk: Desk\nclients:\n  desk: { purposes: [support], scope: desk }\n";
+    let mut files = vec![
+        ("rules/all.csv".to_owned(), rules.into_bytes()),
+        ("roles.csv".to_owned(), b"# g, who, role\n".to_vec()),
+        ("classes/salesforce.csv".to_owned(), classes.into_bytes()),
+        ("vocabulary.yaml".to_owned(), vocabulary.into()),
+        (
+            "schema/salesforce.json".to_owned(),
+            schema.to_string().into_bytes(),
+        ),
+    ];
+    files.sort();
+    policy::load(&Sources { files }).unwrap_or_else(|found| panic!("{found:#?}"))
+}
+
+/// What a request gets, decided as in production: `refuse` with its reason, `treated` or `allow`.
+fn decided(
+    loaded: &Loaded,
+    method: &Method,
+    target: &str,
+    parameters: &[(&str, &str)],
+    body: &str,
+) -> (&'static str, Option<Reason>) {
+    let api = Api {
+        name: "salesforce".into(),
+        dialect: Dialect::Salesforce,
+        versions: (50, 66),
+        public_origin: "https://crm.test".into(),
+        upstream_origin: "https://acme.my.test".into(),
+    };
+    let caller = Identity {
+        subject: "ana".into(),
+        client: Some("desk".into()),
+        roles: vec!["agent".into()],
+        region: Some("eu".into()),
+        tenant: "acme".into(),
+        proof: Proof::ApiKey { key_id: "k".into() },
+        mfa: Some(true),
+        auth_time_s: None,
+        purpose_asked: None,
+        now_s: 1_800_000_000,
+        address: None,
+    };
+    let keys = KeyRing::generate(&[7; 64]);
+    let path = format!("/services/data/v61.0{target}");
+    let segments: Vec<String> = path.split('/').skip(1).map(str::to_owned).collect();
+    let query: Vec<(String, String)> = parameters
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
+    let mut headers = HeaderMap::new();
+    if !body.is_empty() {
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+    }
+    let head = RequestHead {
+        method,
+        path: &path,
+        segments: &segments,
+        query: &query,
+        headers: &headers,
+    };
+    let sealer = keys.sealer(&caller.tenant);
+    let Loaded {
+        catalog, policies, ..
+    } = loaded;
+    let operation =
+        match protocol::understand(&api, &head, body.as_bytes(), catalog, &caller, &sealer) {
+            Ok(operation) => operation,
+            Err(refusal) => return ("refuse", Some(refusal.reason)),
+        };
+    let decision = policy::decide(policies, catalog, &caller, &operation);
+    let treated = decision
+        .verdicts
+        .iter()
+        .any(|v| matches!(v, Verdict::Output(ruling) if !ruling.is_clear()));
+    match plan::plan(operation, &decision, catalog, &keys, &caller) {
+        Err(refusal) => ("refuse", Some(refusal.reason)),
+        Ok(_) if treated => ("treated", None),
+        Ok(_) => ("allow", None),
+    }
+}
+
+/// How a field may be hidden, and whether queries still know of it.
+const HIDDEN: [&str; 3] = ["drop", "redact", "mask:all"];
+
+#[test]
+fn the_listed_queries_and_searches_are_decided_as_listed() {
+    let Some(cases) = data::json_lines("privacy/query_cases.jsonl") else {
+        return;
+    };
+    let (mut queries, mut searches) = (0, 0);
+    for case in cases.iter().filter(|c| c["kind"] == "SOQL") {
+        let text = case["request"].as_str().expect("text");
+        let hidden: Vec<&str> = case["hidden"]
+            .as_array()
+            .expect("list")
+            .iter()
+            .filter_map(|h| h.as_str())
+            .collect();
+        for treatment in HIDDEN {
+            // A mask is for text.
+            let typed = treatment == "mask:all";
+            let texts: Vec<&str> = hidden
+                .iter()
+                .copied()
+                .filter(|h| !typed || !matches!(*h, "Salary__c" | "Loc__c"))
+                .collect();
+            if texts.is_empty()
+                || typed && (text.to_lowercase().contains("salary__c") || text.contains("Loc__c"))
+            {
+                continue;
+            }
+            let loaded = loaded(&texts, treatment);
+            let search = text.starts_with("FIND");
+            let target = if search { "/search" } else { "/query" };
+            let (answer, reason) = decided(&loaded, &Method::GET, target, &[("q", text)], "");
+            assert_eq!(
+                answer, case["expect"],
+                "{}: {text} ({treatment})",
+                case["id"]
+            );
+            if search {
+                assert_eq!(reason, Some(Reason::TreatedFieldEvaluated), "{text}");
+                searches += 1;
+            } else {
+                // Never for being unknown.
+                assert_ne!(reason, Some(Reason::MalformedQuery), "{text}");
+                queries += 1;
+            }
+        }
+    }
+    assert!(queries >= 36 && searches >= 6, "{queries} {searches}");
+}
+
+#[test]
+fn the_listed_operations_are_decided_as_listed() {
+    let Some(cases) = data::json_lines("privacy/query_cases.jsonl") else {
+        return;
+    };
+    let contact = "/sobjects/Contact/003000000000001AAA";
+    let foreign = "tk1.k9.AAAAAAAAAAAAAAAAAAAAAAAA";
+    let seen: Vec<&str> = cases
+        .iter()
+        .filter(|c| c["kind"] == "operation")
+        .filter_map(|case| {
+            let id = case["id"].as_str()?;
+            let (method, target, parameters, body): (_, _, &[(&str, &str)], String) = match id {
+                "op-1" => (
+                    Method::POST,
+                    "/sobjects/Contact".to_owned(),
+                    &[],
+                    r#"{"Email":"x@y.z"}"#.into(),
+                ),
+                "op-2" => (
+                    Method::GET,
+                    format!("{contact}/Salary__c"),
+                    &[],
+                    String::new(),
+                ),
+                "op-3" => (
+                    Method::GET,
+                    "/sobjects/Contact".to_owned(),
+                    &[("lastModifiedAfter", "2026-01-01T00:00:00Z")],
+                    String::new(),
+                ),
+                "op-4" => (
+                    Method::PATCH,
+                    contact.to_owned(),
+                    &[],
+                    r#"{"Name":"{!Email}"}"#.into(),
+                ),
+                "op-7" => (
+                    Method::GET,
+                    "/analytics/reports/00O000000000001".to_owned(),
+                    &[("includeDetails", "true")],
+                    String::new(),
+                ),
+                "op-8" => (
+                    Method::PATCH,
+                    contact.to_owned(),
+                    &[],
+                    format!(r#"{{"Email":"{foreign}"}}"#),
+                ),
+                "op-9" => (
+                    Method::PATCH,
+                    contact.to_owned(),
+                    &[],
+                    format!(r#"{{"Name":"{foreign}"}}"#),
+                ),
+                "op-10" => (
+                    Method::PATCH,
+                    contact.to_owned(),
+                    &[],
+                    r#"{"Email":"****"}"#.into(),
+                ),
+                "op-11" => (
+                    Method::PATCH,
+                    contact.to_owned(),
+                    &[],
+                    r#"{"Email":"tk1.k1.guess"}"#.into(),
+                ),
+                // Answers are bodies, and no request.
+                _ => return None,
+            };
+            for treatment in ["drop", "redact"] {
+                let loaded = loaded(&["Salary__c", "Email", "SSN__c"], treatment);
+                let (answer, _) = decided(&loaded, &method, &target, parameters, &body);
+                assert_eq!(answer, case["expect"], "{id} ({treatment})");
+            }
+            Some(id)
+        })
+        .collect();
+    assert_eq!(seen.len(), 9, "{seen:?}");
+}
+
+/// Every place of a search where a hidden field could be asked about.
+#[test]
+fn no_place_of_a_search_evaluates_a_hidden_field() {
+    for treatment in ["drop", "redact"] {
+        let loaded = loaded(&["Salary__c", "Email", "SSN__c"], treatment);
+        for (sosl, expected) in [
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id, Name)",
+                "allow",
+            ),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id, Email)",
+                "treated",
+            ),
+            ("FIND {x} IN ALL FIELDS RETURNING Account(Id)", "allow"),
+            ("FIND {x} RETURNING Account(Id), Contact(Id)", "refuse"),
+            ("FIND {x} IN SIDEBAR FIELDS RETURNING Contact(Id)", "refuse"),
+            ("FIND {x} IN PHONE FIELDS RETURNING Contact(Id)", "refuse"),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id WHERE Salary__c > 1)",
+                "refuse",
+            ),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id WHERE NOT (Name = 'x' OR email = 'y'))",
+                "refuse",
+            ),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id ORDER BY SSN__c)",
+                "refuse",
+            ),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Case(Id WHERE Contact.Email != null)",
+                "refuse",
+            ),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id WHERE Id IN (SELECT ContactId FROM Case WHERE Contact.SSN__c LIKE '1%'))",
+                "refuse",
+            ),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id WHERE DISTANCE(Loc__c, GEOLOCATION(1,2), 'km') < 1)",
+                "allow",
+            ),
+            (
+                "FIND {x} IN EMAIL FIELDS RETURNING Contact(Id) WITH SNIPPET",
+                "refuse",
+            ),
+            (
+                "FIND {x} IN NAME FIELDS RETURNING Contact(Id) WITH SNIPPET",
+                "allow",
+            ),
+        ] {
+            let (answer, _) = decided(&loaded, &Method::GET, "/search", &[("q", sosl)], "");
+            assert_eq!(answer, expected, "{sosl} ({treatment})");
+        }
+    }
 }
 
 /// Every place of a query where a hidden field could be asked about, and every way to spell it.

@@ -12,6 +12,10 @@ pub(crate) enum Client {
     SimpleSalesforce,
     /// jsforce (npm).
     Jsforce,
+    /// simple-salesforce, logging in by itself.
+    SimpleSalesforceLogin,
+    /// jsforce, logging in by itself.
+    JsforceLogin,
 }
 
 /// Where a client finds its CRM.
@@ -21,11 +25,13 @@ pub(crate) struct Target {
     pub(crate) origin: String,
     /// What the client takes for its session id.
     pub(crate) token: String,
+    /// The name of the client that the token was issued to.
+    pub(crate) client: String,
     /// The private authority's certificate, PEM.
     pub(crate) authority: PathBuf,
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os("PRIVET_CLIENTS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache/clients"),
         PathBuf::from,
@@ -37,15 +43,21 @@ impl Client {
     /// Blocks. With PRIVET_CI=1 a client that is not installed fails the test.
     pub(crate) fn run(self, target: &Target) -> Option<Value> {
         let (program, needed, script) = match self {
-            Self::SimpleSalesforce => (
+            Self::SimpleSalesforce | Self::SimpleSalesforceLogin => (
                 folder().join("venv/bin/python"),
                 folder().join("venv/bin/python"),
-                "simple_salesforce_client.py",
+                match self {
+                    Self::SimpleSalesforce => "simple_salesforce_client.py",
+                    _ => "simple_salesforce_login.py",
+                },
             ),
-            Self::Jsforce => (
+            Self::Jsforce | Self::JsforceLogin => (
                 PathBuf::from("node"),
                 folder().join("node/node_modules/jsforce"),
-                "jsforce_client.js",
+                match self {
+                    Self::Jsforce => "jsforce_client.js",
+                    _ => "jsforce_login.js",
+                },
             ),
         };
         if !needed.exists() {
@@ -71,6 +83,7 @@ impl Client {
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("E2E_ORIGIN", &target.origin)
             .env("E2E_TOKEN", &target.token)
+            .env("E2E_CLIENT", &target.client)
             .env("E2E_CA", &target.authority)
             .stdin(Stdio::null())
             .output()

@@ -70,7 +70,7 @@ pub(crate) struct House {
     /// What the environment says, beside the file.
     pub(crate) variables: BTreeMap<&'static str, String>,
     folder: TempDir,
-    _salesforce: Running,
+    salesforce: Running,
 }
 
 /// Files and clock of the machine, the variables of one house.
@@ -136,10 +136,23 @@ impl House {
             origin,
             variables,
             folder,
-            _salesforce: salesforce,
+            salesforce,
         };
         house.keys(&KeysCommand::Init(house.ring()));
         house
+    }
+
+    /// Where the organisation is, as a client that went round privet would have to know it.
+    pub(crate) fn upstream_host(&self) -> String {
+        format!("localhost:{}", self.salesforce.address.port())
+    }
+
+    /// Rows beside the shipped ones, before it is served.
+    pub(crate) fn add_rules(&self, rows: &str) {
+        let head =
+            "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n";
+        let path = self.folder.path().join("policies/rules/more.csv");
+        std::fs::write(path, format!("{head}{rows}")).unwrap();
     }
 
     /// An API key for `caller`.

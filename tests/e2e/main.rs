@@ -13,9 +13,12 @@
 
 mod authority;
 mod clients;
+mod errors;
 mod example;
 mod expected;
 mod house;
+mod pages;
+mod login;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -43,6 +46,7 @@ async fn directly(client: Client) -> Option<Value> {
     let target = Target {
         origin: running.origin.clone(),
         token: crm.open_session(),
+        client: String::new(),
         authority: authority.ca(),
     };
     ask(client, target).await
@@ -114,6 +118,7 @@ async fn through_privet(client: Client) {
         let target = Target {
             origin: house.origin.clone(),
             token,
+            client: caller.client.to_owned(),
             authority: house.authority.ca(),
         };
         let Some(got) = ask(client, target).await else {
@@ -177,7 +182,7 @@ fn sees_what_it_may(house: &House, caller: &Caller, got: &Value) {
     objects.sort_unstable();
     assert_eq!(
         objects,
-        ["Account", "Case", "Contact", "Lead", "Task", "User"]
+        ["Account", "Attachment", "Case", "Contact", "Lead", "Task", "User"]
     );
 }
 
@@ -203,11 +208,11 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
         assert!(message.contains(&text), "{message}");
         assert_eq!(refusal["code"], "INVALID_FIELD", "{field}");
         match client {
-            Client::SimpleSalesforce => {
+            Client::SimpleSalesforce | Client::SimpleSalesforceLogin => {
                 assert_eq!(refusal["kind"], "SalesforceMalformedRequest");
                 assert_eq!(refusal["status"], 400);
             }
-            Client::Jsforce => assert_eq!(refusal["kind"], "HttpApiError"),
+            Client::Jsforce | Client::JsforceLogin => assert_eq!(refusal["kind"], "HttpApiError"),
         }
     }
 }

@@ -200,8 +200,8 @@ async fn unwatched(settings: Arc<Settings>, live: Live) -> (SocketAddr, SocketAd
 /// privet, its callers and its upstreams.
 pub(crate) struct House {
     pub(crate) services: Services,
-    address: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     pub(crate) policies: PathBuf,
     /// privet.yaml, keys, audit log.
     pub(crate) folder: PathBuf,
@@ -222,6 +222,19 @@ impl House {
     /// Asks as the caller with this title.
     pub(crate) async fn ask(&self, who: &str, method: &str, target: &str, body: &str) -> Answer {
         let mut stream = self.begin(who, method, target, body).await;
+        let mut raw = Vec::new();
+        let _ = stream.read_to_end(&mut raw).await;
+        Answer::parse(raw)
+    }
+
+    /// A GET with further header lines.
+    pub(crate) async fn ask_with(&self, who: &str, target: &str, lines: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!(
+            "GET {target} HTTP/1.1\r\nHost: crm.test\r\nAuthorization: Bearer {}\r\n{lines}Connection: close\r\n\r\n",
+            self.key(who)
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
         let mut raw = Vec::new();
         let _ = stream.read_to_end(&mut raw).await;
         Answer::parse(raw)

@@ -277,3 +277,71 @@ fn a_mistake_is_told_and_the_old_policy_keeps_serving() {
         assert!(warned, "no such warning in the log");
     });
 }
+
+#[test]
+fn a_file_is_saved_and_never_shown() {
+    run(async {
+        let house = Plan::default().build().await;
+        let found = house.query(DESK, "SELECT Id FROM Attachment LIMIT 1").await;
+        let id = found.json()["records"][0]["Id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let target = format!("/services/data/v61.0/sobjects/Attachment/{id}/Body");
+        let answer = house.get(DESK, &target).await;
+        assert_eq!(
+            (answer.status, answer.text().as_str()),
+            (200, "<p>Invented file 0</p>")
+        );
+        for (name, value) in [
+            ("content-type", "application/octet-stream"),
+            ("content-disposition", "attachment"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(answer.header(name).as_deref(), Some(value), "{name}");
+        }
+        // Free text is none of the analyst's business, and neither are files.
+        let answer = house.get(ANALYST, &target).await;
+        assert_eq!(answer.refused(), (400, "INVALID_TYPE".to_owned()));
+    });
+}
+
+#[test]
+fn a_describe_is_never_another_policys_copy() {
+    run(async {
+        let house = Plan::default().build().await;
+        let target = "/services/data/v61.0/sobjects/User/describe";
+        let first = house.get(DESK, target).await;
+        // Nothing to ask again with.
+        for name in ["etag", "last-modified"] {
+            assert_eq!(first.header(name), None, "{name}");
+        }
+        let again =
+            "If-Modified-Since: Mon, 02 Nov 2037 09:00:00 GMT\r\nIf-None-Match: \"461.0\"\r\n";
+        edit(&house, CLEAR, MASKED);
+        let mut second = None;
+        for _ in 0..50_000 {
+            let answer = house.ask_with(DESK, target, again).await;
+            assert_eq!(answer.status, 200);
+            if answer.header("privet-policy") != first.header("privet-policy") {
+                second = Some(answer);
+                break;
+            }
+        }
+        let second = second.expect("the changed rule is loaded");
+        let email = |answer: &Answer| {
+            let body = answer.json();
+            let fields = body["fields"].as_array().unwrap();
+            fields.iter().find(|f| f["name"] == "Email").unwrap()["type"].clone()
+        };
+        assert_eq!(
+            (email(&first), email(&second)),
+            ("email".into(), "string".into())
+        );
+        let seen = house.services.crm.seen();
+        let last = seen.last().unwrap();
+        assert!(
+            last.header("if-modified-since").is_none() && last.header("if-none-match").is_none()
+        );
+    });
+}

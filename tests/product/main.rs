@@ -9,6 +9,10 @@
 
 mod callers;
 mod canary;
+mod deploy;
 mod house;
 mod live;
 mod mapped;
+mod pages;
+mod receipts;
+mod workbench;

@@ -1,7 +1,6 @@
 //! The engine in one conversation with the demo CRM: understand, decide, plan, ask, rewrite. No sockets, no clock.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -9,7 +8,7 @@ use privet::config::folder;
 use privet::demo::crm::{Asked, Crm};
 use privet::engine::catalog::Catalog;
 use privet::engine::identity::{Identity, Proof};
-use privet::engine::plan;
+use privet::engine::plan::{self, Plan};
 use privet::engine::policy::{self, Loaded, Policies};
 use privet::engine::protocol::{self, Api, Dialect, RequestHead};
 use privet::engine::refusal::{Reason, Refusal};
@@ -70,9 +69,18 @@ impl House {
         }
     }
 
-    /// Asks as a caller with `role`. `target`: after `/services/data/v61.0`; `body`: JSON or empty.
+    /// Asks as a caller with `role`. `target`: after `/services/data/v61.0`, or whole; `body`: JSON or empty.
     pub fn ask(&self, role: &str, method: &str, target: &str, body: &str) -> Answer {
-        let target = format!("/services/data/v61.0{target}");
+        let plan = self.plan(role, method, target, body)?;
+        self.send(&plan)
+    }
+
+    fn plan(&self, role: &str, method: &str, target: &str, body: &str) -> Result<Plan, Refusal> {
+        let target = if target.starts_with("/services/") || target.starts_with("/id/") {
+            target.to_owned()
+        } else {
+            format!("/services/data/v61.0{target}")
+        };
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let decode = |text: &str| privet::demo::server::form(text);
         let segments: Vec<String> = path
@@ -96,7 +104,7 @@ impl House {
         let api = Api {
             name: "salesforce".into(),
             dialect: Dialect::Salesforce,
-            versions: (50, 66),
+            versions: (30, 66),
             public_origin: "https://crm.test".into(),
             upstream_origin: "https://acme.my.test".into(),
         };
@@ -105,7 +113,11 @@ impl House {
         let body = body.as_bytes();
         let operation = protocol::understand(&api, &head, body, &self.catalog, &caller, &sealer)?;
         let decision = policy::decide(&self.policies, &self.catalog, &caller, &operation);
-        let plan = plan::plan(operation, &decision, &self.catalog, &self.keys, &caller)?;
+        plan::plan(operation, &decision, &self.catalog, &self.keys, &caller)
+    }
+
+    fn send(&self, plan: &Plan) -> Answer {
+        let decode = |text: &str| privet::demo::server::form(text);
         let request = plan.request();
         let (path, query) = request
             .path_and_query
@@ -133,7 +145,10 @@ impl House {
             // The carrier replaces error bodies whole.
             return Ok((reply.status, Value::Null));
         }
-        let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
+        if plan.is_opaque() {
+            return Ok((reply.status, String::from_utf8(reply.body).unwrap().into()));
+        }
+        let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
         let mut out = Out::default();
         let unacceptable = |_| Refusal::new(Reason::UpstreamUnacceptable, "aborted");
         rewriter
@@ -141,6 +156,21 @@ impl House {
             .map_err(unacceptable)?;
         rewriter.finish(&mut out).map_err(unacceptable)?;
         Ok((reply.status, serde_json::from_slice(&out.concat()).unwrap()))
+    }
+
+    /// The query that a GET would send upstream, understood, decided and planned; the demo CRM need not know it.
+    pub fn planned(&self, role: &str, target: &str) -> String {
+        let request = self
+            .plan(role, "GET", target, "")
+            .unwrap_or_else(|r| panic!("{target}: {}", r.message));
+        let query = request
+            .request()
+            .path_and_query
+            .split_once('?')
+            .unwrap()
+            .1
+            .to_owned();
+        privet::demo::server::form(&query)[0].1.clone()
     }
 
     /// As [`Self::ask`], answered.

@@ -10,7 +10,10 @@
 mod collections;
 mod composite;
 mod conversation;
+mod reads;
 mod records;
+mod search;
+mod tree;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write
 /// contacts. `pseudonym` sees contact ids as tokens. `reader` writes nothing.

@@ -9,12 +9,12 @@ use anyhow::Context;
 use crate::cli::{complain, exit};
 use crate::config::folder;
 use crate::engine::policy::{Loaded, Sources, load};
-use crate::engine::workbench::compare::{Change, Comparison, Direction, compare};
+use crate::engine::workbench::compare::{Change, Comparison, Direction, Work};
 
 /// Flags of `privet policy diff`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DiffArgs {
-    /// The set before: a folder, or REVISION:FOLDER of a git repository
+    /// The set before: a folder, or a git revision (of the folder that NEW names), or REVISION:FOLDER
     #[arg(value_name = "OLD")]
     pub old: String,
     /// The set after
@@ -53,8 +53,8 @@ pub enum Format {
 /// A folder or a revision cannot be read.
 pub fn execute(args: &DiffArgs, out: &mut dyn Write, notes: &mut dyn Write) -> anyhow::Result<u8> {
     let mut sets: Vec<Loaded> = Vec::new();
-    for place in [&args.old, &args.new] {
-        let sources = sources(place)?;
+    for (place, other) in [(&args.old, &args.new), (&args.new, &args.old)] {
+        let sources = sources(place, other)?;
         match load(&sources) {
             Ok(set) => sets.push(set),
             Err(found) => {
@@ -70,7 +70,10 @@ pub fn execute(args: &DiffArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
     let comparison = if old.policies.version() == new.policies.version() {
         Comparison::default()
     } else {
-        compare(old, new)
+        let work = Work::new(old, new);
+        work.joined(super::on_all_processors(work.parts(), |part| {
+            work.part(part)
+        }))
     };
     match args.format {
         Format::Text => text(&comparison, out)?,
@@ -84,14 +87,17 @@ pub fn execute(args: &DiffArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
     })
 }
 
-/// A folder, else `REVISION:FOLDER` of the git repository around the working directory.
-fn sources(place: &str) -> anyhow::Result<Sources> {
+/// A folder, else `REVISION:FOLDER` or a revision of the git repository around the working directory; of a revision
+/// alone the folder that the other side names.
+fn sources(place: &str, other: &str) -> anyhow::Result<Sources> {
     if Path::new(place).is_dir() {
         return folder::read(Path::new(place)).with_context(|| format!("{place} cannot be read"));
     }
-    let (revision, folder) = place
-        .split_once(':')
-        .with_context(|| format!("{place} is neither a folder nor REVISION:FOLDER"))?;
+    let (revision, folder) = match place.split_once(':') {
+        Some((revision, folder)) => (revision, folder.to_owned()),
+        None => (place, in_repository(place, other)?),
+    };
+    let folder = folder.as_str();
     let listed = git(&[
         "ls-tree",
         "-r",
@@ -114,6 +120,30 @@ fn sources(place: &str) -> anyhow::Result<Sources> {
     }
     anyhow::ensure!(!sources.files.is_empty(), "{place} holds no policy files");
     Ok(sources)
+}
+
+/// The path of `folder` from the root of its repository, if `place` is a revision there.
+fn in_repository(place: &str, folder: &str) -> anyhow::Result<String> {
+    let neither = || format!("{place} is neither a folder nor a revision nor REVISION:FOLDER");
+    anyhow::ensure!(Path::new(folder).is_dir(), neither());
+    git(&[
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        &format!("{place}^{{commit}}"),
+    ])
+    .with_context(neither)?;
+    let root = git(&["rev-parse", "--show-toplevel"])?;
+    let root = std::fs::canonicalize(String::from_utf8_lossy(&root).trim_end())?;
+    let folder = std::fs::canonicalize(folder)?;
+    let relative = folder.strip_prefix(&root).with_context(|| {
+        format!(
+            "{} is not inside the repository at {}",
+            folder.display(),
+            root.display()
+        )
+    })?;
+    Ok(relative.to_string_lossy().into_owned())
 }
 
 fn git(arguments: &[&str]) -> anyhow::Result<Vec<u8>> {

@@ -10,6 +10,7 @@ pub mod test;
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::Subcommand;
 
@@ -74,4 +75,35 @@ fn loaded(directory: &Path, notes: &mut dyn Write) -> std::io::Result<Result<Loa
             Ok(Err(exit::CONFIG))
         }
     }
+}
+
+/// Does the `parts` of a work on all processors, each part once; what they give, in the parts' order.
+pub fn on_all_processors<T: Send>(parts: usize, each: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.min(parts))
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut done = Vec::new();
+                    loop {
+                        let part = next.fetch_add(1, Ordering::Relaxed);
+                        if part >= parts {
+                            return done;
+                        }
+                        done.push((part, each(part)));
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .flat_map(|worker| match worker.join() {
+                Ok(done) => done,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    });
+    done.sort_by_key(|(part, _)| *part);
+    done.into_iter().map(|(_, gives)| gives).collect()
 }

@@ -42,7 +42,12 @@ pub fn execute(args: &TestArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
         Err(code) => return Ok(code),
     };
     let files = if args.files.is_empty() {
-        found(&args.policies.join("tests"))?
+        let mut files = found(&args.policies.join("tests"))?;
+        for pack in set.policies.packs() {
+            let folder = args.policies.join("packs").join(&**pack).join("tests");
+            files.extend(found(&folder)?);
+        }
+        files
     } else {
         args.files.clone()
     };
@@ -78,9 +83,12 @@ pub fn execute(args: &TestArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
             .with_context(|| format!("{} cannot be written", file.display()))?;
     }
     let (_, failed) = report.counts();
-    let rules = set.policies.rules().len();
+    // A pack's rules are held by its own invariants.
+    let own = || set.policies.rules().iter().filter(|r| r.pack.is_none());
+    let rules = own().count();
+    let exercised = own().filter(|r| report.exercised.contains(&r.id)).count();
     let below = args.threshold.is_some_and(|percent| {
-        let short = report.exercised.len() * 100 < rules * usize::from(percent);
+        let short = exercised * 100 < rules * usize::from(percent);
         if short {
             let _ = writeln!(out, "fewer than {percent} % of the rules are exercised");
         }
@@ -95,10 +103,16 @@ pub fn execute(args: &TestArgs, out: &mut dyn Write, notes: &mut dyn Write) -> a
 
 fn run(suites: &[suite::Suite], set: &mut Loaded) -> Report {
     let keys = KeyRing::generate(&TEST_KEY);
-    suite::run(suites, set, &keys, &|refusal| {
+    let mut report = suite::run_tests(suites, set, &keys, &|refusal| {
         let (status, code) = refuse::row(refusal.reason);
         (status.as_u16(), refusal.code.unwrap_or(code))
-    })
+    });
+    let set: &Loaded = set;
+    let invariants = super::on_all_processors(suite::invariants(suites), |index| {
+        suite::run_invariant(suites, set, index)
+    });
+    report.cases.extend(invariants.into_iter().flatten());
+    report
 }
 
 /// `*_test.yaml` of a folder, sorted; a folder that is not there holds none.

@@ -27,6 +27,18 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str, rest: &[&str]) -> Result<
                 .collect();
             Ok(Reply::json(200, &Json::Array(results)))
         }
+        ([object, field], "PATCH") => {
+            let body: Json = serde_json::from_slice(&asked.body).unwrap_or(Json::Null);
+            let records = body["records"].as_array().cloned().unwrap_or_default();
+            if records.is_empty() || records.len() > BATCH_MAX {
+                return Err(Fault::new(400, "EXCEEDED_ID_LIMIT", "record limit reached"));
+            }
+            let results: Vec<Json> = records
+                .iter()
+                .map(|record| upsert(crm, asked, version, object, field, record))
+                .collect();
+            Ok(Reply::json(200, &Json::Array(results)))
+        }
         ([], "DELETE") => {
             let ids = asked.parameter("ids").unwrap_or_default();
             let results: Vec<Json> = ids
@@ -44,7 +56,14 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str, rest: &[&str]) -> Result<
 }
 
 /// One request of its own, inside this one.
-fn part(crm: &Crm, asked: &Asked, version: &str, method: &str, path: &str, body: &[u8]) -> Reply {
+pub(super) fn part(
+    crm: &Crm,
+    asked: &Asked,
+    version: &str,
+    method: &str,
+    path: &str,
+    body: &[u8],
+) -> Reply {
     let target = format!("/services/data/v{version}/{path}");
     let part = Asked {
         method: method.to_owned(),
@@ -92,6 +111,31 @@ fn save(crm: &Crm, asked: &Asked, version: &str, record: &Json) -> Json {
         id,
         &part(crm, asked, version, &asked.method, &path, body.as_bytes()),
     )
+}
+
+fn upsert(
+    crm: &Crm,
+    asked: &Asked,
+    version: &str,
+    object: &str,
+    field: &str,
+    record: &Json,
+) -> Json {
+    let mut fields: Map<String, Json> = record.as_object().cloned().unwrap_or_default();
+    fields.remove("attributes");
+    let value = fields.remove(field).unwrap_or(Json::Null);
+    let path = format!(
+        "sobjects/{object}/{field}/{}",
+        value.as_str().unwrap_or_default()
+    );
+    let body = Json::Object(fields).to_string();
+    let reply = part(crm, asked, version, "PATCH", &path, body.as_bytes());
+    let id = crate::demo::endpoint::external::id_of(crm, object, field, &value);
+    let mut result = result(&id, &reply);
+    if let (true, Some(map)) = (reply.status < 300, result.as_object_mut()) {
+        map.insert("created".to_owned(), json!(reply.status == 201));
+    }
+    result
 }
 
 fn retrieve(crm: &Crm, asked: &Asked, version: &str, object: &str) -> Result<Reply, Fault> {

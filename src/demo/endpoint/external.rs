@@ -43,6 +43,30 @@ pub fn answer(
         ([], "PATCH") => row::create(crm, asked, object, Some((meta.fields[index].name, wanted))),
         ([], _) => Err(Fault::not_found()),
         ([one], _) => row::one(crm, asked, version, object, *one),
-        _ => Err(Fault::new(300, "MULTIPLE_CHOICES", "several records")),
+        // A list of paths, each with a record's id.
+        _ => {
+            let store = crm.store();
+            let paths: Vec<serde_json::Value> = rows
+                .iter()
+                .map(|row| store.attributes(object, *row, version)["url"].clone())
+                .collect();
+            Ok(Reply::json(300, &serde_json::Value::Array(paths)))
+        }
     }
+}
+
+/// Id of the first record of `object` whose `field` is `value`; empty = none.
+pub(super) fn id_of(crm: &Crm, object: &str, field: &str, value: &serde_json::Value) -> String {
+    let found = crate::demo::metadata::object(object).and_then(|object| {
+        let index = OBJECTS[object].field(field)?;
+        let wanted = Value::text(value.as_str()?);
+        let store = crm.store();
+        let row = store
+            .table(object)
+            .rows
+            .iter()
+            .find(|r| r[index] == wanted)?;
+        row[0].as_text().map(str::to_owned)
+    });
+    found.unwrap_or_default()
 }

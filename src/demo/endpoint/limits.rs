@@ -10,7 +10,7 @@ pub fn answer() -> Reply {
         200,
         &json!({
             "ConcurrentAsyncGetReportInstances": {"Max": 200, "Remaining": 200},
-            "DailyApiRequests": {"Max": 15000, "Remaining": 14982},
+            "DailyApiRequests": {"Max": 15000, "Remaining": 14982, "Ana Example (App)": {"Max": 0, "Remaining": 0}},
             "DailyBulkApiBatches": {"Max": 15000, "Remaining": 15000},
             "DataStorageMB": {"Max": 1073, "Remaining": 1005},
             "FileStorageMB": {"Max": 1073, "Remaining": 1073},

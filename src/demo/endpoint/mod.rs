@@ -1,15 +1,20 @@
 //! The endpoints of the demo CRM, one file each.
 
+pub mod blob;
 pub mod collections;
 pub mod composite;
 pub mod describe;
 pub mod describe_global;
 pub mod external;
 pub mod identity;
+pub mod layouts;
 pub mod limits;
+pub mod listing;
 pub mod query;
 pub mod related;
 pub mod resources;
 pub mod row;
+pub mod search;
 pub mod token;
+pub mod tree;
 pub mod versions;

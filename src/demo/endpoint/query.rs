@@ -18,13 +18,26 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str, deleted: bool) -> Result<
         .parameter("q")
         .filter(|q| !q.trim().is_empty())
         .ok_or_else(|| Fault::new(400, "MALFORMED_QUERY", "A query string has to be specified"))?;
-    let batch = asked
+    let batch = batch(asked);
+    page(crm, text, version, deleted, batch, 0, None)
+}
+
+/// How many records a page holds.
+pub(super) fn batch(asked: &Asked) -> usize {
+    asked
         .header("sforce-query-options")
         .and_then(|v| v.split_once('='))
         .filter(|(name, _)| name.trim().eq_ignore_ascii_case("batchSize"))
         .and_then(|(_, n)| n.trim().parse::<usize>().ok())
-        .map_or(BATCH, |n| n.clamp(200, 2_000));
-    page(crm, text, version, deleted, batch, 0, None)
+        .map_or(BATCH, |n| n.clamp(200, 2_000))
+}
+
+/// The first page of a query that another endpoint stands for.
+///
+/// # Errors
+/// Whatever is wrong with the query.
+pub(super) fn first(crm: &Crm, soql: &str, version: &str, batch: usize) -> Result<Reply, Fault> {
+    page(crm, soql, version, false, batch, 0, None)
 }
 
 /// A further page; `locator` is `<cursor id>-<offset>`.

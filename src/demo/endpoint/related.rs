@@ -1,12 +1,9 @@
 //! `…/sobjects/X/{id}/{relationship}…`: the records that relationships lead to.
 
-use serde_json::{Value as Json, json};
-
 use crate::demo::crm::{Asked, Crm, Reply};
-use crate::demo::endpoint::row;
+use crate::demo::endpoint::{query, row};
 use crate::demo::fault::Fault;
 use crate::demo::metadata::{self, OBJECTS};
-use crate::demo::store::Value;
 
 /// The answer for `path`, relationship names, from a record.
 ///
@@ -50,21 +47,20 @@ fn children(
     let field = OBJECTS[child]
         .field(reference)
         .ok_or_else(Fault::not_found)?;
-    let rows: Vec<usize> = {
-        let store = crm.store();
-        let id: Value = store.table(object).rows[at][0].clone();
-        let table = store.table(child);
-        (0..table.rows.len())
-            .filter(|r| table.rows[*r][field] == id)
-            .collect()
+    let meta = &OBJECTS[child];
+    let id = crm.store().table(object).rows[at][0].clone();
+    let fields = match asked.parameter("fields") {
+        Some(fields) => fields.to_owned(),
+        None => {
+            let all: Vec<&str> = meta.fields.iter().map(|f| f.name).collect();
+            all.join(",")
+        }
     };
-    let mut records: Vec<Json> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let reply = row::read(crm, asked, version, child, row)?;
-        records.push(serde_json::from_slice(&reply.body).unwrap_or(Json::Null));
-    }
-    Ok(Reply::json(
-        200,
-        &json!({"totalSize": records.len(), "done": true, "records": records}),
-    ))
+    let soql = format!(
+        "SELECT {fields} FROM {} WHERE {} = '{}'",
+        meta.name,
+        meta.fields[field].name,
+        id.as_text().unwrap_or_default()
+    );
+    query::first(crm, &soql, version, query::batch(asked))
 }

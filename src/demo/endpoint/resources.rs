@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::demo::crm::Reply;
+use crate::demo::crm::{ORGANISATION, Reply};
 
 /// The answer.
-pub fn answer(version: &str) -> Reply {
-    let map: Map<String, Value> = ["limits", "query", "queryAll", "sobjects"]
+pub fn answer(version: &str, origin: &str) -> Reply {
+    let mut map: Map<String, Value> = ["composite", "limits", "query", "queryAll", "sobjects"]
         .iter()
         .map(|name| {
             (
@@ -15,5 +15,8 @@ pub fn answer(version: &str) -> Reply {
             )
         })
         .collect();
+    let user = crate::demo::record_id::make("005", 1);
+    let identity = format!("{origin}/id/{ORGANISATION}/{user}");
+    map.insert("identity".to_owned(), json!(identity));
     Reply::json(200, &Value::Object(map))
 }

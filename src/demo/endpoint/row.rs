@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::demo::crm::{Asked, Crm, Reply};
-use crate::demo::endpoint::{external, related};
+use crate::demo::endpoint::{blob, external, related};
 use crate::demo::fault::{self, Fault};
 use crate::demo::metadata::{self, OBJECTS};
 use crate::demo::seed::TODAY;
@@ -37,6 +37,11 @@ pub fn answer(
         }
         ([id, path @ ..], "GET" | "HEAD") if find(crm, object, id).is_ok() => {
             let row = find(crm, object, id)?;
+            if let [field] = path
+                && let Some(file) = blob::answer(crm, object, row, field)
+            {
+                return Ok(file);
+            }
             related::answer(crm, asked, version, (object, row), path)
         }
         ([field, value], _) => external::answer(crm, asked, version, object, field, value),
@@ -55,7 +60,8 @@ pub(super) fn one(
     match asked.method.as_str() {
         "GET" | "HEAD" => read(crm, asked, version, object, row),
         "PATCH" => {
-            let values = values(object, &asked.body)?;
+            let values = values(crm, object, &asked.body)?;
+            valid(&values)?;
             unique(crm, object, Some(row), &values)?;
             let mut store = crm.store_mut();
             for (name, value) in values {
@@ -100,6 +106,68 @@ fn unique(
         }
     }
     Ok(())
+}
+
+/// A validation rule, whose text an administrator wrote around a value of the record.
+fn valid(values: &[(&'static str, Value)]) -> Result<(), Fault> {
+    let last = values.iter().find(|(n, _)| *n == "LastName");
+    match last.and_then(|(_, v)| v.as_text()) {
+        Some(name) if name.eq_ignore_ascii_case("test") => Err(Fault {
+            fields: vec!["LastName".to_owned()],
+            ..Fault::new(
+                400,
+                "FIELD_CUSTOM_VALIDATION_EXCEPTION",
+                format!("'{name}' is no real last name"),
+            )
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The duplicate rule: another contact has the e-mail. `Sforce-Duplicate-Rule-Header` overrules it, or asks for the
+/// whole records.
+fn duplicates(
+    crm: &Crm,
+    asked: &Asked,
+    object: usize,
+    values: &[(&'static str, Value)],
+) -> Result<(), Fault> {
+    let asks = |option: &str| {
+        asked
+            .header("sforce-duplicate-rule-header")
+            .is_some_and(|h| h.replace(' ', "").contains(option))
+    };
+    let email = values
+        .iter()
+        .find(|(n, v)| *n == "Email" && *v != Value::Null);
+    let (Some((_, email)), "Contact", false) =
+        (email, OBJECTS[object].name, asks("allowSave=true"))
+    else {
+        return Ok(());
+    };
+    let Some(field) = OBJECTS[object].field("Email") else {
+        return Ok(());
+    };
+    let store = crm.store();
+    let rows = &store.table(object).rows;
+    let matches: Vec<Json> = (0..rows.len())
+        .filter(|r| rows[*r][field] == *email)
+        .map(|row| {
+            if asks("includeRecordDetails=true") {
+                store.record(object, row, "61.0")
+            } else {
+                json!({"attributes": store.attributes(object, row, "61.0"),
+                    "Id": store.json(object, row, 0)})
+            }
+        })
+        .collect();
+    if matches.is_empty() {
+        return Ok(());
+    }
+    Err(Fault {
+        matches,
+        ..Fault::new(400, "DUPLICATES_DETECTED", "Use one of these records?")
+    })
 }
 
 fn now() -> Value {
@@ -148,7 +216,8 @@ pub(super) fn read(
     Ok(Reply::json(200, &Json::Object(map)))
 }
 
-fn recent(crm: &Crm, object: usize, version: &str) -> Vec<Json> {
+/// Id and name of an object's first records: who looked at what is not kept.
+pub(super) fn recent(crm: &Crm, object: usize, version: &str) -> Vec<Json> {
     let store = crm.store();
     let name = OBJECTS[object].name_field().unwrap_or_default();
     (0..store.table(object).rows.len().min(5))
@@ -171,8 +240,9 @@ pub(super) fn create(
     object: usize,
     key: Option<(&'static str, Value)>,
 ) -> Result<Reply, Fault> {
-    let mut values = values(object, &asked.body)?;
+    let mut values = values(crm, object, &asked.body)?;
     values.extend(key);
+    valid(&values)?;
     unique(crm, object, None, &values)?;
     let required = if OBJECTS[object].field("LastName").is_some() {
         "LastName"
@@ -193,6 +263,7 @@ pub(super) fn create(
             )
         });
     }
+    duplicates(crm, asked, object, &values)?;
     values.push(("CreatedDate", now()));
     values.push(("LastModifiedDate", now()));
     let id = crm.store_mut().insert(object, &values);
@@ -202,8 +273,39 @@ pub(super) fn create(
     Ok(reply)
 }
 
+/// `Account: {ExtId__c: value}`: the reference field, and the id of the record that has the value.
+fn referred(
+    crm: &Crm,
+    object: usize,
+    name: &str,
+    by: &Map<String, Json>,
+) -> Result<(&'static str, Value), Fault> {
+    let meta = &OBJECTS[object];
+    let reference = meta
+        .fields
+        .iter()
+        .find(|f| f.relationship.eq_ignore_ascii_case(name));
+    let key = by.iter().find(|(k, _)| *k != "attributes");
+    let (Some(reference), Some((field, value))) = (reference, key) else {
+        let text = format!("No such column '{name}' on sobject of type {}", meta.name);
+        return Err(Fault::new(400, "INVALID_FIELD", text));
+    };
+    let target = reference.reference_to.first().copied().unwrap_or_default();
+    let id = external::id_of(crm, target, field, value);
+    if id.is_empty() {
+        return Err(Fault::new(
+            400,
+            "INVALID_FIELD",
+            format!(
+                "Foreign key external ID: {value} not found for field {field} in entity {target}"
+            ),
+        ));
+    }
+    Ok((reference.name, Value::text(&id)))
+}
+
 /// The body's members as values of the object.
-fn values(object: usize, body: &[u8]) -> Result<Vec<(&'static str, Value)>, Fault> {
+fn values(crm: &Crm, object: usize, body: &[u8]) -> Result<Vec<(&'static str, Value)>, Fault> {
     let meta = &OBJECTS[object];
     let Ok(Json::Object(map)) = serde_json::from_slice(body) else {
         return Err(Fault::new(
@@ -215,6 +317,10 @@ fn values(object: usize, body: &[u8]) -> Result<Vec<(&'static str, Value)>, Faul
     let mut out = Vec::new();
     for (name, value) in map {
         if name == "attributes" {
+            continue;
+        }
+        if let (None, Json::Object(by)) = (meta.field(&name), &value) {
+            out.push(referred(crm, object, &name, by)?);
             continue;
         }
         let field = meta.field(&name).map(|i| &meta.fields[i]).ok_or_else(|| {

@@ -20,6 +20,8 @@ pub const PREFIX: &str = "pvt_";
 const SECRET_BYTES: usize = 32;
 /// Bytes of a stored hash.
 const HASH_BYTES: usize = 32;
+/// Bytes of a stored hash that tell one key from another.
+pub const MARK_BYTES: usize = 8;
 /// Members of a line.
 const MEMBERS: [&str; 8] = [
     "id", "hash", "pepper", "client", "roles", "region", "expires", "revoked",
@@ -50,6 +52,12 @@ pub struct StoredKey {
     /// Which key of the ring peppered the hash.
     pepper_id: Arc<str>,
     hash: [u8; HASH_BYTES],
+}
+
+impl StoredKey {
+    fn mark(&self) -> &[u8; MARK_BYTES] {
+        self.hash.first_chunk().unwrap_or(&[0; MARK_BYTES])
+    }
 }
 
 /// The file that `identity.api_keys` names.
@@ -126,6 +134,21 @@ impl KeyFile {
         (right && live).then(|| key.grant.clone())
     }
 
+    /// What the key `id` grants at `now_s` (Unix seconds), for a session that a login with it began. `mark`: what
+    /// [`Self::mark`] said then. `None` where the key is gone, another one, expired or revoked.
+    pub fn still_grants(&self, id: &str, mark: &[u8], now_s: i64) -> Option<ApiKeyGrant> {
+        let key = self.keys.get(id)?;
+        // Both sides are ours: the mark came out of a sealed session.
+        let same = key.mark() == mark;
+        let live = key.revoked_s.is_none() && key.expires_s.is_none_or(|t| now_s < t);
+        (same && live).then(|| key.grant.clone())
+    }
+
+    /// What tells this key from another one of the same id: the beginning of its stored hash.
+    pub fn mark(&self, id: &str) -> Option<[u8; MARK_BYTES]> {
+        self.keys.get(id).map(|key| *key.mark())
+    }
+
     /// The keys in file order.
     pub fn keys(&self) -> impl Iterator<Item = &StoredKey> {
         self.order.iter().filter_map(|id| self.keys.get(id))
@@ -135,6 +158,20 @@ impl KeyFile {
 /// Whether `bearer` has the shape of an API key, good or not: then it is no JWT.
 pub fn is_api_key(bearer: &str) -> bool {
     bearer.starts_with(PREFIX)
+}
+
+/// The API key that `text` begins with: clients of a CRM append its security token to the password. `None` where what
+/// follows is no such token (at most 32 letters and digits), or no key stands there.
+pub fn leading(text: &str) -> Option<&str> {
+    // 32 bytes are 43 characters of base64url.
+    const SECRET_CHARACTERS: usize = 43;
+    const SUFFIX_MAX: usize = 32;
+    let (id, rest) = text.strip_prefix(PREFIX)?.split_once('_')?;
+    let suffix = rest.get(SECRET_CHARACTERS..)?;
+    let plain = suffix.len() <= SUFFIX_MAX && suffix.bytes().all(|b| b.is_ascii_alphanumeric());
+    plain
+        .then(|| text.get(..PREFIX.len() + id.len() + 1 + SECRET_CHARACTERS))
+        .flatten()
 }
 
 /// What a new key is made for.

@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod jwks;
 mod jws;
 pub mod jwt;
+pub mod session;
 mod strict_json;
 pub mod verifiers;
 
@@ -16,6 +17,11 @@ pub enum Proof {
     /// An API key, by its public key id.
     ApiKey {
         /// Public id of the key, such as `k_9f3c`; never the key.
+        key_id: Arc<str>,
+    },
+    /// A session of ours, begun by a login with an API key.
+    Session {
+        /// Public id of that key.
         key_id: Arc<str>,
     },
     /// A JWT.

@@ -123,7 +123,7 @@ pub(super) fn treated_header(
 }
 
 /// Objects of which every field may come.
-fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
+pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
     match shape {
         Shape::Record(record) => {
             let mut found = if record.all_fields {
@@ -138,8 +138,18 @@ fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::ObjectId> {
         Shape::ByName { cases, .. } => cases.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::Array { element, .. } | Shape::Answer(element) => whole_records(element),
         Shape::Positional(elements) => elements.iter().flat_map(whole_records).collect(),
+        Shape::Csv(csv) => whole_records(&Shape::Record(csv.row.clone())),
+        Shape::Xml(xml) => whole_records(&xml.root),
         Shape::Paths(paths) => paths.iter().flat_map(|(_, s)| whole_records(s)).collect(),
+        Shape::OneOf { records, .. } => records
+            .iter()
+            .flat_map(|r| r.members.iter().flat_map(|(_, s)| whole_records(s)))
+            .collect(),
         Shape::Keep
+        | Shape::Number
+        | Shape::Boolean
+        | Shape::Layouts { .. }
+        | Shape::Opaque
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Value(_)

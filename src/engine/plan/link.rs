@@ -68,23 +68,41 @@ impl LinkRewriter for MappedPageLink {
     }
 }
 
-/// `/services/data/v61.0/sobjects/Contact/003…` with the id in its last segment replaced by its token.
+/// `/services/data/v61.0/sobjects/Contact/003…` of one of these objects, its id as it is or replaced by its token.
+/// Whatever else stands where a record's own url belongs is removed.
 #[derive(Debug)]
 pub(super) struct RecordUrl {
-    pub(super) tokenizer: Arc<Tokenizer>,
+    pub(super) objects: Vec<Arc<str>>,
+    pub(super) upstream: Arc<str>,
+    pub(super) tokenizer: Option<Arc<Tokenizer>>,
 }
 
 impl LinkRewriter for RecordUrl {
     fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
-        let (path, id) = upstream.rsplit_once('/')?;
-        if !(id.len() == 15 || id.len() == 18)
+        let own = match upstream.get(..self.upstream.len()) {
+            Some(origin) if origin.eq_ignore_ascii_case(&self.upstream) => {
+                &upstream[self.upstream.len()..]
+            }
+            _ => upstream,
+        };
+        let (path, id) = own.rsplit_once('/')?;
+        let (version, object) = path
+            .strip_prefix("/services/data/v")?
+            .split_once("/sobjects/")?;
+        let is_version = (1..=6).contains(&version.len())
+            && version.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if !is_version
+            || !self.objects.iter().any(|o| o.eq_ignore_ascii_case(object))
+            || !(id.len() == 15 || id.len() == 18)
             || !id.bytes().all(|b| b.is_ascii_alphanumeric())
-            || !path.starts_with("/services/")
         {
             return None;
         }
+        let Some(tokenizer) = &self.tokenizer else {
+            return Some(own.into());
+        };
         let mut url = format!("{path}/");
-        self.tokenizer.token(&long_record_id(id), &mut url);
+        tokenizer.token(&long_record_id(id), &mut url);
         Some(url.into())
     }
 }
@@ -104,6 +122,31 @@ impl LinkRewriter for ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_records_url_leads_to_a_record_of_its_object_or_nowhere() {
+        let link = RecordUrl {
+            objects: vec!["Contact".into()],
+            upstream: "https://acme.my.example".into(),
+            tokenizer: None,
+        };
+        let path = "/services/data/v61.0/sobjects/Contact/0035g000000001AAAQ";
+        assert_eq!(link.rewrite(path).as_deref(), Some(path));
+        let absolute = format!("https://acme.my.example{path}");
+        assert_eq!(link.rewrite(&absolute).as_deref(), Some(path));
+        for bad in [
+            "/services/data/v61.0/sobjects/Lead/00Q5g000000001AAAQ",
+            "/services/data/v61.0/sobjects/Contact/jo@example.org",
+            "/services/data/v61.0/sobjects/Contact/Email/0035g000000001AAAQ",
+            "/services/data/v61.0/sobjects/Contact/0035g000000001AAAQ?a=b",
+            "/services/data/vjo@example.org/sobjects/Contact/0035g000000001AAAQ",
+            "https://evil.example/services/data/v61.0/sobjects/Contact/0035g000000001AAAQ",
+            "jo@example.org",
+            "",
+        ] {
+            assert_eq!(link.rewrite(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn only_the_upstreams_own_origin_is_followed() {

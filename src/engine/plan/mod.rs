@@ -1,25 +1,26 @@
 //! Operation × Decision → [`Plan`]: the only thing that can be sent upstream.
 //!
-//! `program` lowers the operation's shape and the decision's treatments into a rewrite program; `literal`
+//! `program` (a file per format) lowers the operation's shape and the decision's treatments into a rewrite program; `literal`
 //! turns tokens of the request back into values; `link` rewrites cursors and URLs; `account` says for audit and
 //! headers what was planned.
 
 mod account;
 mod link;
 mod literal;
+mod manifest;
 mod program;
 
-use std::sync::Arc;
+pub use manifest::Said;
 
 use crate::engine::catalog::Catalog;
 use crate::engine::event::What;
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, Verdict};
 use crate::engine::protocol::{
-    Action, Api, Forward, Literal, Operation, Resolved, UpstreamRequest,
+    Action, Api, Forward, Literal, Operation, Resolved, Shape, UpstreamRequest, Use,
 };
-use crate::engine::refusal::Refusal;
-use crate::engine::rewrite::Program;
+use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::rewrite::{Abort, BodyProgram};
 use crate::engine::token::KeyRing;
 
 /// What happens to one request and its answer. Only [`plan`] makes one, and only a Plan can be sent upstream:
@@ -28,8 +29,10 @@ use crate::engine::token::KeyRing;
 pub struct Plan {
     api: Api,
     writes: bool,
+    exports: bool,
     request: UpstreamRequest,
-    program: Arc<Program>,
+    program: BodyProgram,
+    upload: Option<UploadProgram>,
     treated_header: Option<String>,
 }
 
@@ -45,13 +48,29 @@ impl Plan {
     }
 
     /// The program for the response body.
-    pub fn program(&self) -> &Arc<Program> {
+    pub fn program(&self) -> &BodyProgram {
         &self.program
+    }
+
+    /// Whether the answer is a file, to be passed as it comes instead of being rewritten.
+    pub fn is_opaque(&self) -> bool {
+        matches!(self.program, BodyProgram::Opaque)
+    }
+
+    /// The request body goes upstream through this program while it arrives; `None`: it stands in the request.
+    pub fn upload(&self) -> Option<&UploadProgram> {
+        self.upload.as_ref()
     }
 
     /// Whether something changes upstream: the attempt must be durable before it is sent.
     pub fn is_write(&self) -> bool {
         self.writes
+    }
+
+    /// Whether the answer is an extract (a bulk job, a report, a file) rather than an API answer: compressed as the
+    /// client likes it, as nobody chooses a part of it next to a secret.
+    pub fn is_export(&self) -> bool {
+        self.exports
     }
 
     /// The value of `Privet-Treated`: `Email=mask, Phone=redact`, at most 20 names, hidden fields left out.
@@ -60,9 +79,48 @@ impl Plan {
     }
 }
 
+/// The program that a request body goes through on its way upstream: the inverse of an answer's.
+#[derive(Debug)]
+pub struct UploadProgram {
+    program: BodyProgram,
+    /// Parallel to the program's counters.
+    refusals: Vec<Refusal>,
+}
+
+impl UploadProgram {
+    /// What is carried out.
+    pub fn program(&self) -> &BodyProgram {
+        &self.program
+    }
+
+    /// What the client is told when the program ends the upload.
+    pub fn refusal(&self, abort: &Abort) -> Refusal {
+        match abort {
+            Abort::Refused { counter, .. } => match self.refusals.get(*counter as usize) {
+                Some(refusal) => refusal.clone(),
+                None => internal("a value was refused that no use stands for"),
+            },
+            Abort::Contradiction { .. } => Refusal::new(
+                Reason::MalformedBody,
+                "The request body holds what the request did not announce",
+            ),
+            Abort::TooLarge { .. } => Refusal::new(
+                Reason::BodyTooLarge,
+                "A part of the request body is too big",
+            ),
+            other => Refusal::new(Reason::MalformedBody, format!("The request body: {other}")),
+        }
+    }
+}
+
 /// What the audit says of an operation and its decision, planned or refused.
 pub fn account(operation: &Operation, decision: &Decision, catalog: &Catalog) -> What {
     account::what(operation, decision, catalog)
+}
+
+/// What happens to each field of an operation and which rules say so, planned or refused.
+pub fn manifest(operation: &Operation, decision: &Decision, catalog: &Catalog) -> Vec<Said> {
+    manifest::said(operation, decision, catalog)
 }
 
 /// Plans one operation.
@@ -82,8 +140,12 @@ pub fn plan(
     if let Some(refusal) = &decision.refusal {
         return Err(refusal.clone());
     }
-    for verdict in &decision.verdicts {
-        if let Verdict::Refuse(refusal) = verdict {
+    // What an upload may hold without having named it is refused when it comes.
+    let waits = |used: &Use| operation.upload.is_some() && !used.named && changes(used.action);
+    for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
+        if let Verdict::Refuse(refusal) = verdict
+            && !waits(used)
+        {
             return Err(refusal.clone());
         }
     }
@@ -97,6 +159,10 @@ pub fn plan(
 
     let mut values: Vec<Option<Vec<Literal>>> = Vec::with_capacity(operation.uses.len());
     for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
+        if waits(used) {
+            values.push(None);
+            continue;
+        }
         values.push(literal::resolve(
             used,
             verdict,
@@ -123,6 +189,19 @@ pub fn plan(
         .collect();
 
     let lowered = program::lower(&operation, decision, catalog, keys, caller)?;
+    let upload = match &operation.upload {
+        None => None,
+        Some(upload) => Some(program::lower_upload(
+            upload,
+            &program::Judging {
+                operation: &operation,
+                decision,
+                catalog,
+                keys,
+                tenant: &caller.tenant,
+            },
+        )?),
+    };
     let resolved = Resolved {
         kept: &kept,
         values: &values,
@@ -135,8 +214,10 @@ pub fn plan(
     };
     Ok(Plan {
         request,
-        program: Arc::new(lowered.program),
+        program: lowered.program,
+        upload,
         treated_header: account::treated_header(&operation, decision, catalog),
+        exports: operation.exports || matches!(operation.shape, Shape::Csv(_)),
         writes: changes(operation.action) || operation.uses.iter().any(|u| changes(u.action)),
         api: operation.api,
     })
@@ -147,11 +228,7 @@ fn changes(action: Action) -> bool {
 }
 
 fn internal(detail: &'static str) -> Refusal {
-    Refusal::new(
-        crate::engine::refusal::Reason::Internal,
-        "The request could not be planned",
-    )
-    .detail(detail)
+    Refusal::new(Reason::Internal, "The request could not be planned").detail(detail)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 
 use casbin::function_map::OperatorFunction;
 use casbin::rhai::{Dynamic, ImmutableString, Map};
-use casbin::{CoreApi, DefaultModel, Enforcer, NullAdapter};
+use casbin::{CoreApi, DefaultModel, Enforcer, EventData, Logger, NullAdapter};
 
 use super::rules::Rule;
 use crate::engine::treatment::Treatment;
@@ -149,6 +149,8 @@ impl Engine {
             let model = now(DefaultModel::from_str(MODEL))?.map_err(|e| e.to_string())?;
             let mut enforcer =
                 now(Enforcer::new_raw(model, NullAdapter))?.map_err(|e| e.to_string())?;
+            // The one it comes with keeps a thread for each enforcer.
+            enforcer.set_logger(Box::new(Silent));
             enforcer.add_function("anyOf", OperatorFunction::Arg2(any_of));
             enforcer.add_function("objMatch", OperatorFunction::Arg2(obj_match));
             enforcer.add_function("regionIs", OperatorFunction::Arg3(region_is));
@@ -216,6 +218,25 @@ impl Engine {
             _ => Answer::Failed,
         }
     }
+}
+
+/// A logger that logs nothing.
+struct Silent;
+
+impl Logger for Silent {
+    fn enable_log(&mut self, _: bool) {}
+
+    fn is_enabled(&self) -> bool {
+        false
+    }
+
+    fn print_enforce_log(&self, _: Vec<String>, _: bool, _: bool) {}
+
+    fn print_mgmt_log(&self, _: &EventData) {}
+
+    fn print_explain_log(&self, _: Vec<String>) {}
+
+    fn print_status_log(&self, _: bool) {}
 }
 
 /// With an in-memory model and no adapter Casbin's constructors never wait: one poll is enough.

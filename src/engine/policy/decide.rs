@@ -8,11 +8,13 @@ use std::sync::Arc;
 use super::Policies;
 use super::condition::Fact;
 use super::decision::{Decision, FieldRuling, Table, Verdict};
+use super::rules::OWN;
 use super::standpoint::Standpoint;
 use super::table::{Key, Question};
 use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::identity::Identity;
-use crate::engine::protocol::{Action, Comparison, Operation, Use};
+use crate::engine::protocol::salesforce::describe::Abilities;
+use crate::engine::protocol::{Action, Comparison, Operation, Shape, Use};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::treatment::Treatment;
 
@@ -45,7 +47,67 @@ pub fn decide(
         },
     );
     follow(&mut decision, catalog, operation);
+    if decision.refusal.is_none() {
+        able(&mut decision, policies, catalog, identity, operation);
+    }
     decision
+}
+
+/// What may be done with the fields that the answer describes.
+fn able(
+    decision: &mut Decision,
+    policies: &Policies,
+    catalog: &Catalog,
+    identity: &Identity,
+    operation: &Operation,
+) {
+    let described = match &operation.shape {
+        Shape::Describe(object) => std::slice::from_ref(object),
+        Shape::Layouts { objects, .. } => objects,
+        _ => return,
+    };
+    let standpoint = policies.standpoint(catalog, identity, decision.purpose.clone());
+    let judge = Judge {
+        policies,
+        catalog,
+        key: standpoint.key(),
+        export: false,
+        describe: false,
+        single: false,
+        written: &|_| None,
+    };
+    for &object in described {
+        let table = judge.read(object);
+        for (field, _) in (0u32..).zip(&catalog.get(object).fields) {
+            let field = FieldRef { object, field };
+            let read = table.fields.get(field.field as usize);
+            let Some(read) = read.filter(|r| !r.is_hidden()) else {
+                continue;
+            };
+            let passes = |action, comparison| {
+                let one = Use {
+                    field,
+                    action,
+                    written: "".into(),
+                    comparison,
+                    values: Vec::new(),
+                    named: false,
+                };
+                let nothing = || table.nothing_readable();
+                !matches!(judge.evaluation(&one, &nothing, read), Verdict::Refuse(_))
+            };
+            decision.abilities.insert(
+                field,
+                Abilities {
+                    filter: passes(Action::Filter, Comparison::Equality),
+                    sort: passes(Action::Sort, Comparison::Other),
+                    group: passes(Action::Group, Comparison::Identity),
+                    aggregate: passes(Action::Aggregate, Comparison::Other),
+                    key: passes(Action::Key, Comparison::Equality),
+                },
+            );
+        }
+    }
 }
 
 /// What stands behind a reference that a row hides is not there; the Id behind a reference is its own value.
@@ -183,7 +245,23 @@ impl Standpoint {
             refusal: None,
             verdicts: Vec::new(),
             tables: HashMap::new(),
+            abilities: HashMap::new(),
         }
+    }
+
+    /// The verdict on one use, as [`Self::decide`] gives it, without filling the tables of whole objects. The refusal
+    /// of a use of an object of which nothing is read may name the field instead of the object.
+    pub fn judge(&self, policies: &Policies, catalog: &Catalog, one: &Use) -> Verdict {
+        let judge = Judge {
+            policies,
+            catalog,
+            key: self.key(),
+            export: false,
+            describe: false,
+            single: true,
+            written: &|_| None,
+        };
+        judge.judge(one, None, &|| false)
     }
 
     /// Decides every use for whoever stands here, as [`decide_uses`] does once the purpose is known to be granted.
@@ -202,6 +280,7 @@ impl Standpoint {
             key: self.key(),
             export: exports,
             describe: action == Action::Describe,
+            single: false,
             written,
         };
         for object in objects
@@ -216,7 +295,7 @@ impl Standpoint {
         }
         for one in uses {
             let verdict = match decision.tables.get(&one.field.object) {
-                Some(table) => judge.judge(one, table, &|| {
+                Some(table) => judge.judge(one, Some(table), &|| {
                     uses.iter().any(|other| {
                         other.field.object != one.field.object
                             && (&other.written, other.action) == (&one.written, one.action)
@@ -340,46 +419,79 @@ struct Judge<'a> {
     key: Key,
     export: bool,
     describe: bool,
+    /// Ask about single fields rather than fill the tables of whole objects.
+    single: bool,
     written: &'a dyn Fn(ObjectId) -> Option<Arc<str>>,
 }
 
 impl Judge<'_> {
-    fn table(&self, object: ObjectId, question: Question) -> Arc<Table> {
+    fn key(&self, object: ObjectId, question: Question, layer: Option<u16>) -> Key {
         let facts = self.policies.facts_asked(question);
-        self.policies.table(
-            self.catalog,
-            &Key {
-                object,
-                question,
-                known: self.key.known & facts,
-                holds: self.key.holds & facts,
-                ..self.key.clone()
-            },
-        )
+        Key {
+            object,
+            question,
+            known: self.key.known & facts,
+            holds: self.key.holds & facts,
+            layer,
+            ..self.key.clone()
+        }
+    }
+
+    fn table(&self, object: ObjectId, question: Question, layer: Option<u16>) -> Arc<Table> {
+        self.policies
+            .table(self.catalog, &self.key(object, question, layer))
+    }
+
+    fn reading(&self) -> Question {
+        Question::Read {
+            export: self.export,
+            describe: self.describe,
+        }
     }
 
     fn read(&self, object: ObjectId) -> Arc<Table> {
-        self.table(
-            object,
-            Question::Read {
-                export: self.export,
-                describe: self.describe,
-            },
-        )
+        self.table(object, self.reading(), None)
     }
 
-    fn ruling(table: &Table, field: FieldRef) -> Option<&FieldRuling> {
-        table.fields.get(field.field as usize)
+    /// The answer to `question` for one field (`delete`: for its object), of one layer or over all.
+    fn ruling(
+        &self,
+        field: FieldRef,
+        question: Question,
+        layer: Option<u16>,
+    ) -> Option<FieldRuling> {
+        let at = (question != Question::Delete).then_some(field);
+        if self.single {
+            let key = self.key(field.object, question, layer);
+            return Some(self.policies.entry(self.catalog, &key, at));
+        }
+        let table = self.table(field.object, question, layer);
+        let index = at.map_or(0, |f| f.field as usize);
+        table.fields.get(index).cloned()
     }
 
-    /// `elsewhere`: whether the same output may come from another object, one that the caller reads something of.
-    fn judge(&self, one: &Use, table: &Arc<Table>, elsewhere: &dyn Fn() -> bool) -> Verdict {
-        let Some(read) = Self::ruling(table, one.field) else {
+    fn layers(&self) -> impl Iterator<Item = u16> + use<> {
+        OWN..=self.policies.packs.len() as u16
+    }
+
+    /// `table`: what the caller reads of the object, unless only single fields are asked about. `elsewhere`: whether the
+    /// same output may come from another object, one that the caller reads something of.
+    fn judge(&self, one: &Use, table: Option<&Table>, elsewhere: &dyn Fn() -> bool) -> Verdict {
+        let single;
+        let read = match table {
+            Some(table) => table.fields.get(one.field.field as usize),
+            None => {
+                single = self.ruling(one.field, self.reading(), None);
+                single.as_ref()
+            }
+        };
+        let Some(read) = read else {
             return Verdict::Refuse(self.unknown_field(one));
         };
+        let nothing = &|| table.is_some_and(Table::nothing_readable);
         match one.action {
             Action::Read | Action::Export | Action::Describe => {
-                if table.nothing_readable() {
+                if nothing() {
                     // What a path leads to and the caller did not name is absent like any dropped output.
                     let named = (self.written)(one.field.object).is_some();
                     let denied = one.named && denied_everywhere(read).is_some();
@@ -401,10 +513,10 @@ impl Judge<'_> {
             | Action::Group
             | Action::Aggregate
             | Action::Search
-            | Action::Key => self.evaluation(one, table, read),
-            Action::Write => self.write(one, table, read),
-            Action::Delete => self.delete(one, table),
-            Action::Reveal => match self.use_of(one.field, Action::Reveal) {
+            | Action::Key => self.evaluation(one, nothing, read),
+            Action::Write => self.write(one, nothing, read),
+            Action::Delete => self.delete(one, nothing),
+            Action::Reveal => match self.use_of(one.field, Question::Use(Action::Reveal)) {
                 Used::Allowed(rules) => Verdict::Permit(rules),
                 Used::Denied(rule) => Verdict::Refuse(denied(one).by_rule(rule)),
                 Used::NoRow => Verdict::Refuse(denied(one)),
@@ -412,51 +524,96 @@ impl Judge<'_> {
         }
     }
 
-    /// The rows' answer for a use, over every record that the request can reach.
-    fn use_of(&self, field: FieldRef, action: Action) -> Used {
-        let table = self.table(field.object, Question::Use(action));
-        match Self::ruling(&table, field) {
-            Some(ruling) => used(ruling),
+    /// The own rows' answer for a use, over every record that the request can reach; any layer's deny denies.
+    fn use_of(&self, field: FieldRef, question: Question) -> Used {
+        let mut own = Used::NoRow;
+        for layer in self.layers() {
+            match self.use_in(layer, field, question) {
+                Used::Denied(rule) => return Used::Denied(rule),
+                answer if layer == OWN => own = answer,
+                _ => {}
+            }
+        }
+        own
+    }
+
+    fn use_in(&self, layer: u16, field: FieldRef, question: Question) -> Used {
+        match self.ruling(field, question, Some(layer)) {
+            Some(ruling) => used(&ruling),
             None => Used::NoRow,
         }
     }
 
-    fn evaluation(&self, one: &Use, table: &Table, read: &FieldRuling) -> Verdict {
-        if table.nothing_readable() {
-            return Verdict::Refuse(self.unknown_object(one));
-        }
+    /// Each layer judges by what it lets the caller read; the most protective one holds.
+    fn evaluation(&self, one: &Use, nothing: &dyn Fn() -> bool, read: &FieldRuling) -> Verdict {
         if read.is_hidden() {
-            return Verdict::Refuse(self.unknown_field(one));
+            return Verdict::Refuse(if nothing() {
+                self.unknown_object(one)
+            } else if by_scope(one) {
+                unsearchable(one)
+            } else {
+                self.unknown_field(one)
+            });
         }
-        let own = self.use_of(one.field, one.action);
-        if let Used::Denied(rule) = own {
-            return Verdict::Refuse(denied(one).by_rule(rule));
-        }
-        // To evaluate a computed field is to evaluate what it is computed from.
         let sources = self.policies.lineage.get(&one.field);
-        let mut sources_allow = true;
-        for source in sources.iter().flat_map(|s| s.iter()) {
-            match self.use_of(*source, one.action) {
-                Used::Denied(rule) => return Verdict::Refuse(denied(one).by_rule(rule)),
-                Used::Allowed(_) => {}
-                Used::NoRow => {
-                    sources_allow &= Self::ruling(&self.read(source.object), *source)
-                        .is_some_and(FieldRuling::is_clear);
-                }
+        let sources: &[FieldRef] = sources.map_or(&[], |s| s);
+        // To evaluate a computed field is to evaluate what it is computed from.
+        for field in iter::once(&one.field).chain(sources) {
+            if let Used::Denied(rule) = self.use_of(*field, Question::Use(one.action)) {
+                return Verdict::Refuse(denied(one).by_rule(rule));
             }
         }
+        if self.policies.packs.is_empty() {
+            return self.evaluation_in(OWN, one, read, sources);
+        }
+        let mut all: Option<Verdict> = None;
+        for layer in self.layers() {
+            let Some(theirs) = self.ruling(one.field, self.reading(), Some(layer)) else {
+                return Verdict::Refuse(self.unknown_field(one));
+            };
+            all = Some(
+                match (all, self.evaluation_in(layer, one, &theirs, sources)) {
+                    (None | Some(Verdict::Permit(_)), verdict) => verdict,
+                    (_, verdict @ Verdict::Refuse(_)) => verdict,
+                    (Some(verdict), _) => verdict,
+                },
+            );
+        }
+        all.unwrap_or_else(|| Verdict::Refuse(self.unknown_field(one)))
+    }
+
+    fn evaluation_in(
+        &self,
+        layer: u16,
+        one: &Use,
+        read: &FieldRuling,
+        sources: &[FieldRef],
+    ) -> Verdict {
         if read.is_clear() {
             return Verdict::Permit(read.strictest().rules.clone());
         }
+        let question = Question::Use(one.action);
+        let own = self.use_in(layer, one.field, question);
+        let sources_allow = || {
+            sources
+                .iter()
+                .all(|source| match self.use_in(layer, *source, question) {
+                    Used::Allowed(_) => true,
+                    Used::Denied(_) => false,
+                    Used::NoRow => self
+                        .ruling(*source, self.reading(), Some(layer))
+                        .is_some_and(|r| r.is_clear()),
+                })
+        };
         // Sums and extremes of a small group are its values, and nothing here can ensure how large the CRM's groups
         // are: where a class asks for it, a row is not enough.
         let of_groups = (one.action, one.comparison) == (Action::Aggregate, Comparison::Other)
             && iter::once(&one.field)
-                .chain(sources.iter().flat_map(|s| s.iter()))
+                .chain(sources)
                 .any(|f| self.group_size_min(*f) > 1);
-        if sources_allow
-            && !of_groups
+        if !of_groups
             && let Used::Allowed(rules) = own
+            && sources_allow()
         {
             return Verdict::Permit(rules);
         }
@@ -467,6 +624,9 @@ impl Judge<'_> {
                 Comparison::Identity => return Verdict::Permit(rules),
                 Comparison::Other => {}
             }
+        }
+        if by_scope(one) {
+            return Verdict::Refuse(unsearchable(one));
         }
         let how = match one.action {
             Action::Sort => "sorted in a query call",
@@ -499,8 +659,8 @@ impl Judge<'_> {
             .unwrap_or(1)
     }
 
-    fn write(&self, one: &Use, table: &Table, read: &FieldRuling) -> Verdict {
-        match self.use_of(one.field, Action::Write) {
+    fn write(&self, one: &Use, nothing: &dyn Fn() -> bool, read: &FieldRuling) -> Verdict {
+        match self.use_of(one.field, Question::Use(Action::Write)) {
             Used::Allowed(rules) => {
                 let narrow = rules.iter().all(|id| {
                     self.policies
@@ -513,20 +673,19 @@ impl Judge<'_> {
                     Verdict::PermitNullOrTokens(rules)
                 }
             }
-            _ if table.nothing_readable() => Verdict::Refuse(self.unknown_object(one)),
+            _ if nothing() => Verdict::Refuse(self.unknown_object(one)),
             _ if read.is_hidden() => Verdict::Refuse(self.unknown_field(one)),
             Used::Denied(rule) => Verdict::Refuse(denied(one).by_rule(rule)),
             Used::NoRow => Verdict::Refuse(denied(one)),
         }
     }
 
-    fn delete(&self, one: &Use, table: &Table) -> Verdict {
-        let answer = self.table(one.field.object, Question::Delete);
-        match answer.fields.first().map(used) {
-            Some(Used::Allowed(rules)) => Verdict::Permit(rules),
-            _ if table.nothing_readable() => Verdict::Refuse(self.unknown_object(one)),
-            Some(Used::Denied(rule)) => Verdict::Refuse(denied(one).by_rule(rule)),
-            _ => Verdict::Refuse(denied(one)),
+    fn delete(&self, one: &Use, nothing: &dyn Fn() -> bool) -> Verdict {
+        match self.use_of(one.field, Question::Delete) {
+            Used::Allowed(rules) => Verdict::Permit(rules),
+            _ if nothing() => Verdict::Refuse(self.unknown_object(one)),
+            Used::Denied(rule) => Verdict::Refuse(denied(one).by_rule(rule)),
+            Used::NoRow => Verdict::Refuse(denied(one)),
         }
     }
 
@@ -558,6 +717,8 @@ fn used(ruling: &FieldRuling) -> Used {
             Treatment::Deny => {
                 return Used::Denied(one.rules.first().cloned().unwrap_or_else(|| "".into()));
             }
+            // A pack that has no row.
+            Treatment::Clear if one.rules.is_empty() => all = false,
             Treatment::Clear => {
                 for rule in one.rules.iter() {
                     if !rules.contains(rule) {
@@ -582,6 +743,22 @@ fn denied_everywhere(read: &FieldRuling) -> Option<Arc<str>> {
         .all(|r| r.treatment == Treatment::Deny)
         .then(|| read.strictest().rules.first().cloned())
         .flatten()
+}
+
+/// A search names a scope of fields, and none of them: which of them are hidden is not told.
+fn by_scope(one: &Use) -> bool {
+    one.action == Action::Search && !one.named
+}
+
+/// A search over a scope in which not every field may be searched; `written` is the scope.
+fn unsearchable(one: &Use) -> Refusal {
+    Refusal::new(
+        Reason::TreatedFieldEvaluated,
+        format!(
+            "field '{}' can not be searched in a search call",
+            one.written
+        ),
+    )
 }
 
 fn denied(one: &Use) -> Refusal {

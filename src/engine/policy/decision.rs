@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::catalog::{FieldRef, ObjectId};
+use crate::engine::protocol::salesforce::describe::Abilities;
 use crate::engine::refusal::Refusal;
 use crate::engine::treatment::Treatment;
 
@@ -133,9 +134,16 @@ pub struct Decision {
     /// Read tables (export folded in where the operation exports) of every object that the operation names
     /// in `objects`.
     pub tables: HashMap<ObjectId, Arc<Table>>,
+    /// Of each field that a describe shows: what the caller may do with it in a query.
+    pub abilities: HashMap<FieldRef, Abilities>,
 }
 
 impl Decision {
+    /// What the caller may do with a described field.
+    pub fn may_evaluate(&self, field: FieldRef) -> Abilities {
+        self.abilities.get(&field).copied().unwrap_or_default()
+    }
+
     /// The read ruling of `field`, if its object is among the operation's objects.
     pub fn read(&self, field: FieldRef) -> Option<&FieldRuling> {
         self.tables

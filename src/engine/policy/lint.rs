@@ -72,7 +72,9 @@ pub(super) fn treatments(catalog: &Catalog, rules: &[Rule], found: &mut Vec<Diag
         let name = catalog.field_name(*first);
         let kind = &catalog.field(*first).type_word;
         let message = format!("`{word}` cannot treat `{name}`, which is of type {kind}");
-        if matches!(rule.what, What::Field(_)) || misfits == reached.len() {
+        // A pack does not know the company's schema: what it reaches becomes null at worst.
+        if rule.pack.is_none() && (matches!(rule.what, What::Field(_)) || misfits == reached.len())
+        {
             found.push(
                 rule.row
                     .error(TREATMENT, "treatment-type", message)
@@ -155,6 +157,7 @@ pub(super) fn ties(catalog: &Catalog, rules: &[Rule], roles: &Roles, found: &mut
         for b in &rules[i + 1..] {
             let Some(y) = b.treatment else { continue };
             if x == y
+                || a.layer != b.layer
                 || x.rank() != y.rank()
                 || a.priority != b.priority
                 || ![Action::Read, Action::Export]

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::casbin::{Engine, MODEL};
 use super::condition::Fact;
 use super::csv::{self, Row};
+use super::partition::Partition;
 use super::reader::Reader;
 use super::roles::{self, Roles};
-use super::rules::{self, Rule};
+use super::rules::{self, OWN, Rule};
 use super::{Policies, lint, schema, table, vocabulary};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::engine::catalog::{Catalog, FieldRef};
@@ -97,23 +98,35 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
                 let mut reader = Reader::new(&file, text);
                 let read = vocabulary::read(&mut reader, &mut catalog);
                 for pack in &read.packs {
-                    let folder = format!("packs/{}/rules", pack.value);
-                    if sources.under(&folder, ".csv").is_empty() {
+                    let folder = format!("packs/{}", pack.value);
+                    if sources.under(&format!("{folder}/rules"), ".csv").is_empty() {
                         reader.error(
                             "unknown-pack",
                             pack.place,
                             pack.value.chars().count(),
                             format!("there is no pack `{}`", pack.value),
-                            Some(format!("its rules would stand in {folder}/*.csv")),
+                            Some(format!("its rules would stand in {folder}/rules/*.csv")),
                         );
                     }
-                    packs.push(folder);
+                    packs.push((Arc::from(pack.value.as_str()), folder));
                 }
                 found.append(&mut reader.found);
                 catalog.vocabulary = read.vocabulary;
                 zones = read.zones;
                 version.push(format!("vocabulary {}", read.canonical));
             }
+        }
+    }
+
+    for (_, folder) in &packs {
+        let file: Arc<str> = format!("{folder}/vocabulary.yaml").into();
+        if let Some(bytes) = sources.get(&file)
+            && let Some(text) = utf8(&file, bytes, &mut found)
+        {
+            let mut reader = Reader::new(&file, text);
+            let canonical = vocabulary::read_pack(&mut reader, &mut catalog.vocabulary);
+            version.push(format!("{file} {canonical}"));
+            found.append(&mut reader.found);
         }
     }
 
@@ -139,11 +152,31 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
 
     let mut rules: Vec<Rule> = Vec::new();
     let mut ids: HashMap<String, Position> = HashMap::new();
-    let mut rule_files = sources.under("rules", ".csv");
-    for folder in &packs {
-        rule_files.extend(sources.under(folder, ".csv"));
+    let mut rule_files: Vec<(&str, &[u8], Option<&Layer>)> = Vec::new();
+    let own = sources.under("rules", ".csv").into_iter();
+    rule_files.extend(own.map(|(path, bytes)| (path, bytes, None)));
+    let layers: Vec<Layer> = packs
+        .iter()
+        .zip(OWN + 1..)
+        .map(|((pack, folder), number)| {
+            Layer::read(
+                sources,
+                pack,
+                folder,
+                number,
+                &catalog,
+                &mut version,
+                &mut found,
+            )
+        })
+        .collect();
+    for (layer, (_, folder)) in layers.iter().zip(&packs) {
+        let theirs = sources
+            .under(&format!("{folder}/rules"), ".csv")
+            .into_iter();
+        rule_files.extend(theirs.map(|(path, bytes)| (path, bytes, Some(layer))));
     }
-    for (path, bytes) in rule_files {
+    for (path, bytes, layer) in rule_files {
         for row in csv::read(&path.into(), bytes, "p", rules::HEADER, &mut found) {
             let id = row.cells[rules::ID].text.clone();
             if let Some(first) = ids.get(&id) {
@@ -161,7 +194,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
             } else {
                 ids.insert(id, row.position(rules::ID));
             }
-            rules.extend(rules::parse(&row, &catalog, &mut found));
+            rules.extend(rules::parse(&row, &catalog, &mut found).map(|mut rule| {
+                if let Some(layer) = layer {
+                    rule.pack = Some(layer.pack.clone());
+                    rule.layer = layer.number;
+                    rule.classes = layer.classes.clone();
+                }
+                rule
+            }));
         }
     }
     rules.sort_by(|a, b| (a.effect, &a.id).cmp(&(b.effect, &b.id)));
@@ -169,7 +209,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     version.extend(
         rules
             .iter()
-            .map(|r| format!("p {}", r.casbin_row().join(","))),
+            .map(|r| format!("p{} {}", r.layer, r.casbin_row().join(","))),
     );
 
     for (path, bytes) in sources.under("apis", ".yaml") {
@@ -235,11 +275,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     if found.iter().any(|d| d.severity == Severity::Error) {
         return Err(found);
     }
-    let rule_by_id = rules
-        .iter()
-        .enumerate()
-        .map(|(i, r)| (r.id.clone(), i))
-        .collect();
+    let rule_by_id = super::by_id(&rules);
     let lineage = super::lineage(&catalog);
     let facts_by_action = Action::WORDS.map(|(_, action)| {
         let asked = |fact: &Fact| {
@@ -256,7 +292,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
     Ok(Loaded {
         policies: Policies {
             version: digest(&version),
-            rules,
             rule_by_id,
             principals,
             closures,
@@ -264,11 +299,80 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Diagnostic>> {
             facts_by_action,
             zones,
             lineage,
+            packs: layers.into_iter().map(|l| (l.pack, l.classes)).collect(),
+            partition: Partition::new(&catalog, &rules),
+            rules,
             cache: table::Cache::default(),
         },
         catalog,
         warnings: found,
     })
+}
+
+/// A pack that is switched on.
+struct Layer {
+    pack: Arc<str>,
+    number: u16,
+    classes: Arc<HashMap<FieldRef, Arc<str>>>,
+}
+
+impl Layer {
+    /// The classes that the pack gives to fields; what it says of fields that this schema does not have is for others.
+    fn read(
+        sources: &Sources,
+        pack: &Arc<str>,
+        folder: &str,
+        number: u16,
+        catalog: &Catalog,
+        version: &mut Vec<String>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Self {
+        let mut rows = Vec::new();
+        for (path, bytes) in sources.under(&format!("{folder}/classes"), ".csv") {
+            rows.extend(csv::read(&path.into(), bytes, "g2", CLASSES_HEADER, found));
+        }
+        version.extend(sorted(&rows).into_iter().map(|row| format!("{pack} {row}")));
+        let mut classes = HashMap::new();
+        for row in &rows {
+            let class = class_cell(row, catalog, found);
+            let field = rules::field_of(catalog, row, 1);
+            if let (Some(class), Ok(field)) = (class, field)
+                && classes.insert(field, class).is_some()
+            {
+                found.push(row.error(
+                    1,
+                    "field-in-two-classes",
+                    format!(
+                        "`{}` already has a class in this pack",
+                        catalog.field_name(field)
+                    ),
+                ));
+            }
+        }
+        Self {
+            pack: pack.clone(),
+            number,
+            classes: Arc::new(classes),
+        }
+    }
+}
+
+/// The class of a `g2` row.
+fn class_cell(row: &Row, catalog: &Catalog, found: &mut Vec<Diagnostic>) -> Option<Arc<str>> {
+    let name = &row.cells[2].text;
+    let Some(class) = name.strip_prefix("class:") else {
+        let e = row.error(2, "unknown-class", format!("`{name}` is not a class"));
+        let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
+        found.push(e.help(format!("write `class:{bare}`")));
+        return None;
+    };
+    let known = rules::class_of(catalog, class);
+    if known.is_none() {
+        let mut e = row.error(2, "unknown-class", format!("unknown class `{class}`"));
+        e.help = rules::suggest_class(catalog, class);
+        found.push(e);
+    }
+    known
 }
 
 /// Takes out what only follows from a schema or a vocabulary that could not be read, so that one typo there does
@@ -393,24 +497,7 @@ fn classes(rows: &[Row], catalog: &mut Catalog, found: &mut Vec<Diagnostic>) {
     let mut first: HashMap<FieldRef, &Row> = HashMap::new();
     for row in rows {
         let field = rules::field_of(catalog, row, 1).map_err(|e| found.push(e));
-        let name = &row.cells[2].text;
-        let class = match name.strip_prefix("class:") {
-            None => {
-                let e = row.error(2, "unknown-class", format!("`{name}` is not a class"));
-                let bare = name.split_once(':').map_or(name.as_str(), |(_, bare)| bare);
-                found.push(e.help(format!("write `class:{bare}`")));
-                None
-            }
-            Some(class) => {
-                let known = rules::class_of(catalog, class);
-                if known.is_none() {
-                    let mut e = row.error(2, "unknown-class", format!("unknown class `{class}`"));
-                    e.help = rules::suggest_class(catalog, class);
-                    found.push(e);
-                }
-                known
-            }
-        };
+        let class = class_cell(row, catalog, found);
         let Ok(field) = field else { continue };
         if let Some(other) = first.get(&field) {
             found.push(

@@ -16,6 +16,9 @@
 //! * A row that names a field whose type cannot hold its treatment is an error. A broader row is one only if none
 //!   of its fields can; else it warns, and the values concerned become null.
 //! * `roles.csv` declares roles: one that only rules mention warns, for a misspelt name looks the same.
+//! * Each pack of `packs:` is a layer, asked by itself. Over the layers the most protective answer holds, for outputs in
+//!   each variant, for uses by what each layer itself lets read. A pack without a row has no opinion; what it classifies
+//!   it classifies for its own rows, so that switching it on never shows anything.
 //! * A hidden field stays hidden for predicates even where a row allows the use; a write that a row allows does
 //!   not ask whether the field can be read.
 
@@ -26,6 +29,7 @@ mod decide;
 pub mod decision;
 mod lint;
 mod load;
+mod partition;
 pub(crate) mod reader;
 mod roles;
 mod rules;
@@ -48,10 +52,13 @@ pub use decision::{Decision, FieldRuling, Ruling, Table, Verdict};
 pub use load::{Loaded, Sources, load};
 pub(crate) use rules::is_inside;
 pub use rules::{Effect, Rule, What};
-pub use standpoint::{Point, Standpoint};
+pub use standpoint::{Kin, Point, Standpoint};
 
 use crate::engine::catalog::{Catalog, FieldRef};
 use crate::engine::protocol::Action;
+
+/// A pack's name, and the classes that it gives to fields for its own rows.
+type Pack = (Arc<str>, Arc<HashMap<FieldRef, Arc<str>>>);
 
 /// The rules of one policy version with everything that deciding needs. Immutable but for its cache of answers.
 pub struct Policies {
@@ -70,6 +77,9 @@ pub struct Policies {
     zones: BTreeMap<Arc<str>, jiff::tz::TimeZone>,
     /// Derived field → all it is computed from, however deep.
     lineage: HashMap<FieldRef, Arc<[FieldRef]>>,
+    /// The packs switched on; a rule's layer is its pack's place here, from 1.
+    packs: Vec<Pack>,
+    partition: partition::Partition,
     cache: table::Cache,
 }
 
@@ -86,6 +96,30 @@ impl Policies {
     /// The session facts that rules ask for.
     pub fn facts(&self) -> &[Fact] {
         &self.facts
+    }
+
+    /// The same set without the rule called `id`, for whoever asks what the rule is good for.
+    pub fn without(&self, catalog: &Catalog, id: &str) -> Self {
+        let rules: Vec<Rule> = self
+            .rules
+            .iter()
+            .filter(|r| &*r.id != id)
+            .cloned()
+            .collect();
+        Self {
+            version: self.version.clone(),
+            rule_by_id: by_id(&rules),
+            partition: partition::Partition::new(catalog, &rules),
+            rules,
+            principals: self.principals.clone(),
+            closures: self.closures.clone(),
+            facts: self.facts.clone(),
+            facts_by_action: self.facts_by_action,
+            zones: self.zones.clone(),
+            lineage: self.lineage.clone(),
+            packs: self.packs.clone(),
+            cache: table::Cache::default(),
+        }
     }
 
     /// Hash over rules, roles, classes, vocabulary, schema and API maps: 12 hex digits.
@@ -109,6 +143,14 @@ impl Policies {
             .iter()
             .filter_map(|p| p.strip_prefix("role:"))
     }
+}
+
+fn by_id(rules: &[Rule]) -> HashMap<Arc<str>, usize> {
+    rules
+        .iter()
+        .enumerate()
+        .map(|(i, r)| (r.id.clone(), i))
+        .collect()
 }
 
 /// All that each derived field is computed from, however deep; sources that cannot be read stand for every field

@@ -1,10 +1,12 @@
 //! `p` rows → [`Rule`]s, checked against closed vocabularies and the schema.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::condition::{Term, terms};
 use super::csv::Row;
+use super::table::spelt_out;
 use crate::diagnostic::{Diagnostic, Position, suggest};
 use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::protocol::Action;
@@ -24,6 +26,9 @@ pub(super) const REGION: usize = 7;
 pub(super) const WHEN: usize = 8;
 pub(super) const PRIORITY: usize = 9;
 pub(super) const ID: usize = 10;
+
+/// The class of a field that no row classifies.
+const UNCLASSIFIED: &str = "unclassified";
 
 /// Allow or deny.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,8 +79,17 @@ pub struct Rule {
     pub priority: u8,
     /// Where it stands.
     pub position: Position,
+    /// The pack that it belongs to; `None` = the company's own.
+    pub pack: Option<Arc<str>>,
+    /// [`OWN`], or the pack's place among those switched on, from 1.
+    pub(super) layer: u16,
+    /// The classes that its pack gives to fields, for its rows alone.
+    pub(super) classes: Arc<HashMap<FieldRef, Arc<str>>>,
     pub(super) row: Arc<Row>,
 }
+
+/// The company's own rules: the one layer whose silence is `drop`.
+pub(super) const OWN: u16 = 0;
 
 impl Rule {
     /// Whether the row speaks of `action`.
@@ -85,15 +99,43 @@ impl Rule {
 
     /// Whether the row's `what` reaches `field` (the closure of classes included).
     pub fn reaches(&self, catalog: &Catalog, field: FieldRef) -> bool {
-        let class = &*catalog.field(field).class;
+        let classified = || {
+            self.effect == Effect::Deny
+                || self.classes_of(catalog, field).all(|c| c != UNCLASSIFIED)
+        };
         match &self.what {
             What::Field(f) => *f == field,
-            What::Class(c) => is_inside(class, c),
-            What::Object(o) => {
-                *o == field.object && (self.effect == Effect::Deny || class != "unclassified")
-            }
-            What::All => self.effect == Effect::Deny || class != "unclassified",
+            What::Class(c) => self
+                .classes_of(catalog, field)
+                .any(|class| is_inside(class, c)),
+            What::Object(o) => *o == field.object && classified(),
+            What::All => classified(),
         }
+    }
+
+    /// The field's class, and the one that the rule's pack gives it. A pack classifies what nobody has classified for
+    /// its own rows only: to switch it on shows nothing.
+    fn classes_of<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        field: FieldRef,
+    ) -> impl Iterator<Item = &'a str> {
+        let given = self.classes.get(&field).map(|c| &**c);
+        let class = &*catalog.field(field).class;
+        let own = (given.is_none() || class != UNCLASSIFIED).then_some(class);
+        own.into_iter().chain(given)
+    }
+
+    /// The `g2` rows of a field, as the rule's layer sees it.
+    pub(super) fn links<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        field: FieldRef,
+    ) -> impl Iterator<Item = (String, String)> + 'a {
+        let name = catalog.field_name(field);
+        self.classes_of(catalog, field)
+            .flat_map(spelt_out)
+            .map(move |class| (name.clone(), class))
     }
 
     /// A warning under the rule's id.
@@ -417,6 +459,9 @@ pub(super) fn parse(row: &Row, catalog: &Catalog, found: &mut Vec<Diagnostic>) -
         when,
         priority,
         position: row.position(0),
+        pack: None,
+        layer: OWN,
+        classes: Arc::default(),
         row: Arc::new(row.clone()),
     })
 }

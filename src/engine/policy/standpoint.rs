@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::Policies;
 use super::condition::Fact;
-use super::decision::Table;
+use super::decision::{FieldRuling, Table};
+use super::partition::CellId;
+use super::rules::Rule;
 use super::table::{Key, Question};
-use crate::engine::catalog::{Catalog, ObjectId};
+use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::Identity;
 use crate::engine::protocol::Action;
 
@@ -48,6 +50,7 @@ impl Standpoint {
             known: self.known,
             holds: self.holds,
             scoped: self.scope.is_some(),
+            layer: None,
         }
     }
 
@@ -58,17 +61,7 @@ impl Standpoint {
         object: ObjectId,
         question: Question,
     ) -> Arc<Table> {
-        let facts = policies.facts_asked(question);
-        policies.table(
-            catalog,
-            &Key {
-                object,
-                question,
-                known: self.known & facts,
-                holds: self.holds & facts,
-                ..self.key()
-            },
-        )
+        policies.table(catalog, &self.asking(policies, object, question))
     }
 
     /// The output table of `object`: for `Export` judged again as export, for `Describe` as shown in a describe.
@@ -86,29 +79,53 @@ impl Standpoint {
         self.table(policies, catalog, object, question)
     }
 
-    /// What the rows alone say of `action`, without what other fields and other actions add: `clear` stands for an
-    /// allowed use.
-    pub fn rows(
+    /// The entry of one field in [`Self::read`], without the rest of the table.
+    pub fn output(
         &self,
         policies: &Policies,
         catalog: &Catalog,
-        object: ObjectId,
+        field: FieldRef,
         action: Action,
-    ) -> Arc<Table> {
-        let describe = false;
-        let question = match action {
-            Action::Read => Question::Raw {
-                export: false,
-                describe,
-            },
-            Action::Export => Question::Raw {
-                export: true,
-                describe,
-            },
-            Action::Delete => Question::Delete,
-            action => Question::Use(action),
+    ) -> FieldRuling {
+        let question = Question::Read {
+            export: action == Action::Export,
+            describe: action == Action::Describe,
         };
-        self.table(policies, catalog, object, question)
+        let key = self.asking(policies, field.object, question);
+        policies.entry(catalog, &key, Some(field))
+    }
+
+    /// What the rows of one layer (0 = the company's own, then the packs) alone say of `action` on one field, without
+    /// what other fields and other actions add: `clear` stands for an allowed use.
+    pub fn said(
+        &self,
+        policies: &Policies,
+        catalog: &Catalog,
+        field: FieldRef,
+        action: Action,
+        layer: u16,
+    ) -> FieldRuling {
+        let question = rows_question(action);
+        let key = Key {
+            layer: Some(layer),
+            ..self.asking(policies, field.object, question)
+        };
+        policies.entry(
+            catalog,
+            &key,
+            (question != Question::Delete).then_some(field),
+        )
+    }
+
+    fn asking(&self, policies: &Policies, object: ObjectId, question: Question) -> Key {
+        let facts = policies.facts_asked(question);
+        Key {
+            object,
+            question,
+            known: self.known & facts,
+            holds: self.holds & facts,
+            ..self.key()
+        }
     }
 
     /// The region asked from; `None` = unknown.
@@ -162,7 +179,89 @@ impl Standpoint {
     }
 }
 
+fn rows_question(action: Action) -> Question {
+    let describe = false;
+    match action {
+        Action::Read => Question::Raw {
+            export: false,
+            describe,
+        },
+        Action::Export => Question::Raw {
+            export: true,
+            describe,
+        },
+        Action::Delete => Question::Delete,
+        action => Question::Use(action),
+    }
+}
+
+/// Fields with equal kin get equal answers at every standpoint, whatever the action.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kin {
+    cell: CellId,
+    shape: u32,
+    data_region: Option<Arc<str>>,
+    /// A computed field has no kin.
+    alone: Option<FieldRef>,
+}
+
 impl Policies {
+    /// What `field` has in common with others that no rule tells apart from it (for `delete`: its object).
+    pub fn kin(&self, catalog: &Catalog, field: FieldRef, action: Action) -> Kin {
+        let delete = action == Action::Delete;
+        Kin {
+            cell: if delete {
+                self.partition.object(field.object)
+            } else {
+                self.partition.field(field)
+            },
+            shape: self.partition.shape(field.object),
+            data_region: catalog.get(field.object).data_region.clone(),
+            alone: (!delete && self.lineage.contains_key(&field)).then_some(field),
+        }
+    }
+
+    /// The rules that can change the answers about `field` (for `delete`: about its object), those about what it is
+    /// computed from included.
+    pub fn reaching(&self, field: FieldRef, action: Action) -> impl Iterator<Item = &Rule> {
+        let own = if action == Action::Delete {
+            self.partition.object(field.object)
+        } else {
+            self.partition.field(field)
+        };
+        let sources = self
+            .lineage
+            .get(&field)
+            .filter(|_| action != Action::Delete);
+        let mut cells: Vec<CellId> = sources
+            .iter()
+            .flat_map(|s| s.iter())
+            .map(|f| self.partition.field(*f))
+            .chain([own])
+            .collect();
+        cells.sort_unstable();
+        cells.dedup();
+        cells.into_iter().flat_map(|cell| {
+            let rules = self.partition.cell(cell).rules.iter();
+            rules.map(|i| &self.rules[*i as usize])
+        })
+    }
+
+    /// The packs switched on, by layer from 1.
+    pub fn packs(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.packs.iter().map(|(name, _)| name)
+    }
+
+    /// The class of `field`, and those that packs give it.
+    pub fn classes<'a>(
+        &'a self,
+        catalog: &'a Catalog,
+        field: FieldRef,
+    ) -> impl Iterator<Item = &'a Arc<str>> {
+        let given = self.packs.iter().filter_map(move |(_, c)| c.get(&field));
+        std::iter::once(&catalog.field(field).class).chain(given)
+    }
+
     /// Where `identity` stands when it asks under `purpose`, which counts as granted.
     pub fn standpoint(
         &self,

@@ -1,21 +1,31 @@
-//! Treatment tables: Casbin's answers per principal set, object and context, cached and bounded.
+//! Treatment tables: Casbin's answers per principal set, object and context, cached and bounded. A table is put
+//! together from the answers for its cells, which tables of other objects share.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Policies;
 use super::casbin::{Answer, Asked, Engine};
 use super::condition::Fact;
 use super::decision::{FieldRuling, Ruling, Table};
-use super::rules::{What, fits};
+use super::partition::{Cell, CellId, Likeness};
+use super::rules::{OWN, Rule, fits};
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::protocol::Action;
 use crate::engine::treatment::Treatment;
 
 /// Tables kept at most. A caller cannot choose many keys: roles, purposes and regions are those of the files.
 const TABLES_MAX: usize = 8192;
-/// Slices kept at most.
-const SLICES_MAX: usize = 1024;
+/// Slices kept at most, each with an enforcer.
+const SLICES_MAX: usize = 4096;
+/// Ways to slices kept at most.
+const WAYS_MAX: usize = 65_536;
+/// Answers for single cells kept at most.
+const ANSWERS_MAX: usize = 65_536;
+
+/// Where every question of a context that no rule names is the same question.
+const ANY: &str = "*";
 
 /// What a table answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +38,21 @@ pub(super) enum Question {
     Use(Action),
     /// Delete of the object's records: one ruling.
     Delete,
+}
+
+impl Question {
+    /// Whether the row can change the answer.
+    fn asks(self, rule: &Rule) -> bool {
+        match self {
+            Self::Read { export, describe } | Self::Raw { export, describe } => {
+                rule.speaks_of(Action::Read)
+                    || export && rule.speaks_of(Action::Export)
+                    || describe && rule.speaks_of(Action::Describe)
+            }
+            Self::Use(action) => rule.speaks_of(action),
+            Self::Delete => rule.speaks_of(Action::Delete),
+        }
+    }
 }
 
 /// Everything that a table depends on within one policy version.
@@ -45,25 +70,76 @@ pub(super) struct Key {
     pub(super) holds: u64,
     /// The caller's client has a token scope.
     pub(super) scoped: bool,
+    /// One layer's own answer; `None` = the most protective one over all layers.
+    pub(super) layer: Option<u16>,
 }
 
-/// The rules that can matter for one principal set on one object.
+/// The rules of one layer that can matter for one principal set in one cell. Principals who hold the same of its rules
+/// share it, and so do cells of one class that the same rules reach.
 pub(super) struct Slice {
+    /// Tells answers of different slices apart.
+    number: u64,
+    /// `None` = Casbin did not take them.
     engine: Option<Engine>,
-    flags: Vec<Arc<str>>,
-    regions: bool,
-    /// Fields that a row names itself.
-    named: Vec<u32>,
+    rules: Vec<u32>,
+    /// What Casbin is asked about.
+    field: Option<FieldRef>,
+    name: String,
 }
 
-/// The principals' closure, and the object.
-type SliceKey = (Arc<[u16]>, ObjectId);
+/// The principals' closure, the cell, the layer.
+type Way = (Arc<[u16]>, CellId, u16);
+
+/// The class of the cell (none: an object as a whole), and the rules.
+type SliceKey = (Option<Likeness>, Vec<u32>);
+
+/// What an answer for one cell depends on: a [`Key`] without what the cell's rules do not ask for.
+#[derive(PartialEq, Eq, Hash)]
+struct AnswerKey {
+    slice: u64,
+    shape: u32,
+    data_region: Option<Arc<str>>,
+    question: Question,
+    purpose: Option<Arc<str>>,
+    region: Option<Arc<str>>,
+    known: u64,
+    holds: u64,
+    scoped: bool,
+}
+
+/// The part of a context that the rules of one slice ask for.
+struct Relevant {
+    purposes: bool,
+    /// `same` or `cross`.
+    regions: bool,
+    facts: u64,
+    flags: Vec<Arc<str>>,
+}
 
 /// The caches of one policy version.
 #[derive(Default)]
 pub(super) struct Cache {
     tables: RwLock<HashMap<Key, Arc<Table>>>,
+    ways: RwLock<HashMap<Way, Arc<Slice>>>,
     slices: RwLock<HashMap<SliceKey, Arc<Slice>>>,
+    sliced: AtomicU64,
+    answers: RwLock<HashMap<AnswerKey, FieldRuling>>,
+    asked: AtomicU64,
+}
+
+fn cached<K: Eq + std::hash::Hash, V: Clone>(map: &RwLock<HashMap<K, V>>, key: &K) -> Option<V> {
+    map.read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(key)
+        .cloned()
+}
+
+fn keep<K: Eq + std::hash::Hash, V>(map: &RwLock<HashMap<K, V>>, max: usize, key: K, value: V) {
+    let mut map = map.write().unwrap_or_else(PoisonError::into_inner);
+    if map.len() >= max {
+        map.clear();
+    }
+    map.insert(key, value);
 }
 
 /// The id that stands for an answer Casbin could not give.
@@ -98,117 +174,216 @@ pub(super) fn strictest(a: &Ruling, b: &Ruling) -> Ruling {
 impl Policies {
     /// The table for `key`, from the cache or from Casbin.
     pub(super) fn table(&self, catalog: &Catalog, key: &Key) -> Arc<Table> {
-        if let Some(table) = self
-            .cache
-            .tables
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-        {
-            return table.clone();
+        if let Some(table) = cached(&self.cache.tables, key) {
+            return table;
         }
-        let table = Arc::new(match key.question {
+        let fields = catalog.get(key.object).fields.len() as u32;
+        let at = |field| FieldRef {
+            object: key.object,
+            field,
+        };
+        let fields = match key.question {
             Question::Read { export, describe } => {
-                self.with_lineage(catalog, key, export, describe)
+                let raw_key = |object| Key {
+                    object,
+                    question: Question::Raw { export, describe },
+                    ..key.clone()
+                };
+                let own = self.table(catalog, &raw_key(key.object));
+                let raw = |f: FieldRef| {
+                    if f.object == key.object {
+                        own.fields[f.field as usize].clone()
+                    } else {
+                        let other = self.table(catalog, &raw_key(f.object));
+                        other.fields[f.field as usize].clone()
+                    }
+                };
+                (0..fields)
+                    .map(|f| self.with_lineage(catalog, at(f), &raw))
+                    .collect()
             }
-            _ => self.compute(catalog, key),
+            Question::Delete => vec![self.layered(catalog, key, None)],
+            _ => (0..fields)
+                .map(|f| self.layered(catalog, key, Some(at(f))))
+                .collect(),
+        };
+        let table = Arc::new(Table {
+            object: key.object,
+            variants: variants(catalog, key.object),
+            fields,
         });
-        let mut tables = self
-            .cache
-            .tables
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if tables.len() >= TABLES_MAX {
-            tables.clear();
-        }
-        tables.insert(key.clone(), table.clone());
+        keep(&self.cache.tables, TABLES_MAX, key.clone(), table.clone());
         table
+    }
+
+    /// The entry of one field in the table for `key` (of `delete` without one), without the rest of the table.
+    pub(super) fn entry(
+        &self,
+        catalog: &Catalog,
+        key: &Key,
+        field: Option<FieldRef>,
+    ) -> FieldRuling {
+        let (Question::Read { export, describe }, Some(field)) = (key.question, field) else {
+            return self.layered(catalog, key, field);
+        };
+        let raw = |f: FieldRef| {
+            let key = Key {
+                object: f.object,
+                question: Question::Raw { export, describe },
+                ..key.clone()
+            };
+            self.layered(catalog, &key, Some(f))
+        };
+        self.with_lineage(catalog, field, &raw)
     }
 
     /// Forgets every answer, so that a benchmark can measure a miss.
     #[doc(hidden)]
     pub fn forget_tables(&self) {
-        self.cache
-            .tables
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        let poisoned = PoisonError::into_inner;
+        self.cache.tables.write().unwrap_or_else(poisoned).clear();
+        let poisoned = PoisonError::into_inner;
+        self.cache.answers.write().unwrap_or_else(poisoned).clear();
     }
 
-    fn slice(&self, catalog: &Catalog, principals: &Arc<[u16]>, object: ObjectId) -> Arc<Slice> {
-        let key = (principals.clone(), object);
-        if let Some(slice) = self
-            .cache
-            .slices
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-        {
-            return slice.clone();
-        }
-        let held = |who: &str| {
-            who == "*"
-                || self
-                    .principals
-                    .binary_search_by(|p| (**p).cmp(who))
-                    .is_ok_and(|i| principals.contains(&(i as u16)))
+    /// How often Casbin has been asked since the set was loaded.
+    pub fn casbin_asked(&self) -> u64 {
+        self.cache.asked.load(Ordering::Relaxed)
+    }
+
+    /// The rules' answer: of one layer, or over the layers the most protective one.
+    fn layered(&self, catalog: &Catalog, key: &Key, field: Option<FieldRef>) -> FieldRuling {
+        let cell = match field {
+            Some(field) => self.partition.field(field),
+            None => self.partition.object(key.object),
         };
-        let fields = 0..catalog.get(object).fields.len() as u32;
-        let rules: Vec<_> = self
-            .rules
-            .iter()
-            .filter(|rule| {
-                held(&rule.who)
-                    && match &rule.what {
-                        What::All => true,
-                        What::Object(o) => *o == object,
-                        What::Field(f) => f.object == object,
-                        What::Class(_) => fields
-                            .clone()
-                            .any(|field| rule.reaches(catalog, FieldRef { object, field })),
-                    }
-            })
-            .collect();
-        let mut flags: Vec<Arc<str>> = Vec::new();
-        for term in rules.iter().flat_map(|r| &r.when) {
-            if let Fact::Record(flag, _) = &term.fact
-                && !flags.contains(flag)
-            {
-                flags.push(flag.clone());
+        if let Some(layer) = key.layer {
+            return self.answer(catalog, key, cell, layer);
+        }
+        let mut all = self.answer(catalog, key, cell, OWN);
+        for layer in 1..=self.packs.len() as u16 {
+            let one = self.answer(catalog, key, cell, layer);
+            if one.by_rule() {
+                all = strictest_of(&all, &one);
             }
         }
-        let slice = Arc::new(Slice {
-            regions: rules
-                .iter()
-                .flat_map(|r| &r.regions)
-                .any(|r| matches!(&**r, "same" | "cross")),
-            named: rules
-                .iter()
-                .filter_map(|r| match &r.what {
-                    What::Field(f) => Some(f.field),
-                    _ => None,
-                })
-                .collect(),
-            flags,
-            engine: Engine::build(
-                rules.iter().copied(),
-                principals
-                    .iter()
-                    .map(|p| self.principals[*p as usize].to_string()),
-                links(catalog, object),
-            )
-            .ok(),
-        });
-        let mut slices = self
-            .cache
-            .slices
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if slices.len() >= SLICES_MAX {
-            slices.clear();
+        all
+    }
+
+    /// The answer of one layer for one cell, from the cache or from Casbin.
+    fn answer(&self, catalog: &Catalog, key: &Key, cell: CellId, layer: u16) -> FieldRuling {
+        let slice = self.slice(catalog, &key.principals, cell, layer);
+        let relevant = self.relevant(&slice, key.question);
+        let object = catalog.get(key.object);
+        let any = || Some(Arc::from(ANY));
+        let answer = AnswerKey {
+            slice: slice.number,
+            shape: self.partition.shape(key.object),
+            data_region: object.data_region.clone().filter(|_| relevant.regions),
+            question: key.question,
+            purpose: if relevant.purposes {
+                Some(key.purpose.clone())
+            } else {
+                None
+            },
+            region: if relevant.regions {
+                key.region.clone()
+            } else {
+                any()
+            },
+            known: key.known & relevant.facts,
+            holds: key.holds & relevant.facts,
+            scoped: key.scoped,
+        };
+        if let Some(known) = cached(&self.cache.answers, &answer) {
+            return known;
         }
-        slices.insert(key, slice.clone());
+        let ruling = self.compute(catalog, key, &slice, &relevant, layer);
+        keep(&self.cache.answers, ANSWERS_MAX, answer, ruling.clone());
+        ruling
+    }
+
+    fn slice(
+        &self,
+        catalog: &Catalog,
+        principals: &Arc<[u16]>,
+        cell: CellId,
+        layer: u16,
+    ) -> Arc<Slice> {
+        let way = (principals.clone(), cell, layer);
+        if let Some(slice) = cached(&self.cache.ways, &way) {
+            return slice;
+        }
+        let at = self.partition.cell(cell);
+        let rules: Vec<u32> = at
+            .rules
+            .iter()
+            .copied()
+            .filter(|i| {
+                let rule = &self.rules[*i as usize];
+                rule.layer == layer && (&*rule.who == "*" || self.held(principals, &rule.who))
+            })
+            .collect();
+        let key = (at.likeness, rules);
+        let slice = cached(&self.cache.slices, &key).unwrap_or_else(|| {
+            let slice = Arc::new(self.sliced(catalog, at, key.1.clone()));
+            keep(&self.cache.slices, SLICES_MAX, key, slice.clone());
+            slice
+        });
+        keep(&self.cache.ways, WAYS_MAX, way, slice.clone());
         slice
+    }
+
+    fn sliced(&self, catalog: &Catalog, at: &Cell, rules: Vec<u32>) -> Slice {
+        let of = || rules.iter().map(|i| &self.rules[*i as usize]);
+        let links: Vec<(String, String)> = match (of().next(), at.field) {
+            (Some(first), Some(field)) => first.links(catalog, field).collect(),
+            _ => Vec::new(),
+        };
+        // Whoever asks holds them all.
+        let mut held: Vec<String> = of().map(|r| r.who.to_string()).collect();
+        held.sort_unstable();
+        held.dedup();
+        held.retain(|who| who != "*");
+        Slice {
+            number: self.cache.sliced.fetch_add(1, Ordering::Relaxed),
+            engine: Engine::build(of(), held, links).ok(),
+            field: at.field,
+            name: match at.field {
+                Some(field) => catalog.field_name(field),
+                None => format!("{}.*", catalog.get(at.object).name),
+            },
+            rules,
+        }
+    }
+
+    fn relevant(&self, slice: &Slice, question: Question) -> Relevant {
+        let mut all = Relevant {
+            purposes: false,
+            regions: false,
+            facts: 0,
+            flags: Vec::new(),
+        };
+        for rule in slice.rules.iter().map(|i| &self.rules[*i as usize]) {
+            if !question.asks(rule) {
+                continue;
+            }
+            all.purposes |= !rule.purposes.is_empty();
+            all.regions |= !rule.regions.is_empty();
+            for term in &rule.when {
+                match &term.fact {
+                    Fact::Record(flag, _) if !all.flags.contains(flag) => {
+                        all.flags.push(flag.clone());
+                    }
+                    Fact::Record(..) => {}
+                    fact => {
+                        let bit = self.facts.iter().position(|f| f == fact);
+                        all.facts |= bit.map_or(0, |bit| 1 << bit);
+                    }
+                }
+            }
+        }
+        all
     }
 
     /// What is asked, except for the record's own facts.
@@ -222,92 +397,67 @@ impl Policies {
         asked
     }
 
-    fn compute(&self, catalog: &Catalog, key: &Key) -> Table {
+    fn compute(
+        &self,
+        catalog: &Catalog,
+        key: &Key,
+        slice: &Slice,
+        relevant: &Relevant,
+        layer: u16,
+    ) -> FieldRuling {
         let object = catalog.get(key.object);
-        let slice = self.slice(catalog, &key.principals, key.object);
         let base = self.asked(key);
         let variants = variants(catalog, key.object);
-        let mut groups: HashMap<String, FieldRuling> = HashMap::new();
-        let rule_all = |name: String, field: Option<FieldRef>| -> FieldRuling {
-            let mut exact: HashMap<Vec<Option<usize>>, Ruling> = HashMap::new();
-            let mut by_variant = Vec::with_capacity(variants);
-            for variant in 0..variants {
-                let mut whole: Option<Ruling> = None;
-                for choice in choices(catalog, key.object, &slice, variant) {
-                    let one = exact.entry(choice).or_insert_with_key(|choice| {
-                        let mut asked = base.clone();
-                        asked.data_region(object.data_region.as_deref());
-                        for (condition, value) in object.conditions.iter().zip(choice) {
-                            let value = value.and_then(|v| condition.values.get(v));
-                            let value = value.map(|(name, _)| &**name);
-                            if condition.is_region {
-                                asked.data_region(value);
-                            } else {
-                                asked.flag(&condition.name, value);
-                            }
-                        }
-                        let one = match &slice.engine {
-                            Some(engine) => {
-                                self.cell(catalog, engine, &name, field, key.question, &asked)
-                            }
-                            None => ruling(Treatment::Deny, [FAILED.into()]),
-                        };
-                        // A caller without scope may not receive tokens.
-                        if one.treatment.is_token() && !key.scoped {
-                            Ruling {
-                                treatment: Treatment::Redact,
-                                rules: one.rules,
-                            }
+        let mut exact: HashMap<Vec<Option<usize>>, Ruling> = HashMap::new();
+        let mut by_variant = Vec::with_capacity(variants);
+        for variant in 0..variants {
+            let mut whole: Option<Ruling> = None;
+            for choice in choices(catalog, key.object, relevant, variant) {
+                let one = exact.entry(choice).or_insert_with_key(|choice| {
+                    let mut asked = base.clone();
+                    asked.data_region(object.data_region.as_deref());
+                    for (condition, value) in object.conditions.iter().zip(choice) {
+                        let value = value.and_then(|v| condition.values.get(v));
+                        let value = value.map(|(name, _)| &**name);
+                        if condition.is_region {
+                            asked.data_region(value);
                         } else {
-                            one
+                            asked.flag(&condition.name, value);
                         }
-                    });
-                    whole = Some(match whole {
-                        None => one.clone(),
-                        Some(so_far) => strictest(&so_far, one),
-                    });
-                }
-                by_variant.push(whole.unwrap_or_else(|| ruling(Treatment::Deny, [FAILED.into()])));
-            }
-            if by_variant.windows(2).all(|w| w[0] == w[1]) {
-                by_variant.truncate(1);
-            }
-            FieldRuling {
-                by_variant: by_variant.into(),
-            }
-        };
-        let fields = if key.question == Question::Delete {
-            vec![rule_all(format!("{}.*", object.name), None)]
-        } else {
-            object
-                .fields
-                .iter()
-                .enumerate()
-                .map(|(i, field)| {
-                    let i = i as u32;
-                    let name = format!("{}.{}", object.name, field.name);
-                    let at = Some(FieldRef {
-                        object: key.object,
-                        field: i,
-                    });
-                    if slice.named.contains(&i) {
-                        return rule_all(name, at);
                     }
-                    // Fields of one class that no row names have one answer.
-                    if let Some(known) = groups.get(&*field.class) {
-                        return known.clone();
+                    let one = match &slice.engine {
+                        Some(engine) => self.cell(
+                            catalog,
+                            engine,
+                            &slice.name,
+                            slice.field,
+                            key.question,
+                            &asked,
+                        ),
+                        None => ruling(Treatment::Deny, [FAILED.into()]),
+                    };
+                    if layer != OWN && one.rules.is_empty() {
+                        // A pack without a row has no opinion.
+                        return ruling(Treatment::Clear, []);
                     }
-                    let answer = rule_all(name, at);
-                    groups.insert(field.class.to_string(), answer.clone());
-                    answer
-                })
-                .collect()
-        };
-        Table {
-            object: key.object,
-            variants,
-            fields,
+                    // A caller without scope may not receive tokens.
+                    if one.treatment.is_token() && !key.scoped {
+                        Ruling {
+                            treatment: Treatment::Redact,
+                            rules: one.rules,
+                        }
+                    } else {
+                        one
+                    }
+                });
+                whole = Some(match whole {
+                    None => one.clone(),
+                    Some(so_far) => strictest(&so_far, one),
+                });
+            }
+            by_variant.push(whole.unwrap_or_else(|| ruling(Treatment::Deny, [FAILED.into()])));
         }
+        of_variants(by_variant)
     }
 
     /// One question in one exact context.
@@ -320,8 +470,10 @@ impl Policies {
         question: Question,
         asked: &Asked,
     ) -> Ruling {
-        let ask =
-            |action: Action| self.combine(catalog, field, engine.ask(name, action.word(), asked));
+        let ask = |action: Action| {
+            self.cache.asked.fetch_add(1, Ordering::Relaxed);
+            self.combine(catalog, field, engine.ask(name, action.word(), asked))
+        };
         match question {
             Question::Read { export, describe } | Question::Raw { export, describe } => {
                 let mut answer = ask(Action::Read);
@@ -382,61 +534,63 @@ impl Policies {
         }
     }
 
-    /// The read table with every field judged like the most protected of its sources.
-    fn with_lineage(&self, catalog: &Catalog, key: &Key, export: bool, describe: bool) -> Table {
-        let raw_key = |object| Key {
-            object,
-            question: Question::Raw { export, describe },
-            ..key.clone()
+    /// A field's output judged like the most protected of its sources; `raw` gives the rules' own answers.
+    fn with_lineage(
+        &self,
+        catalog: &Catalog,
+        me: FieldRef,
+        raw: &dyn Fn(FieldRef) -> FieldRuling,
+    ) -> FieldRuling {
+        let own = raw(me);
+        let Some(sources) = self.lineage.get(&me) else {
+            return own;
         };
-        let raw = self.table(catalog, &raw_key(key.object));
-        let mut fields = raw.fields.clone();
-        for (index, ruling) in fields.iter_mut().enumerate() {
-            let me = FieldRef {
-                object: key.object,
-                field: index as u32,
-            };
-            let Some(sources) = self.lineage.get(&me) else {
-                continue;
-            };
-            let mut by_variant: Vec<Ruling> = (0..raw.variants)
-                .map(|v| raw.fields[index].under(v).clone())
-                .collect();
-            for source in sources.iter() {
-                if source.object == key.object {
-                    for (v, r) in by_variant.iter_mut().enumerate() {
-                        *r = strictest(r, raw.fields[source.field as usize].under(v));
-                    }
-                } else {
-                    let other = self.table(catalog, &raw_key(source.object));
-                    for one in other.fields[source.field as usize].by_variant.iter() {
-                        for r in &mut by_variant {
-                            *r = strictest(r, one);
-                        }
+        let mut by_variant: Vec<Ruling> = (0..variants(catalog, me.object))
+            .map(|v| own.under(v).clone())
+            .collect();
+        for source in sources.iter() {
+            let other = raw(*source);
+            if source.object == me.object {
+                for (v, r) in by_variant.iter_mut().enumerate() {
+                    *r = strictest(r, other.under(v));
+                }
+            } else {
+                for one in other.by_variant.iter() {
+                    for r in &mut by_variant {
+                        *r = strictest(r, one);
                     }
                 }
             }
-            let field = catalog.field(me);
-            for r in &mut by_variant {
-                // A source's treatment that this field cannot hold would leave null: redact says so.
-                let t = r.treatment;
-                if !fits(t, field.kind) || (t.is_token() && !token_class(catalog, &field.class)) {
-                    r.treatment = Treatment::Redact;
-                }
-            }
-            if by_variant.windows(2).all(|w| w[0] == w[1]) {
-                by_variant.truncate(1);
-            }
-            *ruling = FieldRuling {
-                by_variant: by_variant.into(),
-            };
         }
-        Table {
-            object: key.object,
-            variants: raw.variants,
-            fields,
+        let field = catalog.field(me);
+        for r in &mut by_variant {
+            // A source's treatment that this field cannot hold would leave null: redact says so.
+            let t = r.treatment;
+            if !fits(t, field.kind) || (t.is_token() && !token_class(catalog, &field.class)) {
+                r.treatment = Treatment::Redact;
+            }
         }
+        of_variants(by_variant)
     }
+}
+
+fn of_variants(mut by_variant: Vec<Ruling>) -> FieldRuling {
+    if by_variant.windows(2).all(|w| w[0] == w[1]) {
+        by_variant.truncate(1);
+    }
+    FieldRuling {
+        by_variant: by_variant.into(),
+    }
+}
+
+/// The more protective answer in each variant.
+fn strictest_of(a: &FieldRuling, b: &FieldRuling) -> FieldRuling {
+    let variants = a.by_variant.len().max(b.by_variant.len());
+    of_variants(
+        (0..variants)
+            .map(|v| strictest(a.under(v), b.under(v)))
+            .collect(),
+    )
 }
 
 /// Whether deterministic tokens may stand for values of this class.
@@ -460,20 +614,30 @@ pub(super) fn low_entropy(catalog: &Catalog, class: &str) -> bool {
 
 /// The `g2` rows of an object's fields, nested classes spelt out.
 pub(super) fn links(catalog: &Catalog, object: ObjectId) -> Vec<(String, String)> {
-    let object = catalog.get(object);
-    let mut links = Vec::new();
-    for field in &object.fields {
-        let name = format!("{}.{}", object.name, field.name);
-        let class = &*field.class;
-        for (at, _) in class.match_indices('.').chain([(class.len(), "")]) {
-            links.push((name.clone(), format!("class:{}", &class[..at])));
-        }
-    }
+    let fields = 0..catalog.get(object).fields.len() as u32;
+    let mut links: Vec<(String, String)> = fields
+        .flat_map(|field| {
+            let at = FieldRef { object, field };
+            let class = catalog.field(at).class.clone();
+            spelt_out(&class)
+                .map(|class| (catalog.field_name(at), class))
+                .collect::<Vec<_>>()
+        })
+        .collect();
     links.push((
-        format!("{}.?", object.name),
+        format!("{}.?", catalog.get(object).name),
         "class:unclassified".to_owned(),
     ));
     links
+}
+
+/// A class and those around it.
+pub(super) fn spelt_out(class: &str) -> impl Iterator<Item = String> {
+    class
+        .match_indices('.')
+        .map(|(at, _)| at)
+        .chain([class.len()])
+        .map(|at| format!("class:{}", &class[..at]))
 }
 
 /// Number of record variants of an object.
@@ -490,7 +654,7 @@ pub(super) fn variants(catalog: &Catalog, object: ObjectId) -> usize {
 fn choices(
     catalog: &Catalog,
     object: ObjectId,
-    slice: &Slice,
+    relevant: &Relevant,
     variant: usize,
 ) -> Vec<Vec<Option<usize>>> {
     let conditions = &catalog.get(object).conditions;
@@ -503,12 +667,12 @@ fn choices(
     }
     let mut all: Vec<Vec<Option<usize>>> = vec![Vec::new()];
     for (condition, code) in conditions.iter().zip(codes) {
-        let relevant = if condition.is_region {
-            slice.regions
+        let asked_for = if condition.is_region {
+            relevant.regions
         } else {
-            slice.flags.contains(&condition.name)
+            relevant.flags.contains(&condition.name)
         };
-        let options: Vec<Option<usize>> = if !relevant {
+        let options: Vec<Option<usize>> = if !asked_for {
             vec![None]
         } else if code == condition.values.len() {
             (0..code).map(Some).chain([None]).collect()

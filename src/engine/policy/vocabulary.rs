@@ -379,6 +379,36 @@ fn condition(
     declared
 }
 
+/// The classes that a pack declares, and its file in canonical form. A class that the company declares too keeps the
+/// company's attributes.
+pub(super) fn read_pack(reader: &mut Reader<'_>, company: &mut Vocabulary) -> String {
+    let Some(root) = reader.parse() else {
+        return String::new();
+    };
+    let mut theirs = Vocabulary::default();
+    let mut versioned = false;
+    for (key, node) in reader.map(&root, "the file") {
+        match key.value.as_str() {
+            "schema" => versioned = reader.number::<u32>(node, "`schema`") == Some(1),
+            "classes" => classes(reader, node, &mut theirs),
+            _ => reader.unknown("unknown-key", "key", key, ["schema", "classes"]),
+        }
+    }
+    if !versioned {
+        reader.error(
+            "schema-version",
+            root.place,
+            1,
+            "this version of privet reads `schema: 1`".to_owned(),
+            Some("write `schema: 1` as the first line".to_owned()),
+        );
+    }
+    for (name, class) in theirs.classes {
+        company.classes.entry(name).or_insert(class);
+    }
+    yaml::canonical(&root)
+}
+
 fn classes(reader: &mut Reader<'_>, node: &Node, v: &mut Vocabulary) {
     const KEYS: [&str; 4] = ["personal", "entropy", "fold_local_part", "group_size_min"];
     #[derive(Default, Clone)]

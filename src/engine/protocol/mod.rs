@@ -6,6 +6,7 @@
 mod json_body;
 pub mod map;
 pub mod salesforce;
+mod upload;
 
 use std::sync::Arc;
 
@@ -15,7 +16,10 @@ use http::{HeaderMap, Method};
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::Identity;
 use crate::engine::refusal::Refusal;
+use crate::engine::rewrite::csv::{Delimiter, LineEnding};
 use crate::engine::token::Sealer;
+
+pub use upload::{Intake, Upload, UploadFormat, Written};
 
 /// What an API is, as far as understanding its requests goes. From `privet.yaml`.
 #[derive(Debug, Clone)]
@@ -166,10 +170,17 @@ impl std::fmt::Debug for Literal {
 }
 
 /// What one value of the answer is. The plan turns it into a rewrite program.
+///
+/// An answer is JSON unless its shape is [`Shape::Csv`] or [`Shape::Xml`]: where the request decides about the format
+/// (`Accept`, a job's `contentType`), the operation has decided. An answer in another format is refused.
 #[derive(Debug, Clone)]
 pub enum Shape {
     /// Part of the dialect's own envelope: passes as it is.
     Keep,
+    /// A number of the envelope (null passes; anything else becomes null).
+    Number,
+    /// true or false of the envelope (null passes; anything else becomes null).
+    Boolean,
     /// Dropped.
     Drop,
     /// Always this JSON text, whatever came.
@@ -179,6 +190,13 @@ pub enum Shape {
     Value(Vec<usize>),
     /// A record.
     Record(RecordShape),
+    /// A record of one object or another, each with its own shape: `attributes.type` says which.
+    OneOf {
+        /// Each of a single object.
+        records: Vec<RecordShape>,
+        /// Records of any other object are dropped, where else they abort the answer.
+        others_dropped: bool,
+    },
     /// An object of the envelope: named members; others are dropped and counted.
     Object(Vec<(Arc<str>, Shape)>),
     /// An array whose elements all have this shape. `rows` = its elements count as rows.
@@ -210,8 +228,72 @@ pub enum Shape {
     Describe(ObjectId),
     /// Salesforce's describeGlobal, cut down to objects with a readable field.
     DescribeGlobal,
+    /// Salesforce's layouts, cut down to what the caller may read (built by the plan through [`salesforce::describe`]).
+    Layouts {
+        /// The objects whose layouts are asked for.
+        objects: Vec<ObjectId>,
+        /// One compact layout per object, by its name, where else all layouts of the one object.
+        by_object: bool,
+    },
+    /// A file: bytes that pass as they come, or not at all.
+    Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
+    /// The whole answer is a CSV document.
+    Csv(Box<CsvShape>),
+    /// The whole answer is an XML document.
+    Xml(Box<XmlShape>),
+}
+
+/// A CSV document.
+#[derive(Debug, Clone)]
+pub struct CsvShape {
+    /// Between cells.
+    pub delimiter: Delimiter,
+    /// Behind rows.
+    pub line_ending: LineEnding,
+    /// Bulk API 1.0 says in a line of words that a query has no rows.
+    pub no_records: bool,
+    /// One row. The header of a member is its key, that of a member of a nested record `Account.Owner.Name`; columns
+    /// are bound by these names, in any order, on each page anew. A member is a value, a nested record, `Keep`, `Drop`
+    /// or `ErrorCode`; anything else is dropped. A nested record of several objects takes the most protective of them.
+    pub row: RecordShape,
+}
+
+/// An XML document. What its shape means where JSON and XML differ:
+///
+/// - a key is the local name of a child element, in any namespace; `{namespace}name` asks for the namespace too;
+///   `@name` is an attribute (namespace declarations, `xsi:type` and the null attribute pass unasked);
+/// - an array is its elements side by side: each child element of that name takes the array's element shape;
+/// - a record with `attributes` says its object as [`XmlShape::typed`] says;
+/// - `ByName` looks at the text of a child element;
+/// - JSONPath bindings, describes and arrays by position do not exist: dropped.
+#[derive(Debug, Clone)]
+pub struct XmlShape {
+    /// What is in the document element.
+    pub root: Shape,
+    /// How a record says its object.
+    pub typed: XmlTyped,
+    /// How an element says that it is null.
+    pub null: XmlNull,
+}
+
+/// How an XML record says its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XmlTyped {
+    /// In its child element `type` (SOAP partner, Bulk API 1.0).
+    Child,
+    /// In `xsi:type` (SOAP enterprise).
+    Attribute,
+}
+
+/// How an XML element says that it is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XmlNull {
+    /// `xsi:nil="true"`.
+    Xsi,
+    /// `m:null="true"` (Atom of OData 2 and 3).
+    OData,
 }
 
 /// What a link leads to.
@@ -269,6 +351,8 @@ pub struct Operation {
     pub exports: bool,
     /// Where the outputs stand.
     pub shape: Shape,
+    /// The request body goes upstream while it arrives; `None` = the forward prints the body.
+    pub upload: Option<Upload>,
     /// How the request goes upstream.
     pub forward: Forward,
 }
@@ -336,9 +420,18 @@ pub struct UpstreamRequest {
     pub body: Bytes,
 }
 
+/// How much of the request body [`understand`] wants to see. Asked before any of it has been read.
+pub fn intake(api: &Api, head: &RequestHead<'_>) -> Intake {
+    match api.dialect {
+        Dialect::Salesforce => salesforce::intake(head),
+        Dialect::Map => Intake::Whole,
+    }
+}
+
 /// Understands one request.
 ///
-/// `body` is the whole request body (bounded by the carrier before), empty for GET. Cursors are opened with
+/// `body` is what [`intake`] asked for: the whole request body (bounded by the carrier before), empty for GET; or its
+/// first row, or nothing, where it is uploaded. Cursors are opened with
 /// `sealer` and belong to `caller`.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 //! slices of the input. It fails closed: after an [`Abort`] nothing more comes out and the answer must end
 //! uncleanly.
 
+mod body;
 pub mod csv;
 mod fault;
 pub mod from_paths;
@@ -22,6 +23,8 @@ use bytes::Bytes;
 
 use crate::engine::catalog::ConditionValue;
 use crate::engine::treatment::{Prepared, Treatment};
+
+pub use body::{BodyProgram, Format};
 
 /// Index into [`Program::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +88,8 @@ pub enum Node {
     },
     /// A string that must be one of these (ASCII case-insensitive), else [`Abort::Contradiction`]. Passes as it came.
     Expect(Vec<Arc<str>>),
+    /// A number or a boolean of the dialect's own (null passes; anything else becomes null).
+    Scalar(ScalarKind),
     /// A string rewritten, or removed when the link cannot be. Null passes; anything else is removed.
     Link(Arc<dyn LinkRewriter>),
     /// An object (null passes; anything else becomes null).
@@ -109,6 +114,15 @@ pub enum Node {
     },
     /// Held (up to the bound) until a member says which case it is.
     Choose(Choose),
+}
+
+/// What a [`Node::Scalar`] holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScalarKind {
+    /// A number.
+    Number,
+    /// true or false.
+    Boolean,
 }
 
 /// Members of an object.
@@ -264,6 +278,14 @@ pub enum Abort {
         /// Byte offset in the decoded input.
         at: u64,
     },
+    /// A value of a request that may not go upstream: a mask, a token of another scope, or a field that is not written.
+    #[error("a value may not be written at byte {at}")]
+    Refused {
+        /// Index into the program's counters: its field.
+        counter: u32,
+        /// Byte offset in the decoded input, near the value.
+        at: u64,
+    },
     /// A content coding or its checksum is broken, or its inflation bound was exceeded.
     #[error("content coding: {what}")]
     Coding {
@@ -287,6 +309,22 @@ pub struct Counts {
     pub bytes_in: u64,
     /// Bytes out.
     pub bytes_out: u64,
+    /// The counter of the first value that was refused ([`crate::engine::treatment::Treated::Refused`]).
+    refused: Option<u32>,
+}
+
+impl Counts {
+    /// A value is refused: the document ends with the piece in which it stands.
+    fn refuse(&mut self, counter: u32) {
+        self.refused.get_or_insert(counter);
+    }
+
+    /// A value cannot be treated at all.
+    fn untreatable(&mut self, treatment: &Prepared, counter: u32) {
+        if treatment.refuses() {
+            self.refuse(counter);
+        }
+    }
 }
 
 /// Bounds of one stream.
@@ -333,9 +371,21 @@ pub enum Rewriter {
     Csv(Box<csv::CsvRewriter>),
     /// `text/xml`, `application/xml` and what ends in `+xml`.
     Xml(Box<xml::XmlRewriter>),
+    /// A file that passes as it comes.
+    Opaque(Counts),
 }
 
 impl Rewriter {
+    /// A rewriter for the program's format.
+    pub fn new(program: &BodyProgram, bounds: Bounds) -> Self {
+        match program {
+            BodyProgram::Json(program) => Self::json(Arc::clone(program), bounds),
+            BodyProgram::Csv(program) => Self::csv(Arc::clone(program), bounds),
+            BodyProgram::Xml(program) => Self::xml(Arc::clone(program), bounds),
+            BodyProgram::Opaque => Self::Opaque(Counts::default()),
+        }
+    }
+
     /// A rewriter for a JSON document.
     pub fn json(program: Arc<Program>, bounds: Bounds) -> Self {
         Self::Json(Box::new(json::JsonRewriter::new(program, bounds)))
@@ -360,6 +410,12 @@ impl Rewriter {
             Self::Json(r) => r.push(chunk, out),
             Self::Csv(r) => r.push(chunk, out),
             Self::Xml(r) => r.push(chunk, out),
+            Self::Opaque(counts) => {
+                counts.bytes_in += chunk.len() as u64;
+                counts.bytes_out = counts.bytes_in;
+                out.push(chunk);
+                Ok(())
+            }
         }
     }
 
@@ -372,6 +428,7 @@ impl Rewriter {
             Self::Json(r) => r.finish(out),
             Self::Csv(r) => r.finish(out),
             Self::Xml(r) => r.finish(out),
+            Self::Opaque(counts) => Ok(std::mem::take(counts)),
         }
     }
 }

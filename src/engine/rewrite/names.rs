@@ -56,6 +56,12 @@ impl Names {
         set
     }
 
+    /// The name at `index`.
+    #[inline]
+    pub(super) fn get(&self, index: u16) -> Option<&str> {
+        self.names.get(usize::from(index)).map(|name| &**name)
+    }
+
     /// What `name` is. `hint` is looked at first: the order of one record is likely that of the last.
     #[inline]
     pub(super) fn find(&self, name: &str, hint: u16) -> Found {

@@ -3,7 +3,7 @@
 //! Passing ranges that touch are joined; long runs leave as slices of the input, short ones are copied together,
 //! since a slice costs more than a short copy.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::Out;
 
@@ -13,12 +13,29 @@ const COPY_MAX: usize = 1024;
 /// Size of the copy buffers.
 const BUFFER: usize = 16 << 10;
 
+/// Size of the first one: a short answer needs no more.
+const FIRST: usize = 4 << 10;
+
+/// Short copies are made in whole steps of this: what they write too much is overwritten or never leaves.
+const STEP: usize = 32;
+
+/// Appends `part` to what is kept, of which there is never more than `most`: doubling does not go beyond that.
+pub(super) fn keep(kept: &mut Vec<u8>, part: &[u8], most: usize) {
+    let length = kept.len() + part.len();
+    if length > kept.capacity() {
+        kept.reserve_exact((2 * length).min(most).max(length) - kept.len());
+    }
+    kept.extend_from_slice(part);
+}
+
 /// The writer of one stream.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
     run: usize,
     run_end: usize,
-    copied: BytesMut,
+    /// Copies fill it from the start; its length is its room.
+    buffer: BytesMut,
+    filled: usize,
     /// Bytes that left.
     pub(super) bytes_out: u64,
 }
@@ -38,7 +55,13 @@ impl Runs {
     #[inline]
     pub(super) fn text(&mut self, input: &Bytes, text: &[u8], out: &mut Out) {
         self.end_input(input, out);
-        self.copy(text, out);
+        self.more(text, out);
+    }
+
+    /// More bytes of our own behind those of [`Self::text`].
+    #[inline]
+    pub(super) fn more(&mut self, text: &[u8], out: &mut Out) {
+        self.copy(text, 0, text.len(), out);
     }
 
     /// The run of `input` is written: ranges of it are not referred to any more.
@@ -47,7 +70,7 @@ impl Runs {
         let (from, to) = (self.run, self.run_end);
         if to > from {
             if to - from < COPY_MAX {
-                self.copy(&input[from..to], out);
+                self.copy(input, from, to, out);
             } else {
                 self.flush(out);
                 self.bytes_out += (to - from) as u64;
@@ -58,19 +81,55 @@ impl Runs {
     }
 
     #[inline]
-    fn copy(&mut self, text: &[u8], out: &mut Out) {
-        if self.copied.capacity() - self.copied.len() < text.len() {
-            self.flush(out);
-            self.copied.reserve(BUFFER.max(text.len()));
+    fn copy(&mut self, source: &[u8], from: usize, to: usize, out: &mut Out) {
+        let length = to - from;
+        if self.buffer.len() - self.filled < length + STEP {
+            self.room(length + STEP, out);
         }
-        self.copied.put_slice(text);
-        self.bytes_out += text.len() as u64;
+        let place = &mut self.buffer[self.filled..];
+        let source = &source[from..];
+        if length <= 8 * STEP {
+            let mut done = 0;
+            while done < length {
+                match (
+                    source[done..].first_chunk::<STEP>(),
+                    place[done..].first_chunk_mut::<STEP>(),
+                ) {
+                    (Some(source), Some(place)) => *place = *source,
+                    _ => {
+                        place[done..length].copy_from_slice(&source[done..length]);
+                        break;
+                    }
+                }
+                done += STEP;
+            }
+        } else {
+            place[..length].copy_from_slice(&source[..length]);
+        }
+        self.filled += length;
+        self.bytes_out += length as u64;
+    }
+
+    #[cold]
+    fn room(&mut self, length: usize, out: &mut Out) {
+        self.flush(out);
+        if self.buffer.len() < length {
+            // Its old place is taken again if all that left it is gone.
+            let size = if self.buffer.capacity() == 0 && self.bytes_out == 0 {
+                FIRST
+            } else {
+                BUFFER
+            };
+            self.buffer.clear();
+            self.buffer.resize(size.max(length), 0);
+        }
     }
 
     /// All that was copied leaves now.
     pub(super) fn flush(&mut self, out: &mut Out) {
-        if !self.copied.is_empty() {
-            out.push(self.copied.split().freeze());
+        if self.filled > 0 {
+            out.push(self.buffer.split_to(self.filled).freeze());
+            self.filled = 0;
         }
     }
 

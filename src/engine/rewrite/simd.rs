@@ -1,6 +1,7 @@
 //! Looks at many bytes at once: which of a block are not plain, not white space, not digits, without a branch for
 //! each. Three forms, told apart by type: AVX2 where the processor has it, SSE2 on every other x86-64, elsewhere
-//! eight bytes in a word. [`run`] chooses at run time and compiles the work once for each form.
+//! eight bytes in a word. [`run`] chooses at run time and compiles the work once for each form. What CSV looks at
+//! stands in a part of its own.
 
 #![cfg_attr(
     not(target_arch = "x86_64"),
@@ -158,7 +159,7 @@ mod avx2 {
 
     /// Thirty-two bytes. Only [`Avx2::detect`] makes one: who holds it runs on a processor that has AVX2 and BMI.
     #[derive(Debug, Clone, Copy)]
-    pub(in super::super) struct Avx2(());
+    pub(crate) struct Avx2(());
 
     impl Avx2 {
         /// If the processor has what it takes.
@@ -432,6 +433,164 @@ mod words {
     }
 }
 
+// Separators of CSV, a bit for each byte of a block of 64. With AVX2 and carry-less multiplication where the
+// processor has them, else eight bytes in a word.
+
+/// What one block of CSV holds; the lowest bit stands for the first byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Separators {
+    pub(super) quote: u64,
+    pub(super) delimiter: u64,
+    pub(super) lf: u64,
+    pub(super) cr: u64,
+    /// Parity of the quotes up to and with each byte.
+    pub(super) parity: u64,
+}
+
+/// Fills `to` from as many blocks.
+#[inline]
+pub(super) fn separators(blocks: &[[u8; BLOCK]], delimiter: u8, to: &mut [Separators]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("pclmulqdq") {
+        // SAFETY: the processor has both.
+        #[allow(unsafe_code, reason = "the compiler cannot see what the processor has")]
+        unsafe {
+            separators_avx2::separators(blocks, delimiter, to);
+        }
+        return;
+    }
+    separators_words::separators(blocks, delimiter, to);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod separators_avx2 {
+    use std::arch::x86_64::{
+        __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
+        _mm256_cmpeq_epi8, _mm256_movemask_epi8, _mm256_set_epi64x, _mm256_set1_epi8,
+    };
+
+    use super::{BLOCK, Separators};
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn load(block: &[u8; BLOCK], at: usize) -> __m256i {
+        // One unaligned load, once compiled.
+        let word = |n: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&block[at + 8 * n..at + 8 * n + 8]);
+            i64::from_le_bytes(bytes)
+        };
+        _mm256_set_epi64x(word(3), word(2), word(1), word(0))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn equal(low: __m256i, high: __m256i, byte: __m256i) -> u64 {
+        let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, byte)) as u32;
+        let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(high, byte)) as u32;
+        u64::from(low) | u64::from(high) << 32
+    }
+
+    #[target_feature(enable = "avx2,pclmulqdq")]
+    pub(super) fn separators(blocks: &[[u8; BLOCK]], delimiter: u8, to: &mut [Separators]) {
+        let bytes = [b'"', delimiter, b'\n', b'\r'].map(|b| _mm256_set1_epi8(b as i8));
+        let ones = _mm_set1_epi8(-1);
+        for (to, block) in to.iter_mut().zip(blocks) {
+            let (low, high) = (load(block, 0), load(block, 32));
+            let quote = equal(low, high, bytes[0]);
+            let parity = _mm_clmulepi64_si128::<0>(_mm_set_epi64x(0, quote as i64), ones);
+            *to = Separators {
+                quote,
+                delimiter: equal(low, high, bytes[1]),
+                lf: equal(low, high, bytes[2]),
+                cr: equal(low, high, bytes[3]),
+                parity: _mm_cvtsi128_si64(parity) as u64,
+            };
+        }
+    }
+}
+
+mod separators_words {
+    use super::{BLOCK, Separators};
+
+    pub(super) fn separators(blocks: &[[u8; BLOCK]], delimiter: u8, to: &mut [Separators]) {
+        for (to, block) in to.iter_mut().zip(blocks) {
+            let quote = equal(block, b'"');
+            *to = Separators {
+                quote,
+                delimiter: equal(block, delimiter),
+                lf: equal(block, b'\n'),
+                cr: equal(block, b'\r'),
+                parity: parity(quote),
+            };
+        }
+    }
+
+    /// An exact mark in each byte that is equal, then the marks are gathered.
+    #[inline(always)]
+    fn equal(block: &[u8; BLOCK], byte: u8) -> u64 {
+        const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const GATHER: u64 = 0x0102_0408_1020_4080;
+        let wanted = u64::from(byte) * ONES;
+        let words = block.as_chunks::<8>().0;
+        words.iter().enumerate().fold(0u64, |mask, (i, word)| {
+            let differs = u64::from_le_bytes(*word) ^ wanted;
+            let equal = !(((differs & LOW) + LOW) | differs | LOW) >> 7;
+            mask | (equal.wrapping_mul(GATHER) >> 56) << (8 * i)
+        })
+    }
+
+    #[inline(always)]
+    fn parity(mut bits: u64) -> u64 {
+        for shift in [1, 2, 4, 8, 16, 32] {
+            bits ^= bits << shift;
+        }
+        bits
+    }
+}
+
+#[cfg(test)]
+mod separators_tests {
+    use super::{BLOCK, Separators, separators, separators_words};
+
+    fn plain(block: &[u8; BLOCK], delimiter: u8) -> Separators {
+        let mut s = Separators::default();
+        let mut odd = false;
+        for (n, b) in block.iter().enumerate() {
+            s.quote |= u64::from(*b == b'"') << n;
+            s.delimiter |= u64::from(*b == delimiter) << n;
+            s.lf |= u64::from(*b == b'\n') << n;
+            s.cr |= u64::from(*b == b'\r') << n;
+            odd ^= *b == b'"';
+            s.parity |= u64::from(odd) << n;
+        }
+        s
+    }
+
+    #[test]
+    fn both_forms_agree_with_the_bytes() {
+        let mut seed = 7u64;
+        for _ in 0..2000 {
+            let blocks: [[u8; BLOCK]; 3] = std::array::from_fn(|_| {
+                std::array::from_fn(|_| {
+                    seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+                    b"\",\n\ra\xff\0;"[(seed >> 61) as usize]
+                })
+            });
+            for delimiter in *b",;\t" {
+                let wanted = blocks.map(|block| plain(&block, delimiter));
+                let mut found = [Separators::default(); 3];
+                separators(&blocks, delimiter, &mut found);
+                assert_eq!(found, wanted);
+                found = [Separators::default(); 3];
+                separators_words::separators(&blocks, delimiter, &mut found);
+                assert_eq!(found, wanted);
+            }
+        }
+    }
+}
+
 /// All forms agree on what is in `data`.
 ///
 /// # Panics
@@ -473,6 +632,13 @@ pub(super) fn agree(data: &[u8]) {
             .map(|form| run(form, Look(&block, &before)));
         if let Some(plain) = looks.next() {
             assert!(looks.all(|look| look == plain), "the forms see differently");
+        }
+        for delimiter in [b',', b';', b'\t'] {
+            let blocks = [block, before];
+            let (mut found, mut plain) = ([Separators::default(); 2], [Separators::default(); 2]);
+            separators(&blocks, delimiter, &mut found);
+            separators_words::separators(&blocks, delimiter, &mut plain);
+            assert!(found == plain, "the forms of CSV see differently");
         }
         before = block;
     }

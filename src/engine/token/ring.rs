@@ -44,7 +44,7 @@ pub struct KeyRing {
     keys: Vec<Key>,
     /// Derived once for each (tenant, scope, class, folding): as many as the vocabulary has.
     tokenizers: RwLock<HashMap<String, Arc<Tokenizer>>>,
-    /// Derived once for each tenant.
+    /// Derived once for each purpose and tenant.
     sealers: RwLock<HashMap<String, Arc<Sealer>>>,
 }
 
@@ -209,18 +209,29 @@ impl KeyRing {
 
     /// The sealer of cursors of a tenant.
     pub fn sealer(&self, tenant: &str) -> Arc<Sealer> {
+        self.sealer_for("cursor", tenant)
+    }
+
+    /// The sealer of sessions of a tenant: other keys and another purpose than that of cursors, so that neither opens
+    /// what the other made.
+    pub fn session_sealer(&self, tenant: &str) -> Arc<Sealer> {
+        self.sealer_for("session", tenant)
+    }
+
+    fn sealer_for(&self, purpose: &str, tenant: &str) -> Arc<Sealer> {
+        let name = format!("{purpose}\0{tenant}");
         let known = self
             .sealers
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(tenant)
+            .get(&name)
             .cloned();
         if let Some(sealer) = known {
             return sealer;
         }
-        let info = format!("v1|{tenant}|||cursor");
+        let info = format!("v1|{tenant}|||{purpose}");
         let sealer = Arc::new(Sealer {
-            associated: format!("cursor1|{tenant}").into(),
+            associated: format!("{purpose}1|{tenant}").into(),
             keys: self
                 .keys
                 .iter()
@@ -230,7 +241,7 @@ impl KeyRing {
         self.sealers
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(tenant.to_owned(), Arc::clone(&sealer));
+            .insert(name, Arc::clone(&sealer));
         sealer
     }
 

@@ -23,6 +23,7 @@ impl Prepared {
             Self::Keyless(treatment) => *treatment,
             Self::Token { email: true, .. } => Treatment::TokenizeEmail,
             Self::Token { email: false, .. } => Treatment::Tokenize,
+            Self::Resolve(resolver) => return resolver.resolve(value, buf),
         };
         match (treatment, value) {
             (Treatment::Redact | Treatment::Drop | Treatment::Deny, _) | (_, Scalar::Container) => {
@@ -56,10 +57,16 @@ impl Prepared {
                     Treated::Text(buf)
                 }
                 // A token word without its key: nothing may pass.
-                Self::Keyless(_) => Treated::Null,
+                Self::Keyless(_) | Self::Resolve(_) => Treated::Null,
             },
             (_, Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_)) => Treated::Null,
         }
+    }
+
+    /// Whether a value that cannot be treated (too long, no scalar) ends the document, rather than become null: what
+    /// a client sends is not replaced by nothing.
+    pub fn refuses(&self) -> bool {
+        matches!(self, Self::Resolve(_))
     }
 
     /// Whether the value's own bytes may pass under it whatever they are.
@@ -83,7 +90,8 @@ fn mask(treatment: Treatment, text: &str, buf: &mut String) {
         }
         Treatment::MaskEmail if long => match email_parts(text) {
             Some((local, domain)) => {
-                buf.extend(local.chars().next());
+                let first = local.chars().next().map_or(0, char::len_utf8);
+                buf.push_str(&local[..first]);
                 buf.push_str(STARS);
                 buf.push('@');
                 buf.push_str(domain);
@@ -94,26 +102,26 @@ fn mask(treatment: Treatment, text: &str, buf: &mut String) {
     }
 }
 
-/// Where an ASCII character may stand in an e-mail address.
+/// May stand in a local part.
 const LOCAL: u8 = 1;
+
+/// May stand in a domain.
 const DOMAIN: u8 = 2;
-static IN_EMAIL: [u8; 128] = {
-    let mut table = [0; 128];
-    let mut b = 0u8;
-    while b < 128 {
-        let quoting = matches!(
+
+/// What each ASCII character may stand in.
+const ASCII_EMAIL: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut b = 0x21u8;
+    while b < 0x7f {
+        let local = !matches!(
             b,
             b'"' | b'<' | b'>' | b',' | b';' | b':' | b'(' | b')' | b'\\'
         );
-        if b.is_ascii_graphic() && !quoting {
-            table[b as usize] |= LOCAL;
-        }
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.') {
-            table[b as usize] |= DOMAIN;
-        }
+        let domain = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        kinds[b as usize] = ((local as u8) * LOCAL) | ((domain as u8) * DOMAIN);
         b += 1;
     }
-    table
+    kinds
 };
 
 /// Local part and domain, if `text` is one e-mail address and nothing else. Strict: what a free text hides
@@ -122,18 +130,19 @@ fn email_parts(text: &str) -> Option<(&str, &str)> {
     let at = memchr::memchr(b'@', text.as_bytes())?;
     let (local, domain) = (&text[..at], &text[at + 1..]);
     if text.is_ascii() {
-        // The same for ASCII, where a byte is a character. No branch for each: addresses vary in every byte.
-        let all = |part: &str, of| {
-            (part.bytes()).fold(of, |all, b| all & IN_EMAIL[usize::from(b & 0x7f)]) & of != 0
-        };
-        let (mut last, mut dots, mut empty_label) = (b'.', 0, false);
-        for b in domain.bytes() {
-            dots += usize::from(b == b'.');
-            empty_label |= b == b'.' && last == b'.';
+        // The same for ASCII, where a byte is a character.
+        let kind = |b: u8| ASCII_EMAIL[usize::from(b)];
+        let local_good = !local.is_empty() && local.bytes().all(|b| kind(b) & LOCAL != 0);
+        let mut last = b'.';
+        let mut dots = 0;
+        let domain_good = domain.bytes().all(|b| {
+            let dot = b == b'.';
+            let good = kind(b) & DOMAIN != 0 && !(dot && last == b'.');
+            dots += usize::from(dot);
             last = b;
-        }
-        let good = !local.is_empty() && all(local, LOCAL) && all(domain, DOMAIN);
-        return (good && dots > 0 && !empty_label && last != b'.').then_some((local, domain));
+            good
+        });
+        return (local_good && domain_good && dots > 0 && last != b'.').then_some((local, domain));
     }
     email_parts_beyond_ascii(local, domain).then_some((local, domain))
 }
@@ -305,6 +314,7 @@ mod tests {
             Treated::Null => "null".to_owned(),
             Treated::Text(t) => format!("\"{t}\""),
             Treated::Number(n) => n.to_owned(),
+            Treated::Refused => "refused".to_owned(),
         }
     }
 

@@ -132,6 +132,14 @@ pub enum Treated<'b> {
     Text(&'b str),
     /// This number's text.
     Number(&'b str),
+    /// It may not go on, and nothing may stand in its place: the document is refused.
+    Refused,
+}
+
+/// Turns a value that a client sends back into the one that goes upstream. Pure and deterministic.
+pub trait Resolver: std::fmt::Debug + Send + Sync {
+    /// What goes upstream in place of `value`. `buf` is empty scratch space that the result may borrow from.
+    fn resolve<'b>(&self, value: Scalar<'_>, buf: &'b mut String) -> Treated<'b>;
 }
 
 /// A treatment with all it needs at run time. Never `drop` or `deny`: those are decided before.
@@ -148,4 +156,6 @@ pub enum Prepared {
         /// The values are Salesforce record ids, whose short form has the token of the long one.
         record_id: bool,
     },
+    /// The other direction: a value of a request, resolved.
+    Resolve(Arc<dyn Resolver>),
 }

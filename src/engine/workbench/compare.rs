@@ -1,14 +1,14 @@
 //! What a change of the policy set means: every cell of the space whose outcome differs, looser first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::space::{
-    Cell, Outcome, cells, fact_words, is_output, points, rule_words, variant_of, variant_values,
-    variants,
+    Cell, Corner, Outcome, Words, asked, cells, corners, fact_words, is_output, rule_words,
+    variant_of, variant_values, variants,
 };
-use crate::engine::catalog::ObjectId;
-use crate::engine::policy::{Fact, Loaded, Point};
+use crate::engine::catalog::{FieldRef, Object, ObjectId};
+use crate::engine::policy::{Fact, Kin, Loaded};
 use crate::engine::protocol::Action;
 use crate::engine::treatment::Treatment;
 
@@ -77,12 +77,10 @@ impl Comparison {
     }
 }
 
-const ABSENT: &[Cell] = &[];
-
 /// Ids of the rules that decide.
 type Rules = Arc<[Arc<str>]>;
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Group {
     direction: Direction,
     action: Action,
@@ -91,15 +89,36 @@ struct Group {
     by: (Rules, Rules),
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Seen {
     who: BTreeSet<Arc<str>>,
     fields: BTreeSet<String>,
     purposes: BTreeSet<Arc<str>>,
     regions: BTreeSet<Option<Arc<str>>>,
-    facts: BTreeMap<Fact, BTreeSet<Option<bool>>>,
+    /// The values seen, and in how many corners.
+    facts: BTreeMap<Fact, (BTreeSet<bool>, usize)>,
     record: BTreeMap<Arc<str>, BTreeSet<Option<Arc<str>>>>,
+    corners: usize,
     cells: usize,
+}
+
+impl Seen {
+    fn add(&mut self, other: Self) {
+        self.who.extend(other.who);
+        self.fields.extend(other.fields);
+        self.purposes.extend(other.purposes);
+        self.regions.extend(other.regions);
+        for (fact, (values, corners)) in other.facts {
+            let known = self.facts.entry(fact).or_default();
+            known.0.extend(values);
+            known.1 += corners;
+        }
+        for (name, values) in other.record {
+            self.record.entry(name).or_default().extend(values);
+        }
+        self.corners += other.corners;
+        self.cells += other.cells;
+    }
 }
 
 const ACTIONS: [Action; 12] = [
@@ -117,58 +136,161 @@ const ACTIONS: [Action; 12] = [
     Action::Reveal,
 ];
 
-/// Compares two sets over the space that either can tell apart.
-pub fn compare(old: &Loaded, new: &Loaded) -> Comparison {
-    let mut groups: BTreeMap<Group, Seen> = BTreeMap::new();
-    let mut compared = 0;
-    let pairs = object_pairs(old, new);
-    for action in ACTIONS {
-        let named = |set: &Loaded| set.policies.rules().iter().any(|r| r.speaks_of(action));
+/// A comparison in parts that know nothing of each other, for whoever has more than one processor. The sets' caches are
+/// shared: no question is asked twice.
+#[derive(Debug)]
+pub struct Work<'a> {
+    old: &'a Loaded,
+    new: &'a Loaded,
+    words: Words,
+    /// Principal and action of each part.
+    parts: Vec<(Option<Arc<str>>, Action)>,
+    /// The families of fields, for `delete` and for everything else.
+    objects: Vec<Family>,
+    fields: Vec<Family>,
+}
+
+/// What one part showed.
+#[derive(Debug, Default)]
+pub struct Part {
+    groups: BTreeMap<Group, Seen>,
+    cells: usize,
+}
+
+/// Fields with equal answers in each set.
+#[derive(Debug)]
+struct Family {
+    old: Option<FieldRef>,
+    new: Option<FieldRef>,
+    names: Vec<String>,
+}
+
+impl<'a> Work<'a> {
+    /// The comparison of two sets.
+    pub fn new(old: &'a Loaded, new: &'a Loaded) -> Self {
+        let words = Words::of(&[old, new]);
+        let mut parts = Vec::new();
+        let named = |set: &Loaded, action: Action| {
+            let mut rules = set.policies.rules().iter();
+            rules.any(|r| r.speaks_of(action))
+        };
         // Without a row of its own a describe shows what a read shows, and a reveal is refused.
-        if matches!(action, Action::Describe | Action::Reveal) && !named(old) && !named(new) {
-            continue;
+        let actions = ACTIONS.into_iter().filter(|action| {
+            !matches!(action, Action::Describe | Action::Reveal)
+                || named(old, *action)
+                || named(new, *action)
+        });
+        // Neighbours ask about the same rules.
+        for who in &words.who {
+            parts.extend(actions.clone().map(|action| (who.clone(), action)));
         }
+        Self {
+            old,
+            new,
+            words,
+            parts,
+            objects: families(old, new, Action::Delete),
+            fields: families(old, new, Action::Read),
+        }
+    }
+
+    /// How many parts there are.
+    pub fn parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    /// Compares one part.
+    pub fn part(&self, index: usize) -> Part {
+        let mut part = Part::default();
+        let Some((who, action)) = self.parts.get(index) else {
+            return part;
+        };
+        let (old, new, action) = (self.old, self.new, *action);
         let spoken = match action {
             Action::Read => vec![action],
             other => vec![Action::Read, other],
         };
-        for point in points(&[old, new], &spoken, &|_| true) {
-            let before = old.policies.standing(&old.catalog, &point);
-            let after = new.policies.standing(&new.catalog, &point);
-            for (was, is) in &pairs {
-                let a = was.map(|o| cells(old, &before, o, action));
-                let b = is.map(|o| cells(new, &after, o, action));
-                for (name, in_old, in_new) in field_pairs(old, *was, new, *is, action) {
-                    let a = pick(a.as_deref(), in_old);
-                    let b = pick(b.as_deref(), in_new);
-                    compared += 1;
-                    // Same in both wherever it is asked: no variant can differ.
-                    if a == b && a.len() == 1 {
-                        continue;
-                    }
-                    each_variant((old, *was), (new, *is), &mut |record, i, j| {
-                        let (from, to) = (under(a, i, action), under(b, j, action));
-                        if from.0 == to.0 {
-                            return;
-                        }
-                        let direction = match to.0.rank().cmp(&from.0.rank()) {
-                            std::cmp::Ordering::Less => Direction::Looser,
-                            std::cmp::Ordering::Equal => Direction::Sideways,
-                            std::cmp::Ordering::Greater => Direction::Stricter,
-                        };
-                        let group = Group {
-                            direction,
-                            action,
-                            from: from.0,
-                            to: to.0,
-                            by: (from.1, to.1),
-                        };
-                        note(groups.entry(group).or_default(), &point, &name, record);
-                    });
+        let families = match action {
+            Action::Delete => &self.objects,
+            _ => &self.fields,
+        };
+        for family in families {
+            let mut rules = Vec::new();
+            for (set, field) in [(old, family.old), (new, family.new)] {
+                if let Some(field) = field {
+                    rules.extend(asked(set, who.as_ref(), field, &spoken));
                 }
             }
+            for corner in corners(&self.words, &rules) {
+                part.cells += corner.size() * family.names.len();
+                let point = corner.point(who.as_ref());
+                let cells_of = |set: &Loaded, field: Option<FieldRef>| match field {
+                    Some(field) => {
+                        let standpoint = set.policies.standing(&set.catalog, &point);
+                        cells(&set.policies, &set.catalog, &standpoint, field, action)
+                    }
+                    None => Vec::new(),
+                };
+                let (a, b) = (cells_of(old, family.old), cells_of(new, family.new));
+                // Same in both wherever it is asked: no variant can differ.
+                if a == b && a.len() == 1 {
+                    continue;
+                }
+                let objects = (
+                    (old, family.old.map(|f| f.object)),
+                    (new, family.new.map(|f| f.object)),
+                );
+                each_variant(objects.0, objects.1, &mut |record, i, j| {
+                    let (from, to) = (under(&a, i, action), under(&b, j, action));
+                    if from.0 == to.0 {
+                        return;
+                    }
+                    let direction = match to.0.rank().cmp(&from.0.rank()) {
+                        std::cmp::Ordering::Less => Direction::Looser,
+                        std::cmp::Ordering::Equal => Direction::Sideways,
+                        std::cmp::Ordering::Greater => Direction::Stricter,
+                    };
+                    let group = Group {
+                        direction,
+                        action,
+                        from: from.0,
+                        to: to.0,
+                        by: (from.1, to.1),
+                    };
+                    let seen = part.groups.entry(group).or_default();
+                    note(seen, who.as_ref(), &corner, &family.names, record);
+                });
+            }
         }
+        part
     }
+
+    /// The whole comparison from all its parts, in any order.
+    pub fn joined(&self, parts: impl IntoIterator<Item = Part>) -> Comparison {
+        let mut groups: BTreeMap<Group, Seen> = BTreeMap::new();
+        let mut cells = 0;
+        for part in parts {
+            cells += part.cells;
+            for (group, seen) in part.groups {
+                groups.entry(group).or_default().add(seen);
+            }
+        }
+        changes(self.old, self.new, groups, cells)
+    }
+}
+
+/// Compares two sets over the space that either can tell apart.
+pub fn compare(old: &Loaded, new: &Loaded) -> Comparison {
+    let work = Work::new(old, new);
+    work.joined((0..work.parts()).map(|i| work.part(i)))
+}
+
+fn changes(
+    old: &Loaded,
+    new: &Loaded,
+    groups: BTreeMap<Group, Seen>,
+    compared: usize,
+) -> Comparison {
     let mut changes: Vec<Change> = Vec::new();
     for (group, seen) in groups {
         let change = Change {
@@ -223,22 +345,48 @@ fn object_pairs(old: &Loaded, new: &Loaded) -> Vec<(Option<ObjectId>, Option<Obj
         .collect()
 }
 
-/// (name, index in the old object, index in the new one).
+/// The fields of both sets (for `delete`: the objects), those together that are alike in each.
+fn families(old: &Loaded, new: &Loaded, action: Action) -> Vec<Family> {
+    let mut known: HashMap<(Option<Kin>, Option<Kin>), usize> = HashMap::new();
+    let mut all: Vec<Family> = Vec::new();
+    for (was, is) in object_pairs(old, new) {
+        for (name, in_old, in_new) in field_pairs(old, was, new, is, action) {
+            let kin = |set: &Loaded, field: Option<FieldRef>| {
+                field.map(|f| set.policies.kin(&set.catalog, f, action))
+            };
+            let next = all.len();
+            let pair = (kin(old, in_old), kin(new, in_new));
+            let at = *known.entry(pair).or_insert(next);
+            if at == next {
+                all.push(Family {
+                    old: in_old,
+                    new: in_new,
+                    names: Vec::new(),
+                });
+            }
+            all[at].names.push(name);
+        }
+    }
+    all
+}
+
+/// (name, in the old set, in the new one).
 fn field_pairs(
     old: &Loaded,
     was: Option<ObjectId>,
     new: &Loaded,
     is: Option<ObjectId>,
     action: Action,
-) -> Vec<(String, Option<usize>, Option<usize>)> {
-    let was = was.map(|o| old.catalog.get(o));
-    let is = is.map(|o| new.catalog.get(o));
-    let object = is.or(was).map_or("", |o| &*o.name);
+) -> Vec<(String, Option<FieldRef>, Option<FieldRef>)> {
+    let at = |object: Option<ObjectId>, field: u32| object.map(|object| FieldRef { object, field });
+    let was_object = was.map(|o| old.catalog.get(o));
+    let is_object = is.map(|o| new.catalog.get(o));
+    let object = is_object.or(was_object).map_or("", |o| &*o.name);
     if action == Action::Delete {
-        return vec![(format!("{object}.*"), was.map(|_| 0), is.map(|_| 0))];
+        return vec![(format!("{object}.*"), at(was, 0), at(is, 0))];
     }
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
-    for o in [was, is].into_iter().flatten() {
+    for o in [was_object, is_object].into_iter().flatten() {
         for (lower, i) in &o.field_by_name {
             names.insert(lower, &o.fields[*i as usize].name);
         }
@@ -246,20 +394,15 @@ fn field_pairs(
     names
         .into_iter()
         .map(|(lower, name)| {
-            let index = |o: Option<&crate::engine::catalog::Object>| {
-                o.and_then(|o| o.field_by_name.get(lower))
-                    .map(|i| *i as usize)
-            };
-            (format!("{object}.{name}"), index(was), index(is))
+            let index =
+                |id: Option<ObjectId>, o: Option<&Object>| at(id, *o?.field_by_name.get(lower)?);
+            (
+                format!("{object}.{name}"),
+                index(was, was_object),
+                index(is, is_object),
+            )
         })
         .collect()
-}
-
-fn pick(cells: Option<&[Vec<Cell>]>, field: Option<usize>) -> &[Cell] {
-    match (cells, field) {
-        (Some(cells), Some(field)) => cells.get(field).map_or(ABSENT, Vec::as_slice),
-        _ => ABSENT,
-    }
 }
 
 /// A field that is not there is dropped, and no use of it passes.
@@ -302,20 +445,28 @@ fn each_variant(
     }
 }
 
-fn note(seen: &mut Seen, point: &Point, field: &str, record: &RecordValues) {
-    seen.cells += 1;
+fn note(
+    seen: &mut Seen,
+    who: Option<&Arc<str>>,
+    corner: &Corner,
+    fields: &[String],
+    record: &RecordValues,
+) {
+    seen.cells += corner.size() * fields.len();
+    seen.corners += 1;
     seen.who
-        .insert(point.who.clone().unwrap_or_else(|| "anybody else".into()));
-    if !seen.fields.contains(field) {
-        seen.fields.insert(field.to_owned());
+        .insert(who.cloned().unwrap_or_else(|| "anybody else".into()));
+    for field in fields {
+        if !seen.fields.contains(field) {
+            seen.fields.insert(field.clone());
+        }
     }
-    seen.purposes.insert(point.purpose.clone());
-    seen.regions.insert(point.region.clone());
-    for (fact, value) in &point.facts {
-        seen.facts
-            .entry(fact.clone())
-            .or_default()
-            .insert(Some(*value));
+    seen.purposes.extend(corner.purposes.iter().cloned());
+    seen.regions.extend(corner.regions.iter().cloned());
+    for (fact, value) in &corner.facts {
+        let known = seen.facts.entry(fact.clone()).or_default();
+        known.0.insert(*value);
+        known.1 += 1;
     }
     for (name, value) in record {
         seen.record
@@ -344,9 +495,13 @@ fn circumstances(seen: &Seen, old: &Loaded, new: &Loaded) -> Vec<String> {
             .collect();
         all.push(format!("from {}", words.join(" or ")));
     }
-    for (fact, values) in &seen.facts {
-        if let [value] = values.iter().collect::<Vec<_>>()[..] {
-            all.push(fact_words(fact, *value));
+    for (fact, (values, corners)) in &seen.facts {
+        // Elsewhere the fact does not matter.
+        if let ([value], true) = (
+            &values.iter().collect::<Vec<_>>()[..],
+            *corners == seen.corners,
+        ) {
+            all.push(fact_words(fact, Some(**value)));
         }
     }
     for (name, values) in &seen.record {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::space::{
-    Cell, Outcome, cells, fact_words, is_output, rule_words, variant_values, variants,
+    Cell, Outcome, cells, fact_words, is_output, pack_words, rule_words, variant_values, variants,
 };
 use crate::engine::catalog::FieldRef;
 use crate::engine::policy::{Effect, Fact, Loaded, Rule, Standpoint, Term};
@@ -56,7 +56,20 @@ pub fn field(
         {
             continue;
         }
-        let why = lost(set, standpoint, rule, field);
+        let mut why = lost(set, standpoint, rule, field);
+        let others = deciding.iter().filter_map(|id| set.policies.rule(id));
+        if let Some(other) = others.into_iter().find(|other| other.pack != rule.pack)
+            && rule.effect == Effect::Allow
+            && fits(set, standpoint, rule, field)
+        {
+            why = format!(
+                "it fits, and {} protects more",
+                match &other.pack {
+                    Some(pack) => format!("the pack {pack}"),
+                    None => "the company's own layer".to_owned(),
+                }
+            );
+        }
         let _ = writeln!(text, "  lost: {}: {why}", place(rule));
         if let Some((changed, how)) = satisfied(set, standpoint, rule, field) {
             let then = at(set, &changed, field, action);
@@ -77,21 +90,16 @@ pub fn field(
 }
 
 fn at(set: &Loaded, standpoint: &Standpoint, field: FieldRef, action: Action) -> Vec<Cell> {
-    let index = if action == Action::Delete {
-        0
-    } else {
-        field.field as usize
-    };
-    cells(set, standpoint, field.object, action)
-        .into_iter()
-        .nth(index)
-        .unwrap_or_default()
+    cells(&set.policies, &set.catalog, standpoint, field, action)
 }
 
 fn place(rule: &Rule) -> String {
     format!(
-        "{} ({}:{})",
-        rule.id, rule.position.file, rule.position.line
+        "{} ({}:{}{})",
+        rule.id,
+        rule.position.file,
+        rule.position.line,
+        pack_words(rule)
     )
 }
 
@@ -186,6 +194,17 @@ fn lost(set: &Loaded, standpoint: &Standpoint, rule: &Rule, field: FieldRef) -> 
                 .map_or_else(String::new, |t| format!(", {}", t.word()))
         ),
     }
+}
+
+/// Whether every column of the rule fits here, whatever the record.
+fn fits(set: &Loaded, standpoint: &Standpoint, rule: &Rule, field: FieldRef) -> bool {
+    standpoint.is(&set.policies, &rule.who)
+        && (rule.purposes.is_empty() || rule.purposes.contains(standpoint.purpose()))
+        && region_holds(set, standpoint, rule, field) == Some(true)
+        && rule
+            .when
+            .iter()
+            .all(|term| holds(set, standpoint, rule, term) == Some(true))
 }
 
 /// Whether the region column fits; `None` = the record decides.

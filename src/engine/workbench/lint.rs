@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::space::{Cell, cells, objects, points};
+use super::space::{Words, asked, cells, corners, families};
 use crate::diagnostic::{Diagnostic, Position};
-use crate::engine::catalog::{FieldRef, ObjectId};
-use crate::engine::policy::{Effect, Loaded, Point, Rule, Sources, is_inside, load};
+use crate::engine::catalog::FieldRef;
+use crate::engine::policy::{Effect, Loaded, Point, Policies, Rule, Sources, is_inside};
 use crate::engine::protocol::Action;
 use crate::engine::treatment::Treatment;
 
@@ -17,7 +17,8 @@ pub fn lint(sources: &Sources, set: &Loaded) -> Vec<Diagnostic> {
     classes(sources, set, &mut found);
     fields(sources, set, &mut found);
     everyone(set, &mut found);
-    idle(sources, set, &mut found);
+    idle(set, &mut found);
+    layers(set, &mut found);
     found.sort_by(|a, b| (a.code, &a.position).cmp(&(b.code, &b.position)));
     found
 }
@@ -47,18 +48,23 @@ fn place(sources: &Sources, file: &str, is: impl Fn(&str) -> bool) -> (Option<Po
 
 /// Classes that no field belongs to, themselves or through a class inside.
 fn classes(sources: &Sources, set: &Loaded, found: &mut Vec<Diagnostic>) {
-    let used: BTreeSet<&str> = set
-        .catalog
-        .objects
+    let fields = super::all_fields(&set.catalog);
+    let used: BTreeSet<&str> = fields
         .iter()
-        .flat_map(|o| o.fields.iter().map(|f| &*f.class))
+        .flat_map(|f| set.policies.classes(&set.catalog, *f))
+        .map(|class| &**class)
         .collect();
+    let packs = set.policies.packs().len() > 0;
     for name in set.catalog.vocabulary.classes.keys() {
         if !used.iter().any(|u| is_inside(u, name)) {
             let head = format!("{name}:");
             let (at, text) = place(sources, "vocabulary.yaml", |line| {
                 line.trim_start().starts_with(&head)
             });
+            // A pack declares classes for schemas of all kinds.
+            if packs && at.as_ref().is_none_or(|at| at.line == 0) {
+                continue;
+            }
             found.push(
                 Diagnostic::warning(
                     "class-without-field",
@@ -138,47 +144,52 @@ fn everyone(set: &Loaded, found: &mut Vec<Diagnostic>) {
 }
 
 fn is_personal(set: &Loaded, class: &str) -> bool {
-    let mut name = class;
-    loop {
-        if let Some(c) = set.catalog.vocabulary.classes.get(name) {
-            return c.personal;
-        }
-        match name.rfind('.') {
-            Some(i) => name = &name[..i],
-            None => return false,
-        }
-    }
+    set.catalog.vocabulary.is_personal(class)
 }
 
 /// Where a rule decides: enough places to see whether it changes something there.
-type Places = BTreeMap<Arc<str>, Vec<(Point, ObjectId, Action)>>;
+type Places = BTreeMap<Arc<str>, Vec<(Point, FieldRef, Action)>>;
 
 /// Rules that never decide, and allow rules whose absence would change nothing. A deny may be a guard against rules to
 /// come, and a `drop` may say aloud what silence says: those are left alone.
-fn idle(sources: &Sources, set: &Loaded, found: &mut Vec<Diagnostic>) {
+fn idle(set: &Loaded, found: &mut Vec<Diagnostic>) {
     let mut places: Places = BTreeMap::new();
+    let words = Words::of(&[set]);
     for (_, action) in Action::WORDS {
         let spoken = |r: &Rule| !r.actions.is_empty() && r.speaks_of(action);
         if !set.policies.rules().iter().any(spoken) {
             continue;
         }
-        for point in points(&[set], &[action], &|_| true) {
-            let standpoint = set.policies.standing(&set.catalog, &point);
-            for object in objects(&set.catalog) {
-                let table = standpoint.rows(&set.policies, &set.catalog, object, action);
-                let mut here: BTreeSet<&Arc<str>> = BTreeSet::new();
-                for ruling in table.fields.iter().flat_map(|f| f.by_variant.iter()) {
-                    here.extend(ruling.rules.iter());
+        let families = families(set, action, &|_| true);
+        for who in &words.who {
+            for (field, _) in &families {
+                let mut rules = asked(set, who.as_ref(), *field, &[action]);
+                if action == Action::Export {
+                    rules = asked(set, who.as_ref(), *field, &[Action::Read, action]);
                 }
-                for id in here {
-                    let known = places.entry(id.clone()).or_default();
-                    known.push((point.clone(), object, action));
+                if rules.is_empty() {
+                    continue;
+                }
+                for corner in corners(&words, &rules) {
+                    let point = corner.point(who.as_ref());
+                    let standpoint = set.policies.standing(&set.catalog, &point);
+                    let mut here: BTreeSet<Arc<str>> = BTreeSet::new();
+                    for layer in 0..=set.policies.packs().len() as u16 {
+                        let said =
+                            standpoint.said(&set.policies, &set.catalog, *field, action, layer);
+                        here.extend(said.by_variant.iter().flat_map(|r| r.rules.iter().cloned()));
+                    }
+                    for id in here {
+                        let known = places.entry(id).or_default();
+                        known.push((point.clone(), *field, action));
+                    }
                 }
             }
         }
     }
     for rule in set.policies.rules() {
-        if rule.effect == Effect::Deny {
+        // A pack's rules are for companies with other rules too.
+        if rule.effect == Effect::Deny || rule.pack.is_some() {
             continue;
         }
         match places.get(&rule.id) {
@@ -190,7 +201,7 @@ fn idle(sources: &Sources, set: &Loaded, found: &mut Vec<Diagnostic>) {
                 .help("remove it, or give it another priority or wider conditions"),
             ),
             Some(places) => {
-                if rule.treatment != Some(Treatment::Drop) && !matters(sources, set, rule, places) {
+                if rule.treatment != Some(Treatment::Drop) && !matters(set, rule, places) {
                     found.push(
                         rule.warning(
                             "rule-without-effect",
@@ -198,6 +209,60 @@ fn idle(sources: &Sources, set: &Loaded, found: &mut Vec<Diagnostic>) {
                         )
                         .help("other rules already say the same; remove it unless it is meant for people"),
                     );
+                }
+            }
+        }
+    }
+}
+
+/// The company's rules that a pack answers more protectively.
+fn layers(set: &Loaded, found: &mut Vec<Diagnostic>) {
+    let words = Words::of(&[set]);
+    let mut told: BTreeSet<(Arc<str>, Arc<str>)> = BTreeSet::new();
+    let action = Action::Read;
+    let packs = set.policies.packs().len() as u16;
+    if packs == 0 {
+        return;
+    }
+    for (field, _) in families(set, action, &|_| true) {
+        for who in &words.who {
+            let rules = asked(set, who.as_ref(), field, &[action]);
+            for corner in corners(&words, &rules) {
+                let standpoint = set
+                    .policies
+                    .standing(&set.catalog, &corner.point(who.as_ref()));
+                let said =
+                    |layer| standpoint.said(&set.policies, &set.catalog, field, action, layer);
+                let own = said(0);
+                for layer in 1..=packs {
+                    let theirs = said(layer);
+                    for variant in 0..super::space::variants(&set.catalog, field.object) {
+                        let (a, b) = (own.under(variant), theirs.under(variant));
+                        let (Some(mine), Some(pack)) = (a.rules.first(), b.rules.first()) else {
+                            continue;
+                        };
+                        if a.treatment.rank() < b.treatment.rank()
+                            && told.insert((mine.clone(), pack.clone()))
+                            && let Some(rule) = set.policies.rule(mine)
+                        {
+                            found.push(
+                                rule.warning(
+                                    "layers-disagree",
+                                    format!(
+                                        "`{mine}` says {} of `{}`, {} says {}",
+                                        a.treatment.word(),
+                                        set.catalog.field_name(field),
+                                        super::space::rule_words(
+                                            &set.policies,
+                                            std::slice::from_ref(pack)
+                                        ),
+                                        b.treatment.word()
+                                    ),
+                                )
+                                .help("the more protective answer holds"),
+                            );
+                        }
+                    }
                 }
             }
         }
@@ -215,48 +280,19 @@ fn why(set: &Loaded, rule: &Rule) -> &'static str {
 }
 
 /// Whether some place where the rule decides would be decided otherwise without it.
-fn matters(
-    sources: &Sources,
-    set: &Loaded,
-    rule: &Rule,
-    places: &[(Point, ObjectId, Action)],
-) -> bool {
-    let mut without = sources.clone();
-    for (path, bytes) in &mut without.files {
-        if **path == *rule.position.file {
-            let kept: Vec<&[u8]> = bytes
-                .split(|b| *b == b'\n')
-                .enumerate()
-                .map(|(i, line)| {
-                    if i as u32 + 1 == rule.position.line {
-                        &b""[..]
-                    } else {
-                        line
-                    }
-                })
-                .collect();
-            *bytes = kept.join(&b'\n');
-        }
-    }
-    // A set that needs the rule to be valid needs the rule.
-    let Ok(without) = load(&without) else {
-        return true;
+fn matters(set: &Loaded, rule: &Rule, places: &[(Point, FieldRef, Action)]) -> bool {
+    let without = set.policies.without(&set.catalog, &rule.id);
+    let catalog = &set.catalog;
+    let outcomes = |policies: &Policies, point: &Point, field: FieldRef, action: Action| {
+        let standpoint = policies.standing(catalog, point);
+        let of = cells(policies, catalog, &standpoint, field, action);
+        (0..super::space::variants(catalog, field.object))
+            .filter_map(|v| of.get(if of.len() == 1 { 0 } else { v }))
+            .map(|c| c.outcome)
+            .collect::<Vec<_>>()
     };
-    let outcomes = |of: Vec<Vec<Cell>>, n: usize| -> Vec<Vec<super::space::Outcome>> {
-        of.into_iter()
-            .map(|f| {
-                let one = f.len() == 1;
-                (0..n)
-                    .filter_map(|v| f.get(if one { 0 } else { v }).map(|c| c.outcome))
-                    .collect()
-            })
-            .collect()
-    };
-    places.iter().any(|(point, object, action)| {
-        let n = super::space::variants(&set.catalog, *object);
-        let a = set.policies.standing(&set.catalog, point);
-        let b = without.policies.standing(&without.catalog, point);
-        outcomes(cells(set, &a, *object, *action), n)
-            != outcomes(cells(&without, &b, *object, *action), n)
+    places.iter().any(|(point, field, action)| {
+        outcomes(&set.policies, point, *field, *action)
+            != outcomes(&without, point, *field, *action)
     })
 }

@@ -1,9 +1,9 @@
 //! Who could ever see what: the outcomes of every field, over all that a caller's context can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::space::{Outcome, cells, objects, points};
+use super::space::{Outcome, Words, asked, cells, corners, families, objects};
 use crate::engine::catalog::FieldRef;
 use crate::engine::policy::Loaded;
 use crate::engine::protocol::Action;
@@ -55,19 +55,26 @@ pub fn matrix(set: &Loaded, role: Option<&str>, purpose: Option<&str>) -> Matrix
             rows.push(vec![set.catalog.field_name(at), field.class.to_string()]);
         }
     }
+    let words_known = Words::of(&[set]);
+    let index: HashMap<FieldRef, usize> = fields.iter().copied().zip(0..).collect();
     for (_, who, action) in &columns {
         let mut seen: Vec<BTreeSet<(u8, Outcome)>> = vec![BTreeSet::new(); fields.len()];
         let spoken = [Action::Read, *action];
-        for point in points(&[set], &spoken, &|w| w == Some(who)) {
-            if purpose.is_some_and(|p| *point.purpose != *p) {
-                continue;
+        for (field, family) in families(set, *action, &|_| true) {
+            let rules = asked(set, Some(who), field, &spoken);
+            let mut outcomes = BTreeSet::new();
+            for corner in corners(&words_known, &rules) {
+                if purpose.is_some_and(|p| !corner.purposes.iter().any(|q| **q == *p)) {
+                    continue;
+                }
+                let point = corner.point(Some(who));
+                let standpoint = set.policies.standing(&set.catalog, &point);
+                let of = cells(&set.policies, &set.catalog, &standpoint, field, *action);
+                outcomes.extend(of.iter().map(|c| (c.outcome.rank(), c.outcome)));
             }
-            let standpoint = set.policies.standing(&set.catalog, &point);
-            let mut index = 0;
-            for object in objects(&set.catalog) {
-                for field in cells(set, &standpoint, object, *action) {
-                    seen[index].extend(field.iter().map(|c| (c.outcome.rank(), c.outcome)));
-                    index += 1;
+            for member in family {
+                if let Some(index) = index.get(&member) {
+                    seen[*index].extend(&outcomes);
                 }
             }
         }

@@ -12,6 +12,7 @@ pub mod request;
 pub mod schemas;
 pub mod space;
 pub mod suite;
+pub mod trial;
 
 #[cfg(test)]
 mod tests;

@@ -1,79 +1,192 @@
 //! The space that rules can tell apart: principals × purposes × regions × session facts, and per record its flags
 //! and data region. Finite, because rules speak in closed vocabularies; so "could ever" is an enumeration.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
-use crate::engine::policy::{Asking, Effect, Fact, Loaded, Point, Policies, Standpoint, Verdict};
+use crate::engine::policy::{
+    Effect, Fact, Kin, Loaded, Point, Policies, Rule, Standpoint, Verdict,
+};
 use crate::engine::protocol::{Action, Comparison, Use};
 use crate::engine::treatment::Treatment;
 
 /// Beyond so many facts in one corner, facts count as known.
 const FACTS_IN_FULL: usize = 5;
 
-/// The points at which the rules of `sets` can answer differently about `actions`. Facts that no rule for a principal
-/// and purpose asks for are left unknown there. Only principals with `wanted` are enumerated.
-pub fn points(
-    sets: &[&Loaded],
-    actions: &[Action],
-    wanted: &dyn Fn(Option<&Arc<str>>) -> bool,
-) -> Vec<Point> {
-    let mut who: BTreeSet<Option<Arc<str>>> = BTreeSet::from([None]);
-    let mut purposes: BTreeSet<Arc<str>> = BTreeSet::from(["none".into()]);
-    let mut regions: BTreeSet<Option<Arc<str>>> = BTreeSet::from([None]);
-    for set in sets {
-        who.extend(set.policies.principals().iter().cloned().map(Some));
-        let vocabulary = &set.catalog.vocabulary;
-        purposes.extend(vocabulary.purposes.iter().cloned());
-        regions.extend(vocabulary.regions.iter().cloned().map(Some));
+/// The words of a context, over one set or several.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// Principals; `None` = somebody whom no row names.
+    pub who: BTreeSet<Option<Arc<str>>>,
+    purposes: BTreeSet<Arc<str>>,
+    regions: BTreeSet<Option<Arc<str>>>,
+}
+
+impl Words {
+    /// All words that `sets` know.
+    pub fn of(sets: &[&Loaded]) -> Self {
+        let mut words = Self {
+            who: BTreeSet::from([None]),
+            purposes: BTreeSet::from(["none".into()]),
+            regions: BTreeSet::from([None]),
+        };
+        for set in sets {
+            let principals = set.policies.principals().iter().cloned();
+            words.who.extend(principals.map(Some));
+            let vocabulary = &set.catalog.vocabulary;
+            words.purposes.extend(vocabulary.purposes.iter().cloned());
+            words
+                .regions
+                .extend(vocabulary.regions.iter().cloned().map(Some));
+        }
+        words
     }
+}
+
+/// Contexts of one principal that some rules cannot tell apart: every purpose with every region.
+#[derive(Debug, Clone)]
+pub struct Corner {
+    /// Never empty.
+    pub purposes: Vec<Arc<str>>,
+    /// Never empty; `None` = unknown.
+    pub regions: Vec<Option<Arc<str>>>,
+    /// Session facts that are known; those that no rule asks for are left unknown.
+    pub facts: BTreeMap<Fact, bool>,
+}
+
+impl Corner {
+    /// One of its points.
+    pub fn point(&self, who: Option<&Arc<str>>) -> Point {
+        Point {
+            who: who.cloned(),
+            purpose: self
+                .purposes
+                .first()
+                .cloned()
+                .unwrap_or_else(|| "none".into()),
+            region: self.regions.first().cloned().flatten(),
+            facts: self.facts.clone(),
+        }
+    }
+
+    /// How many contexts it stands for.
+    pub fn size(&self) -> usize {
+        self.purposes.len() * self.regions.len()
+    }
+}
+
+/// The rules that can change what happens when `who` asks for one of `actions` on `field` (of its object, for
+/// `delete`).
+pub fn asked<'s>(
+    set: &'s Loaded,
+    who: Option<&Arc<str>>,
+    field: FieldRef,
+    actions: &[Action],
+) -> Vec<&'s Rule> {
+    let of = |action: Action| {
+        set.policies
+            .reaching(field, action)
+            .filter(move |r| r.speaks_of(action))
+    };
+    let mut all: Vec<&Rule> = actions
+        .iter()
+        .flat_map(|a| of(*a))
+        .filter(|r| set.policies.means(&r.who, who))
+        .collect();
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    all.dedup_by(|a, b| std::ptr::eq(*a, *b));
+    all
+}
+
+/// All contexts, as the corners that `rules` tell apart.
+pub fn corners(words: &Words, rules: &[&Rule]) -> Vec<Corner> {
+    let named = |p: &Arc<str>| rules.iter().any(|r| r.purposes.contains(p));
+    let relative = |r: &Arc<str>| matches!(&**r, "same" | "cross");
+    let all_regions = rules.iter().flat_map(|r| &r.regions).any(relative);
+    let any_region = rules.iter().all(|r| r.regions.is_empty());
+    let region_named = |region: &Option<Arc<str>>| {
+        all_regions
+            || !any_region
+                && region
+                    .as_ref()
+                    .is_none_or(|name| rules.iter().any(|r| r.regions.contains(name)))
+    };
+    let purposes = apart(words.purposes.iter().cloned(), named);
+    let regions = apart(words.regions.iter().cloned(), region_named);
     let mut all = Vec::new();
-    for who in who.into_iter().filter(|w| wanted(w.as_ref())) {
-        for purpose in &purposes {
-            let facts = combinations(&asked(sets, actions, who.as_ref(), purpose));
-            for region in &regions {
-                for facts in &facts {
-                    all.push(Point {
-                        who: who.clone(),
-                        purpose: purpose.clone(),
-                        region: region.clone(),
-                        facts: facts.clone(),
-                    });
-                }
+    for purposes in &purposes {
+        let facts = combinations(&facts(rules, &purposes[0]));
+        for regions in &regions {
+            for facts in &facts {
+                all.push(Corner {
+                    purposes: purposes.clone(),
+                    regions: regions.clone(),
+                    facts: facts.clone(),
+                });
             }
         }
     }
     all
 }
 
-/// The session facts that matter in one corner; true where "unknown" can differ from "no".
-fn asked(
-    sets: &[&Loaded],
-    actions: &[Action],
-    who: Option<&Arc<str>>,
-    purpose: &Arc<str>,
-) -> BTreeMap<Fact, bool> {
-    let mut facts: BTreeMap<Fact, bool> = BTreeMap::new();
-    for set in sets {
-        for rule in set.policies.rules() {
-            if !(rule.purposes.is_empty() || rule.purposes.contains(purpose))
-                || !actions.iter().any(|a| rule.speaks_of(*a))
-                || !set.policies.means(&rule.who, who)
-            {
-                continue;
+/// Each word that is `named` by itself, the others together; in the words' order.
+fn apart<T>(words: impl Iterator<Item = T>, named: impl Fn(&T) -> bool) -> Vec<Vec<T>> {
+    let mut all: Vec<Vec<T>> = Vec::new();
+    let mut rest: Option<usize> = None;
+    for word in words {
+        match rest {
+            _ if named(&word) => all.push(vec![word]),
+            Some(i) => all[i].push(word),
+            None => {
+                rest = Some(all.len());
+                all.push(vec![word]);
             }
-            for term in &rule.when {
-                if !matches!(term.fact, Fact::Record(..)) {
-                    // A missing fact makes an allow false and a deny true, negated or not.
-                    let differs = (rule.effect == Effect::Allow) == term.negated;
-                    *facts.entry(term.fact.clone()).or_default() |= differs;
-                }
+        }
+    }
+    all
+}
+
+/// The session facts that matter under one purpose; true where "unknown" can differ from "no".
+fn facts(rules: &[&Rule], purpose: &Arc<str>) -> BTreeMap<Fact, bool> {
+    let mut facts: BTreeMap<Fact, bool> = BTreeMap::new();
+    for rule in rules {
+        if !rule.purposes.is_empty() && !rule.purposes.contains(purpose) {
+            continue;
+        }
+        for term in &rule.when {
+            if !matches!(term.fact, Fact::Record(..)) {
+                // A missing fact makes an allow false and a deny true, negated or not.
+                let differs = (rule.effect == Effect::Allow) == term.negated;
+                *facts.entry(term.fact.clone()).or_default() |= differs;
             }
         }
     }
     facts
+}
+
+/// Fields that get equal answers, with one that speaks for them; for `delete` one field of each object.
+pub fn families(
+    set: &Loaded,
+    action: Action,
+    wanted: &dyn Fn(FieldRef) -> bool,
+) -> Vec<(FieldRef, Vec<FieldRef>)> {
+    let mut all: Vec<(FieldRef, Vec<FieldRef>)> = Vec::new();
+    let mut known: HashMap<Kin, usize> = HashMap::new();
+    for field in super::all_fields(&set.catalog) {
+        if action == Action::Delete && field.field != 0 || !wanted(field) {
+            continue;
+        }
+        let kin = set.policies.kin(&set.catalog, field, action);
+        let next = all.len();
+        let at = *known.entry(kin).or_insert(next);
+        if at == next {
+            all.push((field, Vec::new()));
+        }
+        all[at].1.push(field);
+    }
+    all
 }
 
 fn combinations(facts: &BTreeMap<Fact, bool>) -> Vec<BTreeMap<Fact, bool>> {
@@ -163,55 +276,27 @@ pub fn is_output(action: Action) -> bool {
     matches!(action, Action::Read | Action::Export | Action::Describe)
 }
 
-/// The cells of one object for one action: per field, one cell for each record variant, or one where all are equal.
-/// `Delete` has one field.
+/// The cells of one field for one action: one for each record variant, or one where all are equal.
 pub fn cells(
-    set: &Loaded,
+    policies: &Policies,
+    catalog: &Catalog,
     standpoint: &Standpoint,
-    object: ObjectId,
+    field: FieldRef,
     action: Action,
-) -> Vec<Vec<Cell>> {
-    let (policies, catalog) = (&set.policies, &set.catalog);
+) -> Vec<Cell> {
     if is_output(action) {
         return standpoint
-            .read(policies, catalog, object, action)
-            .fields
+            .output(policies, catalog, field, action)
+            .by_variant
             .iter()
-            .map(|field| {
-                field
-                    .by_variant
-                    .iter()
-                    .map(|r| Cell {
-                        outcome: Outcome::Output(r.treatment),
-                        rules: r.rules.clone(),
-                    })
-                    .collect()
+            .map(|r| Cell {
+                outcome: Outcome::Output(r.treatment),
+                rules: r.rules.clone(),
             })
             .collect();
     }
-    let fields = match action {
-        Action::Delete => 1,
-        _ => catalog.get(object).fields.len(),
-    };
-    let uses: Vec<Use> = (0..fields)
-        .map(|field| used(catalog, object, field as u32, action))
-        .collect();
-    let decision = standpoint.decide(
-        policies,
-        catalog,
-        &Asking {
-            action: Action::Read,
-            uses: &uses,
-            objects: &[],
-            exports: false,
-            written: &|_| None,
-        },
-    );
-    decision
-        .verdicts
-        .iter()
-        .map(|verdict| vec![cell(verdict)])
-        .collect()
+    let one = used(catalog, field.object, field.field, action);
+    vec![cell(&standpoint.judge(policies, catalog, &one))]
 }
 
 /// One use of a field, as a request that names it would make it.
@@ -344,6 +429,12 @@ pub fn point_words(point: &Point) -> String {
     text
 }
 
+/// `, pack gdpr` of a pack's rule.
+pub fn pack_words(rule: &Rule) -> String {
+    let pack = rule.pack.as_ref();
+    pack.map_or_else(String::new, |pack| format!(", pack {pack}"))
+}
+
 /// `id (file:line)` of each rule, or `no rule`.
 pub fn rule_words(policies: &Policies, rules: &[Arc<str>]) -> String {
     if rules.is_empty() {
@@ -352,7 +443,10 @@ pub fn rule_words(policies: &Policies, rules: &[Arc<str>]) -> String {
     let named: Vec<String> = rules
         .iter()
         .map(|id| match policies.rule(id) {
-            Some(rule) => format!("{id} ({}:{})", rule.position.file, rule.position.line),
+            Some(rule) => {
+                let pack = pack_words(rule);
+                format!("{id} ({}:{}{pack})", rule.position.file, rule.position.line)
+            }
             None => id.to_string(),
         })
         .collect();

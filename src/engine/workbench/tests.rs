@@ -149,3 +149,34 @@ fn lints_name_what_nobody_meant() {
         ]
     );
 }
+
+/// The whole text of each lint, as its author reads it.
+#[test]
+fn the_text_of_each_lint() {
+    let rules = format!(
+        "{RULES}p, allow, role:desk, read, class:pii.email, mask:all, support, *, -, 90, never-wins\n\
+         p, allow, *, read, class:health, clear, support, same, -, 90, everybody\n\
+         p, allow, role:lead, filter, class:plain, -, *, *, -, -, already-so\n\
+         p, allow, role:desk, read, class:empty, clear, *, *, -, -, reaches-nothing\n"
+    );
+    let mut sources = sources(&rules);
+    for (path, bytes) in &mut sources.files {
+        if path == "vocabulary.yaml" {
+            let text = String::from_utf8_lossy(bytes)
+                .replace("  plain: {}\n", "  plain: {}\n  empty: {}\n")
+                + "packs: [house]\n";
+            *bytes = text.into_bytes();
+        }
+    }
+    let pack = "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n\
+        p, allow, *, read, class:plain, redact, *, *, -, -, pack-plain\n";
+    sources
+        .files
+        .push(("packs/house/rules/all.csv".to_owned(), pack.into()));
+    let set = load(&sources).unwrap();
+    let told: Vec<String> = lint::lint(&sources, &set)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(told.join("\n\n"), include_str!("lints.txt").trim_end());
+}

@@ -34,6 +34,7 @@
 //! log: everything after answers [`CannotRecord`], also what is waiting, and nothing is tried again on that file. A restart recovers. A full queue answers
 //! [`CannotRecord`] at once to new attempts; outcomes of attempts that were taken are always queued.
 
+mod feed;
 mod progress;
 mod record;
 mod scan;
@@ -50,6 +51,7 @@ use std::time::SystemTime;
 
 use crate::engine::event::{Control, Ending, Event, Kind, Outcome};
 
+pub use feed::{Committed, FEED_RECORDS_MAX, Fed, Subscription};
 pub use scan::{Anchor, Checks, Damage, Verified, VerifyError, verify};
 
 use scan::{RecoverError, segment_name};
@@ -265,15 +267,16 @@ impl Log {
     /// [`CannotRecord`]: nothing may go upstream.
     pub async fn attempt(&self, mut event: Event) -> Result<Ticket, CannotRecord> {
         event.kind = Kind::Attempt;
-        let request = Arc::clone(&event.request_id);
+        let request_id = Arc::clone(&event.request_id);
+        let correlation_id = event.correlation_id.clone();
         let position = self
             .shared()
-            .push(serialise(&event)?, Mark::Attempt(request))?;
+            .push(event, Mark::Attempt(Arc::clone(&request_id)))?;
         // Made before the wait: a caller that goes away meanwhile still leaves an outcome.
         let ticket = Ticket {
             log: self.clone(),
-            request_id: event.request_id,
-            correlation_id: event.correlation_id,
+            request_id,
+            correlation_id,
             position,
             closed: false,
         };
@@ -290,7 +293,7 @@ impl Log {
         event.kind = Kind::Outcome;
         event.request_id = Arc::clone(&ticket.request_id);
         let mark = Mark::Outcome(Arc::clone(&ticket.request_id));
-        let position = self.shared().push(serialise(&event)?, mark)?;
+        let position = self.shared().push(event, mark)?;
         ticket.closed = true;
         self.shared().synced(position).await
     }
@@ -301,7 +304,7 @@ impl Log {
     /// [`CannotRecord`].
     pub async fn control(&self, mut event: Event) -> Result<(), CannotRecord> {
         event.kind = Kind::Control;
-        let position = self.shared().push(serialise(&event)?, Mark::Control)?;
+        let position = self.shared().push(event, Mark::Control)?;
         self.shared().synced(position).await
     }
 
@@ -313,6 +316,11 @@ impl Log {
     pub async fn close(&self) -> Result<(), CannotRecord> {
         self.shared().close();
         self.shared().ended().await
+    }
+
+    /// Durable records from now on, at most [`FEED_RECORDS_MAX`] waiting; what a slow subscriber misses is counted.
+    pub fn subscribe(&self) -> Subscription {
+        self.shared().subscribe()
     }
 
     /// A look at queue, commits and health. Takes two short locks.
@@ -369,10 +377,8 @@ impl Drop for Ticket {
             ending,
             reason,
         );
-        if let Ok(json) = serialise(&event) {
-            // If the log has failed, the next start closes the attempt.
-            let _ = self.log.shared().push(json, Mark::Outcome(request));
-        }
+        // If the log has failed, the next start closes the attempt.
+        let _ = self.log.shared().push(event, Mark::Outcome(request));
     }
 }
 

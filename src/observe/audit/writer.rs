@@ -8,11 +8,13 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use super::feed::{Committed, Feed, Subscription};
 use super::progress::Progress;
 use super::record::{self, Hash, Place};
 use super::scan::{Open, segment_name};
 use super::storage::{Segment, Storage, write_all};
 use super::{CannotRecord, Options, SegmentOpened, Stats, serialise};
+use crate::engine::event::Event;
 
 /// Most records in one `write(2)`.
 const BATCH_RECORDS_MAX: usize = 256;
@@ -84,6 +86,7 @@ impl Chain {
 /// One queued record.
 struct Item {
     json: Vec<u8>,
+    event: Arc<Event>,
     mark: Mark,
 }
 
@@ -121,6 +124,7 @@ pub(super) struct Shared {
     commit_changed: Condvar,
     written: Progress,
     synced: Progress,
+    feed: Feed,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -149,12 +153,20 @@ impl Shared {
             commit_changed: Condvar::new(),
             written: Progress::default(),
             synced: Progress::default(),
+            feed: Feed::new(),
         }
+    }
+
+    /// Records from now on, once they are durable.
+    pub(super) fn subscribe(&self) -> Subscription {
+        self.feed.subscribe()
     }
 
     /// Queues a record and gives its position. The queue's bounds hold for attempts alone: an attempt that was
     /// taken may always be closed, and there are never more of those than running requests.
-    pub(super) fn push(&self, json: Vec<u8>, mark: Mark) -> Result<u64, CannotRecord> {
+    pub(super) fn push(&self, event: Event, mark: Mark) -> Result<u64, CannotRecord> {
+        let json = serialise(&event)?;
+        let event = Arc::new(event);
         let mut queue = lock(&self.queue);
         let full = queue.items.len() >= self.options.queue_records_max
             || queue.bytes + json.len() > self.options.queue_bytes_max;
@@ -163,7 +175,7 @@ impl Shared {
         }
         queue.bytes += json.len();
         queue.position += 1;
-        queue.items.push_back(Item { json, mark });
+        queue.items.push_back(Item { json, event, mark });
         let position = queue.position;
         drop(queue);
         self.queued.notify_one();
@@ -235,6 +247,7 @@ impl Shared {
     fn end(&self) {
         self.written.end();
         self.synced.end();
+        self.feed.end();
     }
 
     /// Waits for records, at most a batch of them; `None` when closed or failed.
@@ -308,8 +321,17 @@ fn write_batch(
         chain.rotate()?;
     }
     let synced = lock(&shared.commit).synced.1;
+    let watched = shared.feed.is_watched();
     for item in batch.drain(..) {
         chain.frame(synced, &item.json, &item.mark);
+        if watched {
+            shared.feed.written(Committed {
+                chain: Arc::clone(&chain.id),
+                seq: chain.seq,
+                hash: chain.hash,
+                event: item.event,
+            });
+        }
     }
     chain.flush()?;
     {
@@ -359,6 +381,7 @@ pub(super) fn commit(shared: &Shared) {
             commit.committed_at = Some(SystemTime::now());
         }
         shared.commit_changed.notify_all();
+        shared.feed.committed(written.1);
         shared.synced.advance(written.0);
     }
     shared.end();

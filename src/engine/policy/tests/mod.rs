@@ -1,5 +1,6 @@
 //! One small set of files, and what it means.
 
+mod brute;
 mod fixture;
 mod mistakes;
 mod property;

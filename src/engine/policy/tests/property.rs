@@ -237,6 +237,7 @@ proptest! {
                     known,
                     holds: holds & known,
                     scoped: true,
+                    layer: None,
                 };
                 // The second answer comes from the cache.
                 for _ in 0..2 {

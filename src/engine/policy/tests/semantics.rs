@@ -681,15 +681,78 @@ fn rules_read_as_sentences() {
     );
 }
 
+fn with_pack(vocabulary: &str, classes: &str, rules: &str) -> Loaded {
+    let on = VOCABULARY.replace("packs: []", "packs: [gdpr]");
+    loaded(&sources(&[
+        ("vocabulary.yaml", &on),
+        ("packs/gdpr/vocabulary.yaml", vocabulary),
+        (
+            "packs/gdpr/classes/crm.csv",
+            &format!("# g2, field, class\n{classes}"),
+        ),
+        ("packs/gdpr/rules/all.csv", &format!("{HEADER}{rules}")),
+    ]))
+}
+
+/// A pack's answer holds where it protects more, whatever the numbers say; where it has no row it has no opinion.
 #[test]
-fn packs_are_further_rule_files() {
-    let pack = format!(
-        "{HEADER}p, allow, role:bi, read, Contact.Phone, mask:all, *, *, -, 1, gdpr-phone\n"
+fn over_the_layers_the_most_protective_answer_holds() {
+    let on = with_pack(
+        "schema: 1\n",
+        "",
+        "p, allow, *, read, Contact.Phone, drop, *, *, -, 99, gdpr-phone\n\
+         p, allow, *, read, Contact.Email, clear, *, *, -, 1, gdpr-email\n",
     );
-    let vocabulary = VOCABULARY.replace("packs: []", "packs: [gdpr]");
-    let path = "packs/gdpr/rules/people.csv";
-    let on = loaded(&sources(&[("vocabulary.yaml", &vocabulary), (path, &pack)]));
+    let own = loaded(&sources(&[]));
     assert_eq!(read(&on, &bi(), "Contact.Phone").1, ["gdpr-phone"]);
-    let off = loaded(&sources(&[(path, &pack)]));
+    assert_eq!(read(&own, &bi(), "Contact.Phone").1, ["bi-pii-fallback"]);
+    for field in ["Contact.Email", "Contact.Birthdate", "Contact.Name"] {
+        assert_eq!(read(&on, &bi(), field), read(&own, &bi(), field), "{field}");
+    }
+    let rows = "p, allow, *, read, Contact.Phone, drop, *, *, -, 99, gdpr-phone\n";
+    let path = "packs/gdpr/rules/all.csv";
+    let off = loaded(&sources(&[(path, &format!("{HEADER}{rows}"))]));
+    assert_eq!(off.policies.version(), own.policies.version());
     assert_eq!(read(&off, &bi(), "Contact.Phone").1, ["bi-pii-fallback"]);
+}
+
+/// What a pack classifies it classifies for itself: no row of the company reaches a field through it.
+#[test]
+fn to_switch_a_pack_on_shows_nothing() {
+    let vocabulary = "schema: 1\nclasses:\n  custom: { personal: true }\n";
+    let on = with_pack(
+        vocabulary,
+        "g2, Contact.New__c, class:operational\ng2, Contact.Phone, class:custom\ng2, Ghost.Field, class:custom\n",
+        "p, allow, *, read, class:custom, redact, *, *, -, -, custom-redact\n\
+         p, allow, *, read, class:operational, clear, *, *, -, -, operational-open\n",
+    );
+    assert_eq!(read(&on, &bi(), "Contact.New__c").0, [T::Drop; 3]);
+    assert_eq!(read(&on, &support(), "Contact.Phone").1, ["custom-redact"]);
+}
+
+/// A layer that reads a field masked refuses to evaluate it, whatever another layer's rows allow.
+#[test]
+fn each_layer_judges_uses_by_what_it_lets_read() {
+    let rows = "p, allow, *, read, class:pii, redact, *, *, -, -, pack-redact\n";
+    let filter = |set: &Loaded| {
+        let how = Comparison::Equality;
+        let verdict = ask(set, &support(), Action::Filter, "Contact.Email", how);
+        matches!(verdict, Verdict::Permit(_))
+    };
+    let own_rule = "p, allow, *, filter, Contact.Email, -, *, *, -, -, own-filter\n";
+    let with_own = |pack: &str| {
+        let on = VOCABULARY.replace("packs: []", "packs: [gdpr]");
+        loaded(&sources(&[
+            ("vocabulary.yaml", &on),
+            ("rules/more.csv", &format!("{HEADER}{own_rule}")),
+            ("packs/gdpr/rules/all.csv", &format!("{HEADER}{pack}")),
+        ]))
+    };
+    assert!(!filter(&with_own(rows)));
+    let allowed = format!("{rows}p, allow, *, filter, class:pii, -, *, *, -, -, pack-filter\n");
+    assert!(filter(&with_own(&allowed)));
+    let other = "p, allow, *, read, class:sensitive.health, redact, *, *, -, -, pack-health\n";
+    assert!(filter(&with_own(other)));
+    let denied = "p, deny, *, filter, class:pii, -, *, *, -, -, pack-deny\n";
+    assert!(!filter(&with_own(denied)));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::engine::catalog::ObjectId;
+use crate::engine::catalog::{FieldRef, ObjectId};
 use crate::engine::protocol::json_body::{Node, NodeId, Tree};
 use crate::engine::protocol::{Action, Comparison, Literal, Operation, Shape, Use};
 use crate::engine::refusal::{Reason, Refusal};
@@ -12,7 +12,7 @@ use crate::engine::refusal::{Reason, Refusal};
 use super::forward::{CollectionTarget, RetrieveTarget, Target};
 use super::record::{self, bad_body, check_attributes, id_use, object_at, outputs, text_at, used};
 use super::route::{field_names, is_name};
-use super::template::Template;
+use super::template::{Template, scalar_at};
 use super::{Request, errors, is_record_id, resolve, unknown_path};
 
 /// Most records that one request changes.
@@ -124,13 +124,33 @@ impl Request<'_> {
         Ok(operation)
     }
 
-    /// `POST` or `PATCH …/composite/sobjects`.
+    /// `POST` or `PATCH …/composite/sobjects`. `by`: object and field of an upsert, as written.
     pub(super) fn save(
         mut self,
         version: u16,
         method: &Method,
         tree: &Tree,
+        by: Option<(&Arc<str>, &Arc<str>)>,
     ) -> Result<Operation, Refusal> {
+        let endpoint = match by {
+            Some(_) => "collection-upsert",
+            None => "collection-write",
+        };
+        let mut path = "sobjects".to_owned();
+        let key = match by {
+            None => None,
+            Some((object, written)) => {
+                let id = self.object(object)?;
+                match self.external(id, written) {
+                    Ok(field) => {
+                        let name = &self.catalog.get(id).name;
+                        path = format!("sobjects/{name}/{}", self.catalog.field(field).name);
+                        Some((field, written))
+                    }
+                    Err((refusal, uses)) => return self.mistaken(endpoint, refusal, uses),
+                }
+            }
+        };
         let (mut all_or_none, mut records) = (false, None);
         for (key, value) in object_at(tree, tree.root)? {
             match key.as_str() {
@@ -151,10 +171,10 @@ impl Request<'_> {
             if i > 0 {
                 body.text(",");
             }
-            match self.saved(method, tree, *node, &mut uses, &mut body) {
+            match self.saved(method, tree, *node, key, &mut uses, &mut body) {
                 Ok(object) if objects.contains(&object) => {}
                 Ok(object) => objects.push(object),
-                Err(refusal) => return self.mistaken("collection-write", refusal, uses),
+                Err(refusal) => return self.mistaken(endpoint, refusal, uses),
             }
         }
         body.text("]}");
@@ -162,11 +182,12 @@ impl Request<'_> {
         self.forward.version = version;
         self.forward.target = Target::Collection(Box::new(CollectionTarget {
             method: method.clone(),
+            path,
             ids: Vec::new(),
             all_or_none,
             body: Some(body),
         }));
-        Ok(self.changed(Action::Write, "collection-write", uses, objects, shown))
+        Ok(self.changed(Action::Write, endpoint, uses, objects, shown))
     }
 
     /// One record of a save, and its uses.
@@ -175,15 +196,33 @@ impl Request<'_> {
         method: &Method,
         tree: &Tree,
         node: NodeId,
+        key: Option<(FieldRef, &Arc<str>)>,
         uses: &mut Vec<Use>,
         body: &mut Template,
     ) -> Result<ObjectId, Refusal> {
         let object = self.written_record(tree, node)?;
+        if let Some((key, written)) = key {
+            let found = if key.object == object {
+                self.keyed(key, tree, node)
+            } else {
+                Err(bad_body(
+                    "each record of an upsert is of the object of the path",
+                ))
+            };
+            match found {
+                Ok(found) => uses.push(found),
+                // A hidden field is answered before a mistake in the body, in the caller's own spelling.
+                Err(refusal) => {
+                    uses.push(used(key, Action::Key, written.clone()));
+                    return Err(refusal);
+                }
+            }
+        }
         body.text("{\"attributes\":{\"type\":");
         body.quoted(&self.catalog.get(object).name);
         body.text("}");
         let mut skip = vec!["attributes"];
-        if method == Method::PATCH {
+        if method == Method::PATCH && key.is_none() {
             let mut found = object_at(tree, node)?
                 .iter()
                 .filter(|(key, _)| key.eq_ignore_ascii_case("id"));
@@ -205,6 +244,40 @@ impl Request<'_> {
         }
         body.text("}");
         Ok(object)
+    }
+
+    /// The field that the records of an upsert are found by; or the refusal, and what is decided before it.
+    fn external(
+        &self,
+        object: ObjectId,
+        written: &Arc<str>,
+    ) -> Result<FieldRef, (Refusal, Vec<Use>)> {
+        let known = self.catalog.get(object);
+        let Some(field) = known.field(written) else {
+            return Err((Refusal::unknown_field(written, &known.name), Vec::new()));
+        };
+        let at = FieldRef { object, field };
+        if record::is_no_key(self.catalog.field(at).kind) {
+            let looked = used(at, Action::Key, written.clone());
+            return Err((unknown_path(), vec![looked]));
+        }
+        Ok(at)
+    }
+
+    /// The lookup of one record of an upsert. Its value is written too, so it stands among the record's fields as well.
+    fn keyed(&self, key: FieldRef, tree: &Tree, node: NodeId) -> Result<Use, Refusal> {
+        let name = &self.catalog.field(key).name;
+        let mut found = object_at(tree, node)?
+            .iter()
+            .filter(|(member, _)| member.eq_ignore_ascii_case(name));
+        let missing = || bad_body("each record of an upsert needs the field that finds it, once");
+        let (Some((member, value)), None) = (found.next(), found.next()) else {
+            return Err(missing());
+        };
+        let value = scalar_at(tree, *value)
+            .filter(|v| *v != Literal::Null)
+            .ok_or_else(missing)?;
+        Ok(lookup(used(key, Action::Key, member.as_str()), vec![value]))
     }
 
     /// `DELETE …/composite/sobjects?ids=`. The ids say by their prefix which objects they belong to, so tokens can not
@@ -250,6 +323,7 @@ impl Request<'_> {
         self.forward.version = version;
         self.forward.target = Target::Collection(Box::new(CollectionTarget {
             method: Method::DELETE,
+            path: "sobjects".to_owned(),
             ids: places,
             all_or_none,
             body: None,
@@ -258,7 +332,11 @@ impl Request<'_> {
     }
 
     /// The object that a written record names.
-    fn written_record(&mut self, tree: &Tree, node: NodeId) -> Result<ObjectId, Refusal> {
+    pub(super) fn written_record(
+        &mut self,
+        tree: &Tree,
+        node: NodeId,
+    ) -> Result<ObjectId, Refusal> {
         object_at(tree, node)?;
         let written = tree
             .member(node, "attributes")
@@ -274,7 +352,11 @@ impl Request<'_> {
     }
 
     /// One output of Id for each object.
-    fn shown_ids(&self, objects: &[ObjectId], uses: &mut Vec<Use>) -> Result<Vec<usize>, Refusal> {
+    pub(super) fn shown_ids(
+        &self,
+        objects: &[ObjectId],
+        uses: &mut Vec<Use>,
+    ) -> Result<Vec<usize>, Refusal> {
         let from = uses.len();
         for object in objects {
             uses.push(id_use(self.catalog, *object)?);

@@ -270,13 +270,30 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
             };
             0
         }
+        Shape::OneOf { records, .. } => records
+            .iter_mut()
+            .map(|record| {
+                let own = record.scope + 1;
+                record.scope += scopes;
+                let inner = record.members.iter_mut().map(|(_, s)| each(s)).max();
+                own.max(inner.unwrap_or(0))
+            })
+            .max()
+            .unwrap_or(0),
         Shape::Keep
+        | Shape::Number
+        | Shape::Boolean
+        | Shape::Layouts { .. }
+        | Shape::Opaque
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Expect(_)
         | Shape::ErrorCode
         | Shape::Describe(_)
-        | Shape::DescribeGlobal => 0,
+        | Shape::DescribeGlobal
+        // A part's answer is JSON.
+        | Shape::Csv(_)
+        | Shape::Xml(_) => 0,
     }
 }
 

@@ -20,6 +20,21 @@ pub enum FieldView {
     Treated(Treatment),
 }
 
+/// Which ways of evaluating a field pass for the caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Abilities {
+    /// In a predicate, by tokens of the caller's own at least.
+    pub filter: bool,
+    /// In ORDER BY.
+    pub sort: bool,
+    /// In GROUP BY.
+    pub group: bool,
+    /// Inside sums and extremes.
+    pub aggregate: bool,
+    /// To find a record by.
+    pub key: bool,
+}
+
 /// Members of a describe that pass as they are.
 const OBJECT_KEEP: &[&str] = &[
     "activateable",
@@ -125,26 +140,26 @@ const FIELD_EMPTY: &[&str] = &[
     "referenceTargetField",
 ];
 
-fn keep<'a>(names: &'a [&'a str]) -> impl Iterator<Item = (Arc<str>, Shape)> + 'a {
+pub(super) fn keep<'a>(names: &'a [&'a str]) -> impl Iterator<Item = (Arc<str>, Shape)> + 'a {
     names.iter().map(|name| (Arc::from(*name), Shape::Keep))
 }
 
-fn constant(json: impl Into<Arc<str>>) -> Shape {
+pub(super) fn constant(json: impl Into<Arc<str>>) -> Shape {
     Shape::Constant(json.into())
 }
 
-fn objects(members: &[&str]) -> Shape {
+pub(super) fn objects(members: &[&str]) -> Shape {
     Shape::Object(keep(members).collect())
 }
 
-fn list(element: Shape) -> Shape {
+pub(super) fn list(element: Shape) -> Shape {
     Shape::Array {
         element: Box::new(element),
         rows: false,
     }
 }
 
-fn urls() -> Shape {
+pub(super) fn urls() -> Shape {
     Shape::Object(
         URLS.iter()
             .map(|name| (Arc::from(*name), Shape::Link(Link::Origin)))
@@ -161,31 +176,22 @@ fn json_list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 /// The shape of `sobjects/X/describe`.
 ///
 /// `view` says how the caller reads each field of `object`; `readable` whether it reads anything of a field of any
-/// object (children and targets of references are only named where it does).
+/// object (children and targets of references are only named where it does); `able` what may be done with a field.
 pub fn describe_shape(
     catalog: &Catalog,
     object: ObjectId,
     view: &dyn Fn(u32) -> FieldView,
     readable: &dyn Fn(FieldRef) -> bool,
+    able: &dyn Fn(FieldRef) -> Abilities,
 ) -> Shape {
-    let known = catalog.get(object);
     let describer = Describer {
         catalog,
         object,
         view,
         readable,
+        able,
     };
-    let fields = (0u32..)
-        .zip(&known.fields)
-        .filter_map(|(index, field)| {
-            let shape = match view(index) {
-                FieldView::Hidden => return None,
-                FieldView::Clear => describer.field(field, None),
-                FieldView::Treated(treatment) => describer.field(field, Some(treatment)),
-            };
-            Some((field.name.clone(), shape))
-        })
-        .collect();
+    let fields = describer.fields();
     let mut members: Vec<(Arc<str>, Shape)> = keep(OBJECT_KEEP).collect();
     members.extend([
         ("actionOverrides".into(), constant("[]")),
@@ -217,6 +223,13 @@ pub fn describe_shape(
     Shape::Object(members)
 }
 
+/// An object without its fields, as describeGlobal and `sobjects/X` show it.
+pub(super) fn summary() -> Shape {
+    let mut entry: Vec<(Arc<str>, Shape)> = keep(OBJECT_KEEP).collect();
+    entry.push(("urls".into(), urls()));
+    Shape::Object(entry)
+}
+
 /// Every object that a describe of `object` may name: itself, its children, the targets of its references.
 pub fn described_objects(catalog: &Catalog, object: ObjectId) -> Vec<ObjectId> {
     let known = catalog.get(object);
@@ -238,9 +251,7 @@ pub fn describe_global_shape(
     api: &str,
     readable: &dyn Fn(ObjectId) -> bool,
 ) -> Shape {
-    let mut entry: Vec<(Arc<str>, Shape)> = keep(OBJECT_KEEP).collect();
-    entry.push(("urls".into(), urls()));
-    let entry = Shape::Object(entry);
+    let entry = summary();
     let cases = (0u32..)
         .map(ObjectId)
         .zip(&catalog.objects)
@@ -260,14 +271,35 @@ pub fn describe_global_shape(
     ])
 }
 
-struct Describer<'a> {
-    catalog: &'a Catalog,
-    object: ObjectId,
-    view: &'a dyn Fn(u32) -> FieldView,
-    readable: &'a dyn Fn(FieldRef) -> bool,
+/// An object as one caller may see it described.
+pub(super) struct Describer<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) object: ObjectId,
+    pub(super) view: &'a dyn Fn(u32) -> FieldView,
+    pub(super) readable: &'a dyn Fn(FieldRef) -> bool,
+    pub(super) able: &'a dyn Fn(FieldRef) -> Abilities,
 }
 
 impl Describer<'_> {
+    /// The fields that are not hidden, and how each is described.
+    pub(super) fn fields(&self) -> Vec<(Arc<str>, Shape)> {
+        (0u32..)
+            .zip(&self.catalog.get(self.object).fields)
+            .filter_map(|(index, field)| {
+                let treatment = match (self.view)(index) {
+                    FieldView::Hidden => return None,
+                    FieldView::Clear => None,
+                    FieldView::Treated(treatment) => Some(treatment),
+                };
+                let able = (self.able)(FieldRef {
+                    object: self.object,
+                    field: index,
+                });
+                Some((field.name.clone(), self.field(field, treatment, able)))
+            })
+            .collect()
+    }
+
     fn reads_any(&self, object: ObjectId) -> bool {
         (0u32..)
             .zip(&self.catalog.get(object).fields)
@@ -275,7 +307,7 @@ impl Describer<'_> {
     }
 
     /// One entry of `fields`.
-    fn field(&self, field: &Field, treatment: Option<Treatment>) -> Shape {
+    fn field(&self, field: &Field, treatment: Option<Treatment>, able: Abilities) -> Shape {
         let mut members: Vec<(Arc<str>, Shape)> = keep(FIELD_KEEP).collect();
         let mut add = |name: &str, shape: Shape| members.push((name.into(), shape));
         for name in FIELD_EMPTY {
@@ -292,6 +324,17 @@ impl Describer<'_> {
                 constant("null")
             },
         );
+        // What the CRM can do and the caller may.
+        for (name, may) in [
+            ("filterable", able.filter),
+            ("sortable", able.sort),
+            ("groupable", able.group),
+            ("aggregatable", able.aggregate),
+            ("idLookup", able.key),
+        ] {
+            let shape = if may { Shape::Keep } else { constant("false") };
+            add(name, shape);
+        }
         let targets = || {
             let shown = field
                 .reference_to
@@ -302,13 +345,9 @@ impl Describer<'_> {
         };
         let Some(treatment) = treatment else {
             for name in [
-                "aggregatable",
                 "byteLength",
                 "defaultValue",
                 "dependentPicklist",
-                "filterable",
-                "groupable",
-                "idLookup",
                 "inlineHelpText",
                 "length",
                 "picklistValues",
@@ -317,7 +356,6 @@ impl Describer<'_> {
                 "restrictedPicklist",
                 "searchPrefilterable",
                 "soapType",
-                "sortable",
                 "type",
             ] {
                 add(name, Shape::Keep);
@@ -340,22 +378,11 @@ impl Describer<'_> {
             add(name, constant("null"));
         }
         add("picklistValues", constant("[]"));
-        // What a deterministic token shows may be compared and grouped, where the CRM can do it at all.
-        let by_token = if treatment.is_token() {
-            Shape::Keep
-        } else {
-            constant("false")
-        };
-        add("filterable", by_token.clone());
-        add("groupable", by_token);
         for name in [
-            "aggregatable",
             "dependentPicklist",
-            "idLookup",
             "queryByDistance",
             "restrictedPicklist",
             "searchPrefilterable",
-            "sortable",
         ] {
             add(name, constant("false"));
         }
@@ -507,7 +534,16 @@ mod tests {
         };
         let account = catalog.object("salesforce", "Account").unwrap();
         let case = catalog.object("salesforce", "Case").unwrap();
-        let shape = describe_shape(&catalog, object, &view, &|f| f.object != account);
+        // Of what is treated, tokens may be filtered by.
+        let able = |f: FieldRef| match &*known.fields[f.field as usize].name {
+            "Name" => Abilities {
+                filter: true,
+                group: true,
+                ..Abilities::default()
+            },
+            _ => Abilities::default(),
+        };
+        let shape = describe_shape(&catalog, object, &view, &|f| f.object != account, &able);
         let fields = member(&shape, "fields");
         let Shape::Array { element, .. } = fields else {
             panic!()
@@ -537,7 +573,7 @@ mod tests {
             )),
             "kept"
         );
-        let shape = describe_shape(&catalog, object, &view, &|f| f.object != case);
+        let shape = describe_shape(&catalog, object, &view, &|f| f.object != case, &able);
         let Shape::Array { element, .. } = member(&shape, "childRelationships") else {
             panic!()
         };

@@ -15,7 +15,9 @@ use super::composite::CompositeTarget;
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
 use super::record::Outputs;
+use super::related::{BlobTarget, RelatedTarget};
 use super::resolve::{Binding, Followed, Scope, literal, malformed};
+use super::search::SearchTarget;
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
     Query, Slot, Span, Value,
@@ -60,6 +62,12 @@ pub(super) enum Target {
     Retrieve(Box<RetrieveTarget>),
     /// Several records, changed.
     Collection(Box<CollectionTarget>),
+    /// Records behind a record.
+    Related(Box<RelatedTarget>),
+    /// A file.
+    Blob(Box<BlobTarget>),
+    /// A search.
+    Search(Box<SearchTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -81,6 +89,8 @@ pub(super) struct RetrieveTarget {
 #[derive(Debug)]
 pub(super) struct CollectionTarget {
     pub(super) method: Method,
+    /// What follows `/composite/`.
+    pub(super) path: String,
     /// Those to delete: use and id.
     pub(super) ids: Vec<(usize, Literal)>,
     pub(super) all_or_none: bool,
@@ -150,6 +160,16 @@ impl Forward {
                 percent_encode(&query.to_string(), &mut path);
                 path
             }
+            Target::Related(target) => target.path(&base, resolved)?,
+            Target::Blob(target) => target.path(&base, resolved)?,
+            Target::Search(target) => {
+                let (path, posted) = target.print(&base, resolved)?;
+                if let Some(posted) = posted {
+                    method = Method::POST;
+                    body = posted;
+                }
+                path
+            }
             Target::Composite(target) => {
                 method = Method::POST;
                 body = target.print(resolved)?;
@@ -175,7 +195,7 @@ impl Forward {
             }
             Target::Collection(target) => {
                 method = target.method.clone();
-                let mut path = format!("{base}/composite/sobjects");
+                let mut path = format!("{base}/composite/{}", target.path);
                 if let Some(template) = &target.body {
                     body = template.print(resolved)?;
                 } else {
@@ -240,6 +260,7 @@ impl Forward {
     pub(super) fn scopes(&self) -> usize {
         match &self.target {
             Target::Query { scopes, .. } => scopes.len(),
+            Target::Search(target) => target.scopes(),
             _ => 0,
         }
     }
@@ -271,7 +292,7 @@ fn endpoint(all: bool) -> &'static str {
 }
 
 /// Percent-encodes everything but RFC 3986 section 2.3's unreserved characters.
-fn percent_encode(text: &str, out: &mut String) {
+pub(super) fn percent_encode(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for b in text.bytes() {
         if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
@@ -371,10 +392,10 @@ pub(super) fn field_names<'a>(
     names
 }
 
-struct Printer<'a> {
-    bindings: &'a [Binding],
-    scopes: &'a [Scope],
-    resolved: &'a Resolved<'a>,
+pub(super) struct Printer<'a> {
+    pub(super) bindings: &'a [Binding],
+    pub(super) scopes: &'a [Scope],
+    pub(super) resolved: &'a Resolved<'a>,
 }
 
 fn path_item(segments: Vec<Arc<str>>) -> Item {
@@ -419,7 +440,7 @@ impl Printer<'_> {
     }
 
     /// Takes hidden outputs out, puts condition fields first, replaces literals. Gives whether an output is left.
-    fn rewrite(&self, query: &mut Query, top: bool) -> Result<bool, Refusal> {
+    pub(super) fn rewrite(&self, query: &mut Query, top: bool) -> Result<bool, Refusal> {
         let grouped = top
             && (query.group.is_some()
                 || query.select.iter().any(
@@ -442,12 +463,17 @@ impl Printer<'_> {
                 ItemKind::TypeOf(type_of) => {
                     type_of.otherwise.retain(|p| !self.is_hidden(p));
                     let mut left = !type_of.otherwise.is_empty();
-                    for (_, paths) in &mut type_of.cases {
+                    let scope = self
+                        .binding(&type_of.relationship)
+                        .and_then(|b| b.home)
+                        .map(|(scope, _)| scope);
+                    for (object, paths) in &mut type_of.cases {
                         paths.retain(|p| !self.is_hidden(p));
                         left |= !paths.is_empty();
                         if paths.is_empty() {
                             paths.push(plain_path(vec!["Id".into()]));
                         }
+                        self.branch_conditions(scope, object, paths);
                     }
                     left
                 }
@@ -527,6 +553,23 @@ impl Printer<'_> {
             items.push(path_item(segments));
         }
         items
+    }
+
+    /// Puts the condition fields of `object` first in its branch of TYPEOF.
+    fn branch_conditions(&self, scope: Option<usize>, object: &str, paths: &mut Vec<Path>) {
+        let Some((number, scope)) = scope.and_then(|n| Some((n, self.scopes.get(n)?))) else {
+            return;
+        };
+        let Some((_, object)) = scope.branches.iter().find(|(name, _)| &**name == object) else {
+            return;
+        };
+        let wanted = scope.conditions.iter().filter(|(field, _)| {
+            field.object == *object && self.resolved.conditions.contains(&(number, *field))
+        });
+        for (at, (_, name)) in wanted.enumerate() {
+            paths.retain(|p| !p.leaf().eq_ignore_ascii_case(name));
+            paths.insert(at.min(paths.len()), plain_path(vec![name.clone()]));
+        }
     }
 
     /// Puts the resolved literals into WHERE and HAVING.

@@ -11,17 +11,24 @@ pub mod describe;
 pub mod errors;
 mod forward;
 mod headers;
+pub mod layouts;
+mod listing;
+pub mod login;
 mod record;
+mod related;
 mod resolve;
 mod route;
 pub mod schema_pull;
+mod search;
 pub mod soql;
+pub mod sosl;
 mod template;
+mod tree;
 
 use std::sync::Arc;
 
 use crate::engine::catalog::{Catalog, ObjectId};
-use crate::engine::identity::Identity;
+use crate::engine::identity::{Identity, Proof};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
@@ -121,6 +128,7 @@ impl Within {
             | Endpoint::Row { .. }
             | Endpoint::Change { .. }
             | Endpoint::Save { .. }
+            | Endpoint::UpsertAll { .. }
             | Endpoint::DeleteAll { .. } => true,
             Endpoint::Limits { .. } => self != Self::Composite,
             _ => self == Self::Alone,
@@ -172,21 +180,68 @@ fn understand_within(
     match endpoint {
         Endpoint::Versions => Ok(request.fixed("versions", String::new(), versions_shape(api))),
         Endpoint::Resources { version } => {
-            Ok(request.fixed("resources", format!("/v{version}.0"), resources_shape()))
+            let shape = resources_shape(api, caller);
+            Ok(request.fixed("resources", format!("/v{version}.0"), shape))
         }
         Endpoint::Limits { version } => {
-            Ok(request.fixed("limits", format!("/v{version}.0/limits"), Shape::Keep))
+            Ok(request.fixed(
+                "limits",
+                format!("/v{version}.0/limits"),
+                listing::limits_shape(),
+            ))
         }
         Endpoint::Query { version, all, soql } => {
             let cursor = Cursor::new(&api.name, version, all, &soql, caller);
             request.query(cursor)
         }
+        Endpoint::Basic { version, object } => request.basic(version, &object),
+        Endpoint::Recent { version, limit } => request.recent(version, limit.as_deref()),
+        Endpoint::Changes {
+            version,
+            object,
+            deleted,
+            start,
+            end,
+        } => request.changes(version, &object, deleted, (&start, &end)),
+        Endpoint::RecordCounts { version, objects } => {
+            request.record_counts(version, objects.as_deref())
+        }
+        Endpoint::Layouts {
+            version,
+            object,
+            rest,
+        } => request.layouts(version, &object, &rest),
+        Endpoint::CompactLayouts { version, objects } => {
+            request.compact_layouts(version, &objects)
+        }
+        Endpoint::Related {
+            version,
+            object,
+            id,
+            path,
+            fields,
+        } => request.related(version, &object, &id, &path, fields.as_deref(), around),
+        Endpoint::Search { version, sosl } => request.sosl(version, &sosl),
+        Endpoint::ParameterizedSearch { version, pairs } => {
+            request.parameterized(version, &pairs, tree.as_ref())
+        }
+        Endpoint::Suggestions {
+            version,
+            q,
+            object,
+            fields,
+            limit,
+        } => request.suggestions(version, &q, &object, fields.as_deref(), limit.as_deref()),
         Endpoint::Page { version, segment } => {
             let cursor = Cursor::open(&segment, open, &api.name, caller)?;
             if cursor.version != version {
                 return Err(cursor::invalid());
             }
-            request.page(cursor)
+            if cursor.soql.starts_with('/') {
+                request.related_page(cursor)
+            } else {
+                request.page(cursor)
+            }
         }
         Endpoint::DescribeGlobal { version } => {
             let objects = (0u32..)
@@ -224,7 +279,19 @@ fn understand_within(
         }
         Endpoint::Save { version } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
-            request.save(version, head.method, tree)
+            request.save(version, head.method, tree, None)
+        }
+        Endpoint::UpsertAll {
+            version,
+            object,
+            field,
+        } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.save(version, head.method, tree, Some((&object, &field)))
+        }
+        Endpoint::Tree { version, object } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.tree(version, &object, tree)
         }
         Endpoint::DeleteAll {
             version,
@@ -237,6 +304,11 @@ fn understand_within(
             found,
         } => request.change(version, head.method, &object, found, tree.as_ref()),
     }
+}
+
+/// How much of a request's body [`understand`] wants to see.
+pub fn intake(_head: &RequestHead<'_>) -> super::Intake {
+    super::Intake::Whole
 }
 
 struct Request<'a> {
@@ -256,6 +328,7 @@ impl Request<'_> {
             objects: Vec::new(),
             exports: false,
             shape,
+            upload: None,
             forward: AnyForward::Salesforce(Box::new(self.forward)),
         }
     }
@@ -409,14 +482,24 @@ fn versions_shape(api: &Api) -> Shape {
     }
 }
 
-/// `GET /services/data/vNN.0`: the resources that privet serves.
-fn resources_shape() -> Shape {
-    Shape::Object(
-        ["limits", "query", "queryAll", "sobjects"]
+/// `GET /services/data/vNN.0`: the resources that privet serves, and where the caller finds who it is.
+fn resources_shape(api: &Api, caller: &Identity) -> Shape {
+    let mut members: Vec<(Arc<str>, Shape)> =
+        ["composite", "limits", "query", "queryAll", "sobjects"]
             .into_iter()
             .map(|name| (name.into(), Shape::Link(Link::Origin)))
-            .collect(),
-    )
+            .collect();
+    if caller.proof != Proof::Passthrough {
+        let who = login::who::Who {
+            origin: &api.public_origin,
+            tenant: &caller.tenant,
+            name: caller.client.as_deref().unwrap_or(&caller.subject),
+        };
+        let mut url = String::new();
+        json_body::print_text(&who.url(), &mut url);
+        members.push(("identity".into(), Shape::Constant(url.into())));
+    }
+    Shape::Object(members)
 }
 
 #[cfg(test)]

@@ -118,19 +118,20 @@ pub(super) fn fields(
             return Err(bad_body("a member of the request body is no field name"));
         }
         let Some(field) = known.field(name) else {
-            return Err(if let Some(field) = known.relationship(name) {
-                // A hidden reference is answered like a name that does not exist.
-                let at = FieldRef { object, field };
+            let Some(field) = known.relationship(name) else {
+                return Err(Refusal::unknown_field(name, &known.name));
+            };
+            let at = FieldRef { object, field };
+            // `Account` and `AccountId` write one field, and may not both stand here.
+            if seen.contains(&field) {
                 uses.push(used(at, Action::Write, name.as_str()));
-                Refusal::new(
-                    Reason::BadRequest,
-                    format!(
-                        "'{name}': nested records are not written through this proxy, write the reference field"
-                    ),
-                )
-            } else {
-                Refusal::unknown_field(name, &known.name)
-            });
+                return Err(twice(name));
+            }
+            let comma = if seen.is_empty() { "" } else { "," };
+            seen.push(field);
+            body.text(comma);
+            referred(catalog, at, name, tree, *value, uses, body)?;
+            continue;
         };
         // Judged before anything is said of its value: a hidden field is answered like one that does not exist.
         let at = FieldRef { object, field };
@@ -138,9 +139,7 @@ pub(super) fn fields(
         uses.push(used(at, Action::Write, name.as_str()));
         // `Email` and `EMAIL` are one field: which of them counts is not ours to guess.
         if seen.contains(&field) {
-            return Err(bad_body(format!(
-                "the field '{name}' stands twice in the request body"
-            )));
+            return Err(twice(name));
         }
         seen.push(field);
         let schema = catalog.field(at);
@@ -173,6 +172,76 @@ pub(super) fn fields(
     Ok(seen.len())
 }
 
+fn twice(name: &str) -> Refusal {
+    bad_body(format!(
+        "the field '{name}' stands twice in the request body"
+    ))
+}
+
+/// `Account: {ExtId__c: value}`: the reference is written, and the record that it will lead to is looked up by a field.
+/// Both are judged: the reference as a written value that is no token, the other as a key.
+fn referred(
+    catalog: &Catalog,
+    reference: FieldRef,
+    name: &str,
+    tree: &Tree,
+    node: NodeId,
+    uses: &mut Vec<Use>,
+    body: &mut Template,
+) -> Result<(), Refusal> {
+    let schema = catalog.field(reference);
+    // No value of the caller's own: where the reference is not read in clear, only null and tokens may be written.
+    uses.push(Use {
+        values: vec![Literal::Other(String::new())],
+        ..used(reference, Action::Write, name)
+    });
+    let malformed = || {
+        bad_body(format!(
+            "'{name}' takes one field that finds a record, and its value"
+        ))
+    };
+    let [(_, Some(target))] = schema.reference_to[..] else {
+        return Err(malformed());
+    };
+    let known = catalog.get(target);
+    let mut keys = object_at(tree, node)?
+        .iter()
+        .filter(|(member, _)| member != "attributes");
+    check_attributes(catalog, target, tree, node)?;
+    let (Some((written, value)), None) = (keys.next(), keys.next()) else {
+        return Err(malformed());
+    };
+    if !is_name(written) {
+        return Err(malformed());
+    }
+    let path = format!("{name}.{written}");
+    let Some(field) = known.field(written) else {
+        return Err(Refusal::unknown_field(&path, &known.name));
+    };
+    let at = FieldRef {
+        object: target,
+        field,
+    };
+    let place = uses.len();
+    uses.push(used(at, Action::Key, path));
+    let kind = catalog.field(at).kind;
+    let literal = scalar_at(tree, value.to_owned())
+        .filter(|v| *v != Literal::Null && !is_no_key(kind))
+        .ok_or_else(malformed)?;
+    if let Some(one) = uses.get_mut(place) {
+        one.comparison = Comparison::Equality;
+        one.values = vec![literal.clone()];
+    }
+    let relationship = schema.relationship_name.as_deref().unwrap_or(name);
+    body.quoted(relationship);
+    body.text(":{");
+    body.quoted(&catalog.field(at).name);
+    body.text(":");
+    body.value(place, 0, kind, literal);
+    body.text("}");
+    Ok(())
+}
+
 /// `attributes` of a written record: only its type, which must be `object`'s.
 pub(super) fn check_attributes(
     catalog: &Catalog,
@@ -193,6 +262,14 @@ pub(super) fn check_attributes(
         }
     }
     Ok(())
+}
+
+/// Whether no record is found by a field of this kind: Id has a path of its own, and what is no scalar is no key.
+pub(super) fn is_no_key(kind: FieldType) -> bool {
+    matches!(
+        kind,
+        FieldType::Id | FieldType::Compound | FieldType::Blob | FieldType::Other
+    )
 }
 
 pub(super) fn empty_record() -> Refusal {
@@ -240,10 +317,7 @@ impl Request<'_> {
                     ..used(at_field, Action::Key, field)
                 });
                 // A lookup by Id has its own path; what is no scalar is no key.
-                if matches!(
-                    schema.kind,
-                    FieldType::Id | FieldType::Compound | FieldType::Blob | FieldType::Other
-                ) {
+                if is_no_key(schema.kind) {
                     return Err(unknown_path());
                 }
                 Ok(Lookup::External {

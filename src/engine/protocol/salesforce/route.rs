@@ -29,6 +29,67 @@ pub(super) enum Endpoint {
         version: u16,
         segment: String,
     },
+    /// `sobjects/X`
+    Basic {
+        version: u16,
+        object: Arc<str>,
+    },
+    /// `recent`
+    Recent {
+        version: u16,
+        limit: Option<String>,
+    },
+    /// `sobjects/X/updated`, `sobjects/X/deleted`
+    Changes {
+        version: u16,
+        object: Arc<str>,
+        deleted: bool,
+        start: String,
+        end: String,
+    },
+    /// `limits/recordCount`
+    RecordCounts {
+        version: u16,
+        objects: Option<String>,
+    },
+    /// `sobjects/X/describe/layouts` and what is like it.
+    Layouts {
+        version: u16,
+        object: Arc<str>,
+        /// The path behind the object.
+        rest: String,
+    },
+    /// `compactLayouts?q=`
+    CompactLayouts {
+        version: u16,
+        objects: String,
+    },
+    /// `sobjects/X/{id}/{relationship}…`, or a blob.
+    Related {
+        version: u16,
+        object: Arc<str>,
+        id: String,
+        path: Vec<Arc<str>>,
+        fields: Option<String>,
+    },
+    /// `search?q=`
+    Search {
+        version: u16,
+        sosl: String,
+    },
+    /// `parameterizedSearch`, its parameters if it is a GET.
+    ParameterizedSearch {
+        version: u16,
+        pairs: Vec<(String, String)>,
+    },
+    /// `search/suggestions`
+    Suggestions {
+        version: u16,
+        q: String,
+        object: String,
+        fields: Option<String>,
+        limit: Option<String>,
+    },
     DescribeGlobal {
         version: u16,
     },
@@ -59,6 +120,17 @@ pub(super) enum Endpoint {
     Save {
         version: u16,
     },
+    /// PATCH of several records of one object, each found by the same field.
+    UpsertAll {
+        version: u16,
+        object: Arc<str>,
+        field: Arc<str>,
+    },
+    /// POST of records with their children.
+    Tree {
+        version: u16,
+        object: Arc<str>,
+    },
     /// DELETE of several records.
     DeleteAll {
         version: u16,
@@ -79,7 +151,11 @@ impl Endpoint {
         match self {
             Self::Change { .. } => method != Method::DELETE,
             Self::Retrieve { lists, .. } => lists.is_none(),
-            Self::Save { .. } | Self::Composite { .. } => true,
+            Self::ParameterizedSearch { .. } => method == Method::POST,
+            Self::Save { .. }
+            | Self::Composite { .. }
+            | Self::UpsertAll { .. }
+            | Self::Tree { .. } => true,
             _ => false,
         }
     }
@@ -114,7 +190,6 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("async-queries", "Async queries"),
     ("chatter", "Chatter"),
     ("commerce", "The Commerce API"),
-    ("compactLayouts", "Layouts"),
     ("composite", "The composite resources"),
     ("connect", "The Connect API"),
     ("consent", "The Consent API"),
@@ -127,12 +202,10 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("knowledgeManagement", "Knowledge management"),
     ("licensing", "Licensing"),
     ("metadata", "The Metadata API"),
-    ("parameterizedSearch", "Search"),
     ("process", "Processes"),
     ("quickActions", "Quick actions"),
-    ("recent", "Recently viewed records"),
     ("scheduling", "Scheduling"),
-    ("search", "Search"),
+    ("search", "This search resource"),
     ("support", "Support resources"),
     ("tabs", "Tabs"),
     ("theme", "Themes"),
@@ -160,13 +233,9 @@ const CLOSED_ROOTS: &[(&[&str], &str)] = &[
 
 /// Resources under `sobjects/X/` that are known and closed.
 const CLOSED_OBJECT_RESOURCES: &[(&str, &str)] = &[
-    ("updated", "Lists of changed records"),
-    ("deleted", "Lists of deleted records"),
     ("listviews", "List views"),
     ("quickActions", "Quick actions"),
-    ("namedLayouts", "Layouts"),
     ("defaultValues", "Default values"),
-    ("compactLayouts", "Layouts"),
     ("relevantItems", "Recently viewed records"),
     ("eventSchema", "Platform events"),
 ];
@@ -210,7 +279,28 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
     match rest {
         [] => reads(head, &[]).map(|_| Endpoint::Resources { version }),
         ["limits"] => reads(head, &[]).map(|_| Endpoint::Limits { version }),
-        ["limits", "recordCount"] => Err(closed("Record counts")),
+        ["limits", "recordCount"] => {
+            let [objects] = reads(head, &["sObjects"])?;
+            Ok(Endpoint::RecordCounts {
+                version,
+                objects: objects.map(str::to_owned),
+            })
+        }
+        ["recent"] => {
+            let [limit] = reads(head, &["limit"])?;
+            Ok(Endpoint::Recent {
+                version,
+                limit: limit.map(str::to_owned),
+            })
+        }
+        ["compactLayouts"] => {
+            let [objects] = reads(head, &["q"])?;
+            let objects = objects.ok_or_else(|| bad_request("q is needed: names of objects"))?;
+            Ok(Endpoint::CompactLayouts {
+                version,
+                objects: objects.to_owned(),
+            })
+        }
         [name @ ("query" | "queryAll")] => {
             let [soql, explain] = reads(head, &["q", "explain"])?;
             if explain.is_some() {
@@ -227,18 +317,58 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             version,
             segment: (*segment).to_owned(),
         }),
+        ["search"] => {
+            let [sosl] = reads(head, &["q"])?;
+            let sosl = sosl.ok_or_else(|| malformed("A search string has to be specified"))?;
+            Ok(Endpoint::Search {
+                version,
+                sosl: sosl.to_owned(),
+            })
+        }
+        ["parameterizedSearch"] => {
+            let pairs = if head.method == Method::POST {
+                no_parameters(head)?;
+                Vec::new()
+            } else {
+                only_get(head.method)?;
+                head.query.to_vec()
+            };
+            Ok(Endpoint::ParameterizedSearch { version, pairs })
+        }
+        ["search", "suggestions"] => {
+            let [q, object, fields, limit] = reads(head, &["q", "sobject", "fields", "limit"])?;
+            let (Some(q), Some(object)) = (q, object) else {
+                return Err(bad_request("q and sobject are needed"));
+            };
+            Ok(Endpoint::Suggestions {
+                version,
+                q: q.to_owned(),
+                object: object.to_owned(),
+                fields: fields.map(str::to_owned),
+                limit: limit.map(str::to_owned),
+            })
+        }
+        ["search", "scopeOrder"] => Err(closed("The search scope order of a user")),
+        ["search", "layout"] => Err(closed("Search layouts")),
         ["sobjects"] => reads(head, &[]).map(|_| Endpoint::DescribeGlobal { version }),
         ["composite"] | ["composite", "batch"] => {
             no_parameters(head)?;
             if head.method != Method::POST {
-                return Err(Refusal::new(
-                    Reason::MethodNotAllowed,
-                    "HTTP method not allowed. Allowed are POST",
-                ));
+                return Err(Refusal::method_not_allowed("POST"));
             }
             Ok(Endpoint::Composite {
                 version,
                 batch: rest.len() == 2,
+            })
+        }
+        ["composite", "tree", object] if is_name(object) => {
+            no_parameters(head)?;
+            if head.method != Method::POST {
+                return Err(Refusal::method_not_allowed("POST"));
+            }
+            Ok(Endpoint::Tree {
+                version,
+                object: Arc::from(*object),
             })
         }
         ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
@@ -281,6 +411,7 @@ fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<End
                     lists: None,
                 });
             }
+            get_or(head.method, "GET, HEAD, POST")?;
             let [ids, fields] = reads(head, &["ids", "fields"])?;
             let (Some(ids), Some(fields)) = (ids, fields) else {
                 return Err(missing());
@@ -291,11 +422,19 @@ fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<End
                 lists: Some((ids.to_owned(), fields.to_owned())),
             })
         }
-        [] => Err(Refusal::new(
-            Reason::MethodNotAllowed,
-            "HTTP method not allowed. Allowed are POST, PATCH, DELETE",
-        )),
-        _ => Err(closed("Upserts of several records")),
+        [] => Err(Refusal::method_not_allowed("POST, PATCH, DELETE")),
+        [object, field] if is_name(object) && is_name(field) => {
+            if head.method != Method::PATCH {
+                return Err(Refusal::method_not_allowed("PATCH"));
+            }
+            no_parameters(head)?;
+            Ok(Endpoint::UpsertAll {
+                version,
+                object: Arc::from(*object),
+                field: Arc::from(*field),
+            })
+        }
+        _ => Err(unknown_path()),
     }
 }
 
@@ -320,11 +459,42 @@ fn object_resource(
             })
         }
         [] => {
-            only_get(head.method)?;
-            Err(closed("An object's recent items"))
+            get_or(head.method, "GET, HEAD, POST")?;
+            reads(head, &[]).map(|_: [_; 0]| Endpoint::Basic { version, object })
         }
         ["describe"] => reads(head, &[]).map(|_: [_; 0]| Endpoint::Describe { version, object }),
-        ["describe", ..] => Err(closed("Layouts")),
+        [
+            "describe",
+            kind @ ("layouts" | "compactLayouts" | "approvalLayouts" | "namedLayouts"),
+            which @ ..,
+        ] => {
+            let _: [_; 0] = reads(head, &[])?;
+            // A record type, or the name of a layout.
+            let rest = match which {
+                [] if *kind != "namedLayouts" => format!("describe/{kind}"),
+                [one] if is_name(one) => format!("describe/{kind}/{one}"),
+                _ => return Err(unknown_path()),
+            };
+            Ok(Endpoint::Layouts {
+                version,
+                object,
+                rest,
+            })
+        }
+        ["describe", ..] => Err(unknown_path()),
+        [kind @ ("updated" | "deleted")] => {
+            let [start, end] = reads(head, &["start", "end"])?;
+            let (Some(start), Some(end)) = (start, end) else {
+                return Err(bad_request("start and end are needed"));
+            };
+            Ok(Endpoint::Changes {
+                version,
+                object,
+                deleted: *kind == "deleted",
+                start: start.to_owned(),
+                end: end.to_owned(),
+            })
+        }
         [name, ..]
             if CLOSED_OBJECT_RESOURCES
                 .iter()
@@ -365,7 +535,20 @@ fn record(
         (found, rest)
     };
     if !rest.is_empty() {
-        return Err(closed("Blobs and relationship paths of a record"));
+        let Found::Id(id) = found else {
+            return Err(closed("Relationship paths of a record found by a field"));
+        };
+        if !rest.iter().all(|name| is_name(name)) {
+            return Err(unknown_path());
+        }
+        let [fields] = reads(head, &["fields"])?;
+        return Ok(Endpoint::Related {
+            version,
+            object,
+            id,
+            path: rest.iter().map(|name| Arc::from(*name)).collect(),
+            fields: fields.map(str::to_owned),
+        });
     }
     if head.method == Method::PATCH || head.method == Method::DELETE {
         no_parameters(head)?;
@@ -375,6 +558,7 @@ fn record(
             found: Some(found),
         });
     }
+    get_or(head.method, "GET, HEAD, PATCH, DELETE")?;
     let [fields] = reads(head, &["fields"])?;
     let fields = fields.map(field_names).transpose()?;
     Ok(Endpoint::Row {
@@ -425,13 +609,15 @@ fn parse_version(text: &str) -> Option<u16> {
 }
 
 fn only_get(method: &Method) -> Result<(), Refusal> {
+    get_or(method, "GET, HEAD")
+}
+
+/// A GET or HEAD; `allow`: all that the endpoint takes.
+fn get_or(method: &Method, allow: &'static str) -> Result<(), Refusal> {
     if method == Method::GET || method == Method::HEAD {
         return Ok(());
     }
-    Err(Refusal::new(
-        Reason::MethodNotAllowed,
-        "HTTP method not allowed. Allowed are GET, HEAD",
-    ))
+    Err(Refusal::method_not_allowed(allow))
 }
 
 /// The values of `names`, each at most once, and no other parameter, of a GET or HEAD.

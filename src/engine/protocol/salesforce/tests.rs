@@ -442,7 +442,7 @@ fn refusals_speak_salesforce() {
     }
     for (soql, names) in [
         ("SELECT Id FROM Contact USING SCOPE mine", "USING SCOPE"),
-        ("SELECT Id FROM Contact WITH SECURITY_ENFORCED", "WITH"),
+        ("SELECT Id FROM Contact WITH SYSTEM_MODE", "WITH"),
         ("SELECT Id FROM Contact FOR VIEW", "FOR VIEW"),
         ("SELECT Id FROM Contact UPDATE TRACKING", "UPDATE TRACKING"),
         ("SELECT Id FROM Contact ALL ROWS", "ALL ROWS"),
@@ -578,9 +578,6 @@ fn paths_are_open_closed_or_unknown() {
     for closed in [
         "/services/data/v61.0/tooling/query",
         "/services/data/v61.0/composite/graph",
-        "/services/data/v61.0/sobjects/Contact",
-        "/services/data/v61.0/sobjects/Contact/003000000000001/Salary__c",
-        "/services/data/v61.0/sobjects/Contact/003000000000001/Nothing",
         "/services/apexrest/x",
         "/services/Soap/u/61.0",
         "/id/00D/005",

@@ -1,7 +1,5 @@
 //! The header row meets the program: what happens to each column of this document.
 
-use std::collections::HashSet;
-
 use super::super::names::{Found, Names};
 use super::super::untyped;
 use super::{Cell, Column, CsvProgram, Decide, Fault, Other};
@@ -133,10 +131,12 @@ fn index_max(decide: &Decide) -> usize {
 
 /// Binds `program` to the decoded `header`. The second part of the answer counts the columns that no one names.
 pub(super) fn bind(program: &CsvProgram, header: &[String]) -> Result<(Bound, u64), Fault> {
-    let names = Names::new(program.columns.iter().map(|c| &*c.name));
-    let mut seen = HashSet::with_capacity(header.len());
+    // Only needed for a header that is not as the program spells it, in the program's order.
+    let mut names = None;
+    let mut seen = Vec::with_capacity(header.len());
     let mut by_column = Vec::with_capacity(header.len());
     let (mut known, mut unplanned) = (0usize, 0u64);
+    let mut next = 0usize;
     for name in header {
         if name.chars().any(key::is_forbidden) {
             return Err(Fault::ForbiddenKey);
@@ -145,10 +145,16 @@ pub(super) fn bind(program: &CsvProgram, header: &[String]) -> Result<(Bound, u6
         if wide.is_empty() {
             return Err(Fault::Malformed("CSV header: empty name"));
         }
-        if !seen.insert(wide.into_owned()) {
-            return Err(Fault::Duplicate);
+        seen.push(wide);
+        let found = match program.columns.get(next) {
+            Some(column) if *column.name == *name => Found::Narrow(next as u16),
+            _ => names
+                .get_or_insert_with(|| Names::new(program.columns.iter().map(|c| &*c.name)))
+                .find(name, 0),
+        };
+        if let Found::Narrow(index) = found {
+            next = usize::from(index) + 1;
         }
-        let found = names.find(name, by_column.len() as u16);
         if found == Found::None {
             if program.other == Other::Abort {
                 return Err(Fault::Contradiction);
@@ -158,6 +164,10 @@ pub(super) fn bind(program: &CsvProgram, header: &[String]) -> Result<(Bound, u6
             known += 1;
         }
         by_column.push(found);
+    }
+    seen.sort_unstable();
+    if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Fault::Duplicate);
     }
     let at = |index: usize| {
         by_column

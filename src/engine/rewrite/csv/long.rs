@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::super::runs::keep;
 use super::Out;
 use super::bind::Does;
 use super::row::Writer;
@@ -82,7 +83,8 @@ impl Long {
                     self.captured.clear();
                 }
                 if !self.over {
-                    self.captured.extend_from_slice(&input[from..to]);
+                    let most = writer.bounds.treated_bytes_max;
+                    keep(&mut self.captured, &input[from..to], most);
                 }
             }
         }
@@ -102,7 +104,8 @@ impl Long {
                 writer.cell(does, b"", quote_empty)
             }
             // Nothing of a value over the bound is known: as if it could not be treated.
-            Does::Treat { counter, .. } if self.over => {
+            Does::Treat { treatment, counter } if self.over => {
+                writer.counts.untreatable(treatment, *counter);
                 if let Some(count) = writer.counts.treated.get_mut(*counter as usize) {
                     *count += 1;
                 }

@@ -258,7 +258,13 @@ impl CsvRewriter {
         if let Err((fault, at)) = result {
             return Err(self.fail(fault.at(base + at as u64)));
         }
-        Ok(())
+        match self.writer.counts.refused {
+            None => Ok(()),
+            Some(counter) => {
+                let at = self.bytes_in;
+                Err(self.fail(Abort::Refused { counter, at }))
+            }
+        }
     }
 
     /// The body is complete.
@@ -271,6 +277,10 @@ impl CsvRewriter {
         }
         if let Err(fault) = self.end(out) {
             return Err(self.fail(fault.at(self.bytes_in)));
+        }
+        if let Some(counter) = self.writer.counts.refused {
+            let at = self.bytes_in;
+            return Err(self.fail(Abort::Refused { counter, at }));
         }
         self.writer.runs.flush(out);
         let mut counts = self.writer.counts.clone();
@@ -324,7 +334,7 @@ impl CsvRewriter {
             return Err((fault, end));
         }
         if self.in_row && self.long.is_none() {
-            self.carried.extend_from_slice(&input[self.row_at..end]);
+            self.carry(&input[self.row_at..end]);
         }
         self.writer.runs.end_input(input, out);
         self.writer.runs.flush(out);
@@ -340,7 +350,7 @@ impl CsvRewriter {
         end: usize,
         out: &mut Out,
     ) -> Result<(usize, bool), (Fault, usize)> {
-        let width = self.writer.width();
+        let width = self.writer.width().max(1);
         let Some(crlf) = self.lex.crlf() else {
             return Ok((i, false));
         };
@@ -349,21 +359,24 @@ impl CsvRewriter {
             if !self.scan.run(window, self.lex.delimiter(), crlf) {
                 return Ok((i, false));
             }
+            // As many line feeds as rows, and each row's last cell ends with one: then no other cell does.
+            let (ends, rows) = (self.scan.ends(), self.scan.lines);
+            let last = |row: &[u16]| usize::from(row[width - 1]);
+            let regular = ends.len() >= rows * width
+                && ends
+                    .chunks_exact(width)
+                    .take(rows)
+                    .all(|row| window[last(row)] == b'\n');
+            if !regular {
+                return Ok((i, false));
+            }
             let mut start = i;
-            for (lines, at) in self.scan.lines.iter().zip(0..) {
-                let line_end = i + usize::from(*lines);
-                let Some(ends) = self
-                    .scan
-                    .ends
-                    .get(at * width..(at + 1) * width)
-                    .filter(|ends| ends[width - 1] == *lines)
-                else {
-                    return Err((Fault::Malformed("CSV row: another width"), line_end));
-                };
+            for row in ends.chunks_exact(width).take(rows) {
+                let line_end = i + last(row);
                 let row = Row {
                     start,
                     base: i,
-                    ends: &ends[..width - 1],
+                    ends: &row[..width - 1],
                     last_end: line_end - usize::from(crlf),
                     end: line_end + 1,
                 };
@@ -434,6 +447,18 @@ impl CsvRewriter {
         }
         self.check_length(input, end, out).map_err(|f| (f, end))?;
         Ok(end)
+    }
+
+    /// A part of a row that a cut has parted is kept. Doubling does not go beyond the bound of a held row.
+    fn carry(&mut self, part: &[u8]) {
+        if !self.carried.try_reclaim(part.len()) {
+            let length = self.carried.len() + part.len();
+            let most = (2 * length).min(self.bounds.held_bytes_max).max(length);
+            let mut grown = BytesMut::with_capacity(most);
+            grown.extend_from_slice(&self.carried);
+            self.carried = grown;
+        }
+        self.carried.extend_from_slice(part);
     }
 
     /// Offset in the row of a place in the current input.

@@ -142,6 +142,30 @@ impl Writer {
                     }
                     from = next;
                 }
+                Does::Treat { treatment, counter } if !bound.quote_empty => {
+                    if let Some(count) = self.counts.treated.get_mut(*counter as usize) {
+                        *count += 1;
+                    }
+                    let (start, end) = row.span(active.column);
+                    let raw = &input[start..end];
+                    let max = self.bounds.treated_bytes_max;
+                    let (decoded, buffer) = (&mut self.decoded, &mut self.treated);
+                    let counts = &mut self.counts;
+                    let text = match treated(treatment, *counter, raw, max, decoded, buffer, counts)
+                    {
+                        Treated::Same => continue,
+                        Treated::Null | Treated::Refused => "",
+                        Treated::Text(text) | Treated::Number(text) => text,
+                    };
+                    if start > from {
+                        self.runs.pass(input, from, start, out);
+                    }
+                    if !text.is_empty() {
+                        self.runs.end_input(input, out);
+                        write(text, raw, self.delimiter, |part| self.runs.more(part, out));
+                    }
+                    from = end;
+                }
                 does => {
                     let (start, end) = row.span(active.column);
                     if self.cell(does, &input[start..end], bound.quote_empty) {
@@ -149,9 +173,7 @@ impl Writer {
                             self.runs.pass(input, from, start, out);
                         }
                         if !self.written.is_empty() {
-                            let written = std::mem::take(&mut self.written);
-                            self.runs.text(input, &written, out);
-                            self.written = written;
+                            self.runs.text(input, &self.written, out);
                         }
                         from = end;
                     }
@@ -199,7 +221,26 @@ impl Writer {
                 if let Some(count) = self.counts.treated.get_mut(*counter as usize) {
                     *count += 1;
                 }
-                self.treat(treatment, raw)
+                let max = self.bounds.treated_bytes_max;
+                let (decoded, buffer) = (&mut self.decoded, &mut self.treated);
+                match treated(
+                    treatment,
+                    *counter,
+                    raw,
+                    max,
+                    decoded,
+                    buffer,
+                    &mut self.counts,
+                ) {
+                    Treated::Same => false,
+                    Treated::Null | Treated::Refused => true,
+                    Treated::Text(text) | Treated::Number(text) => {
+                        write(text, raw, self.delimiter, |part| {
+                            self.written.extend_from_slice(part);
+                        });
+                        true
+                    }
+                }
             }
         };
         if quote_empty && (replaced && self.written.is_empty() || !replaced && raw.is_empty()) {
@@ -207,45 +248,6 @@ impl Writer {
             return true;
         }
         replaced
-    }
-
-    fn treat(&mut self, treatment: &Prepared, raw: &[u8]) -> bool {
-        if raw.len() > self.bounds.treated_bytes_max
-            || matches!(
-                treatment,
-                Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
-            )
-        {
-            return true;
-        }
-        let quoted = raw.first() == Some(&b'"');
-        let Some(text) = decode(raw, &mut self.decoded) else {
-            return true;
-        };
-        let scalar = if text.is_empty() {
-            Scalar::Null
-        } else {
-            untyped::scalar(treatment, text)
-        };
-        let text = match treatment.apply(scalar, &mut self.treated) {
-            Treated::Same => return false,
-            Treated::Null => return true,
-            Treated::Text(text) | Treated::Number(text) => text,
-        };
-        let special = |b: u8| b == self.delimiter || matches!(b, b'"' | b'\n' | b'\r' | b',');
-        if quoted || text.bytes().any(special) {
-            self.written.push(b'"');
-            for (i, part) in text.split('"').enumerate() {
-                if i > 0 {
-                    self.written.extend_from_slice(b"\"\"");
-                }
-                self.written.extend_from_slice(part.as_bytes());
-            }
-            self.written.push(b'"');
-        } else {
-            self.written.extend_from_slice(text.as_bytes());
-        }
-        true
     }
 
     /// A row begins that is longer than the bound.
@@ -265,6 +267,60 @@ impl Writer {
     }
 }
 
+/// What the treatment makes of the cell `raw`.
+#[inline]
+fn treated<'b>(
+    treatment: &Prepared,
+    counter: u32,
+    raw: &[u8],
+    bytes_max: usize,
+    decoded: &mut String,
+    buffer: &'b mut String,
+    counts: &mut Counts,
+) -> Treated<'b> {
+    if raw.len() > bytes_max
+        || matches!(
+            treatment,
+            Prepared::Keyless(Treatment::Redact | Treatment::Drop | Treatment::Deny)
+        )
+    {
+        counts.untreatable(treatment, counter);
+        return Treated::Null;
+    }
+    let Some(text) = decode(raw, decoded) else {
+        return Treated::Null;
+    };
+    let scalar = if text.is_empty() {
+        Scalar::Null
+    } else {
+        untyped::scalar(treatment, text)
+    };
+    let treated = treatment.apply(scalar, buffer);
+    if matches!(treated, Treated::Refused) {
+        counts.refuse(counter);
+    }
+    treated
+}
+
+/// Writes `text` in place of the cell `raw`: quoted where that was, or where it has to be.
+#[inline]
+fn write(text: &str, raw: &[u8], delimiter: u8, mut to: impl FnMut(&[u8])) {
+    let text = text.as_bytes();
+    let special = |b: &u8| *b == delimiter || matches!(*b, b'"' | b'\n' | b'\r' | b',');
+    if raw.first() != Some(&b'"') && !text.iter().any(special) {
+        return to(text);
+    }
+    to(b"\"");
+    let mut from = 0;
+    for at in memchr::memchr_iter(b'"', text) {
+        to(&text[from..=at]);
+        // The quote once more.
+        from = at;
+    }
+    to(&text[from..]);
+    to(b"\"");
+}
+
 /// Where passing stops before a removed column, and where it goes on.
 fn removed<E: Copy + Into<u32>>(row: &Row<'_, E>, column: usize, leading: bool) -> (usize, usize) {
     let (start, end) = row.span(column);
@@ -282,7 +338,7 @@ fn decode<'a>(raw: &'a [u8], decoded: &'a mut String) -> Option<&'a str> {
         return Some(text);
     };
     let inner = inner.strip_suffix('"')?;
-    if !inner.contains('"') {
+    if memchr::memchr(b'"', inner.as_bytes()).is_none() {
         return Some(inner);
     }
     decoded.clear();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use jsonpath_rust::parser::model::JpQuery;
 
 use super::super::simd::Lanes;
-use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId};
+use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId, ScalarKind};
 use super::lex;
 use crate::engine::catalog::ConditionValue;
 use crate::engine::key;
@@ -25,6 +25,7 @@ pub(super) enum Op {
         counter: u32,
     },
     Expect(Vec<Arc<str>>),
+    Scalar(ScalarKind),
     Link(Arc<dyn LinkRewriter>),
     /// Index into [`Compiled::objects`].
     Object(u32),
@@ -242,6 +243,7 @@ impl Compiled {
                     counter: *counter,
                 },
                 Node::Expect(texts) => Op::Expect(texts.clone()),
+                Node::Scalar(kind) => Op::Scalar(*kind),
                 Node::Link(link) => Op::Link(link.clone()),
                 Node::Object(members) => {
                     let mut object = object(members, nodes, drop);

@@ -430,7 +430,9 @@ impl JsonRewriter {
                     };
                     match treated {
                         Treated::Same => self.sink.commit(input, i, out),
-                        Treated::Null => self.sink.replace(input, i, b"null", out),
+                        Treated::Null | Treated::Refused => {
+                            self.sink.replace(input, i, b"null", out);
+                        }
                         Treated::Number(number) => {
                             self.sink.replace(input, i, number.as_bytes(), out);
                         }

@@ -149,7 +149,7 @@ fn oracle_treated(treatment: Treatment, value: &Value) -> Value {
     };
     match Prepared::Keyless(treatment).apply(scalar, &mut String::new()) {
         Treated::Same => value.clone(),
-        Treated::Null => Value::Null,
+        Treated::Null | Treated::Refused => Value::Null,
         Treated::Text(text) => text.into(),
         Treated::Number(n) => serde_json::from_str(n).expect("a number"),
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::super::Out;
+use super::super::{Out, ScalarKind};
 use super::compiled::{self, Compiled, DecideBy, Op};
 use super::lex::{self, Fault};
 use super::subtree::Subtree;
@@ -69,6 +69,18 @@ impl JsonRewriter {
                 } else {
                     self.emit_lead(input, i, out);
                     Use::Treat(self.node)
+                }
+            }
+            Op::Scalar(kind) => {
+                let fits = match kind {
+                    ScalarKind::Number => b == b'-' || b.is_ascii_digit(),
+                    ScalarKind::Boolean => matches!(b, b't' | b'f'),
+                };
+                if fits {
+                    self.emit_lead(input, i, out);
+                    Use::Pass
+                } else {
+                    self.null_or_null(input, b, i, out)
                 }
             }
             Op::Expect(_) if b != b'"' => return Err((Fault::Contradiction, i)),
@@ -313,7 +325,7 @@ impl JsonRewriter {
                 match treated {
                     Treated::Same if here => self.sink.commit(input, end, out),
                     Treated::Same => self.sink.replace(input, end, raw, out),
-                    Treated::Null => self.sink.replace(input, end, b"null", out),
+                    Treated::Null | Treated::Refused => self.sink.replace(input, end, b"null", out),
                     Treated::Text(text) => {
                         self.written.clear();
                         lex::encode(text, &mut self.written);

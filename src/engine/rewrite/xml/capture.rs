@@ -1,5 +1,6 @@
 //! A treated element: captured up to a bound and written anew.
 
+use super::super::runs::keep;
 use super::super::untyped;
 use super::compiled::Op;
 use super::tag::{self, parts};
@@ -13,6 +14,8 @@ pub(super) struct Captured {
     node: u32,
     /// Its start tag as it will stand, without its end and without the nil attribute.
     tag: Vec<u8>,
+    /// Where the name ends in it.
+    name_end: usize,
     /// It says that it is nil.
     nil: bool,
     /// It came as `<x/>`.
@@ -40,7 +43,7 @@ impl Captured {
             self.raw.clear();
         }
         if !self.over {
-            self.raw.extend_from_slice(part);
+            keep(&mut self.raw, part, max);
         }
     }
 
@@ -71,6 +74,7 @@ impl XmlRewriter {
         self.captured.clear();
         self.captured.node = node;
         self.captured.empty = empty;
+        self.captured.name_end = name_end;
         self.captured
             .tag
             .extend_from_slice(&text.as_bytes()[..name_end]);
@@ -90,6 +94,16 @@ impl XmlRewriter {
                 Known::No => {}
             }
         }
+    }
+
+    /// All of an element without attributes and of its text `raw` is captured for `node`.
+    pub(super) fn capture_leaf(&mut self, node: u32, name: &str, raw: &[u8]) {
+        self.captured.clear();
+        self.captured.node = node;
+        self.captured.name_end = name.len() + 1;
+        self.captured.tag.push(b'<');
+        self.captured.tag.extend_from_slice(name.as_bytes());
+        self.captured.push(raw, self.bounds.treated_bytes_max);
     }
 
     /// A captured element is complete and is written anew.
@@ -123,7 +137,7 @@ impl XmlRewriter {
         // `None` = nil.
         let content: Option<&str> = match (&program.compiled.ops[*node as usize], scalar) {
             (Op::Constant(constant), _) => Some(constant),
-            (Op::Treat { treatment, .. }, scalar) => {
+            (Op::Treat { treatment, counter }, scalar) => {
                 let scalar = match scalar {
                     Scalar::Text(text) => untyped::scalar(treatment, text),
                     scalar => scalar,
@@ -132,6 +146,10 @@ impl XmlRewriter {
                     Treated::Same if matches!(scalar, Scalar::Null) => None,
                     Treated::Same => Some(text),
                     Treated::Null => None,
+                    Treated::Refused => {
+                        self.counts.refuse(*counter);
+                        None
+                    }
                     Treated::Text(text) | Treated::Number(text) => Some(text),
                 }
             }
@@ -146,9 +164,9 @@ impl XmlRewriter {
                     linked = link;
                     Some(&linked)
                 }
-                None => return self.link_removed(),
+                None => return self.link_removed(link.is_required()),
             },
-            (Op::Link(_), _) => return self.link_removed(),
+            (Op::Link(link), _) => return self.link_removed(link.is_required()),
             _ => return Err(Fault::Contradiction),
         };
         self.written.clear();
@@ -163,7 +181,8 @@ impl XmlRewriter {
                 self.written.push(b'>');
                 tag::encode(text, &mut self.written);
                 self.written.extend_from_slice(b"</");
-                self.written.extend_from_slice(self.scope.name().as_bytes());
+                self.written
+                    .extend_from_slice(&self.captured.tag[1..self.captured.name_end]);
                 self.written.push(b'>');
             }
         }
@@ -171,9 +190,10 @@ impl XmlRewriter {
         Ok(())
     }
 
-    /// An element whose link cannot be rewritten is not there; the document element cannot be absent.
-    fn link_removed(&self) -> Result<(), Fault> {
-        if self.stack.is_empty() {
+    /// An element whose link cannot be rewritten is not there, unless the answer would pass for a whole one without it;
+    /// the document element cannot be absent.
+    fn link_removed(&self, required: bool) -> Result<(), Fault> {
+        if required || self.stack.is_empty() {
             Err(Fault::Contradiction)
         } else {
             Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::names::{Found, Names};
 use super::super::{LinkRewriter, NodeId, untyped};
+use super::tag::is_name;
 use super::{Child, Children, XmlBy, XmlChoose, XmlNode};
 use crate::engine::catalog::ConditionValue;
 use crate::engine::key;
@@ -52,6 +53,8 @@ struct Entry {
     guarded: u32,
     /// Its bit in the set of deciding children seen, if it is one.
     unique: u128,
+    /// Its name may stand in a tag as it is spelt.
+    plain: bool,
 }
 
 /// What a name means.
@@ -80,6 +83,9 @@ impl Table {
                             Some(XmlNode::Refuse | XmlNode::Constant(_)) => node,
                             _ => drop,
                         },
+                        plain: child.name.is_ascii()
+                            && !child.name.contains(':')
+                            && is_name(&child.name),
                         unique: if child.unique {
                             // More than 128 share the last bit: a false alarm at worst.
                             unique += 1;
@@ -93,7 +99,15 @@ impl Table {
         }
     }
 
+    /// The name at this index, if a tag may spell it so.
+    #[inline]
+    pub(super) fn plain(&self, index: u16) -> Option<&str> {
+        let entry = self.entries.get(usize::from(index))?;
+        entry.plain.then(|| self.names.get(index)).flatten()
+    }
+
     /// What `local` in `namespace` means; `None` = nothing names it.
+    #[inline]
     pub(super) fn find<'a>(
         &self,
         local: &str,

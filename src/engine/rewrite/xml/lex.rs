@@ -49,7 +49,7 @@ pub(super) enum Piece {
 const SECTION: &[u8] = b"<![CDATA[";
 
 /// Longest character reference without `&` and `;`.
-const REFERENCE_MAX: usize = 10;
+pub(super) const REFERENCE_MAX: usize = 10;
 
 #[derive(Debug)]
 pub(super) struct Lex {
@@ -100,6 +100,11 @@ impl Lex {
     /// Whether the document may end here.
     pub(super) fn is_between(&self) -> bool {
         matches!(self.state, State::Text { .. })
+    }
+
+    /// Whether text may go on here whatever stood before.
+    pub(super) fn is_plain(&self) -> bool {
+        self.state == State::Text { brackets: 0 }
     }
 
     /// Markup ends before `end`.

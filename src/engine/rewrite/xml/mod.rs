@@ -6,10 +6,12 @@
 //! [`XmlNode::Choose`] by a child is scouted: nothing leaves, and once the child that decides is known, the input
 //! goes back to the record's first byte and takes the node of the case.
 //!
-//! `lex` cuts the input into pieces, `tag` reads one tag, `scope` knows what is open, `walk` gives it meaning.
+//! `lex` cuts the input into pieces, `tag` reads one tag, `scope` knows what is open, `walk` gives it meaning;
+//! `leaf` is the short way for plain elements.
 
 mod capture;
 mod compiled;
+mod leaf;
 mod lex;
 mod scope;
 mod tag;
@@ -56,6 +58,11 @@ impl XmlProgram {
             nil: Nil::default(),
             compiled: Compiled::new(nodes, root),
         }
+    }
+
+    /// Names of the fields whose treatments are counted.
+    pub fn counters(&self) -> &[Counter] {
+        &self.counters
     }
 
     /// With another rule for comments and processing instructions.
@@ -276,7 +283,14 @@ impl XmlRewriter {
         if let Some(abort) = &self.failed {
             return Err(abort.clone());
         }
-        self.feed(chunk, out).map_err(|abort| self.fail(abort))
+        self.feed(chunk, out).map_err(|abort| self.fail(abort))?;
+        match self.counts.refused {
+            None => Ok(()),
+            Some(counter) => {
+                let at = self.counts.bytes_in;
+                Err(self.fail(Abort::Refused { counter, at }))
+            }
+        }
     }
 
     /// The body is complete.
@@ -418,6 +432,9 @@ impl XmlRewriter {
         let bytes = input.bytes.clone();
         let program = self.program.clone();
         loop {
+            if self.hold.is_none() && self.forced.is_none() && self.lex.is_plain() {
+                input.at = self.leaves(&program, input, input.at, end, out)?;
+            }
             let (piece, next) = match self.lex.next(&bytes[..end], input.at) {
                 Ok(found) => found,
                 Err((fault, at)) => {

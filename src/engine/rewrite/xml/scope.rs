@@ -44,6 +44,11 @@ impl Scope {
         &self.text[from..to]
     }
 
+    /// Whether an element of this name may open as far as the bounds of names go.
+    pub(super) fn has_room(&self, name: &str) -> bool {
+        self.text.len() + name.len() <= TEXT_MAX
+    }
+
     /// Number of open elements.
     pub(super) fn depth(&self) -> usize {
         self.open.len()

@@ -181,6 +181,10 @@ pub(super) fn decode(text: &str, to: &mut String) {
 
 /// Appends `text` as it stands in an element, or in a quoted attribute.
 pub(super) fn encode(text: &str, to: &mut Vec<u8>) {
+    let plain = |b: u8| matches!(b, 0x20..0x80) && !matches!(b, b'&' | b'<' | b'>' | b'"');
+    if text.bytes().all(plain) {
+        return to.extend_from_slice(text.as_bytes());
+    }
     for c in text.chars().filter(|c| is_char(*c)) {
         match c {
             '&' => to.extend_from_slice(b"&amp;"),

@@ -18,18 +18,25 @@ pub(super) type Here = Option<(usize, usize)>;
 /// An open element.
 #[derive(Debug)]
 pub(super) struct Frame {
-    mode: Mode,
+    pub(super) mode: Mode,
     /// Deciding children seen.
-    seen: u128,
+    pub(super) seen: u128,
     /// Where the next child's name is looked at first.
-    hint: u16,
+    pub(super) hint: u16,
     /// Text other than white space has come since the last tag.
-    mixed: bool,
+    pub(super) mixed: bool,
     deciders: Deciders,
 }
 
+impl Frame {
+    /// Whether children have decided about it.
+    pub(super) fn decided(&self) -> bool {
+        self.deciders.count > 0
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// Index into the compiled elements.
     Walk(u32),
     Pass,
@@ -283,11 +290,7 @@ impl XmlRewriter {
                 Mode::Walk(element)
             }
             op => {
-                if let Op::Treat { counter, .. } = op
-                    && let Some(count) = self.counts.treated.get_mut(*counter as usize)
-                {
-                    *count += 1;
-                }
+                self.count(op);
                 self.capture(node, text, name_end, empty);
                 Mode::Capture
             }
@@ -298,6 +301,15 @@ impl XmlRewriter {
             Deciders::default()
         };
         self.opened(program, input, mode, deciders, empty, out)
+    }
+
+    /// Counts a treated element.
+    pub(super) fn count(&mut self, op: &Op) {
+        if let Op::Treat { counter, .. } = op
+            && let Some(count) = self.counts.treated.get_mut(*counter as usize)
+        {
+            *count += 1;
+        }
     }
 
     fn push_frame(&mut self, mode: Mode, deciders: Deciders) {
@@ -493,6 +505,10 @@ impl XmlRewriter {
                                     match treatment.apply(scalar, &mut self.treated) {
                                         Treated::Same => &*self.decoded,
                                         Treated::Null => "",
+                                        Treated::Refused => {
+                                            self.counts.refuse(*counter);
+                                            ""
+                                        }
                                         Treated::Text(text) | Treated::Number(text) => text,
                                     }
                                 }

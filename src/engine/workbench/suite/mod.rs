@@ -17,7 +17,7 @@ use crate::engine::treatment::Treatment;
 use super::request::Request;
 
 pub use read::{read, seconds};
-pub use run::run;
+pub use run::{invariants, run, run_invariant, run_tests};
 
 /// Keys of a test file and of its parts, as read.
 pub mod keys {

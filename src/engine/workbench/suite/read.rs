@@ -9,8 +9,8 @@ use super::{
 use crate::diagnostic::Diagnostic;
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::{Identity, Proof};
-use crate::engine::policy::Loaded;
 use crate::engine::policy::reader::Reader;
+use crate::engine::policy::{Loaded, Policies};
 use crate::engine::protocol::Action;
 use crate::engine::treatment::Treatment;
 use crate::yaml::{At, Node, Value};
@@ -25,6 +25,7 @@ pub fn read(file: &str, text: &str, set: &Loaded, now_s: i64) -> Result<Suite, V
     let mut at = Reading {
         reader: Reader::new(file, text),
         catalog: &set.catalog,
+        policies: &set.policies,
         now_s,
     };
     let Some(root) = at.reader.parse() else {
@@ -91,6 +92,7 @@ pub fn read(file: &str, text: &str, set: &Loaded, now_s: i64) -> Result<Suite, V
 struct Reading<'a> {
     reader: Reader<'a>,
     catalog: &'a Catalog,
+    policies: &'a Policies,
     now_s: i64,
 }
 
@@ -133,6 +135,9 @@ impl<'a> Reading<'a> {
             "purpose" => "unknown-purpose",
             "region" => "unknown-region",
             "caller" => "unknown-caller",
+            "role" => "unknown-role",
+            "client" => "unknown-client",
+            "principal" => "unknown-principal",
             "object" => "unknown-object",
             "field" => "unknown-field",
             "class" => "unknown-class",
@@ -177,16 +182,16 @@ impl<'a> Reading<'a> {
         if let Some(user) = self.word(&members, "user") {
             caller.subject = user;
         }
-        if let Some(client) = self.word(&members, "client") {
-            caller.client = Some(client);
+        if let Some(client) = self.text(&members, "client") {
+            self.known_principal("client", &client);
+            caller.client = Some(client.value.as_str().into());
         }
         if let Some((_, roles)) = members.get("roles") {
-            caller.roles = self
-                .reader
-                .texts(roles, "a role")
-                .iter()
-                .map(|r| r.value.as_str().into())
-                .collect();
+            let texts = self.reader.texts(roles, "a role");
+            for role in &texts {
+                self.known_principal("role", role);
+            }
+            caller.roles = texts.iter().map(|r| r.value.as_str().into()).collect();
         }
         if let Some(region) = self.text(&members, "region") {
             self.region(&region, &[]);
@@ -220,6 +225,53 @@ impl<'a> Reading<'a> {
             }
         }
         caller
+    }
+
+    fn purpose(&mut self, members: &Members<'_>) -> Option<Arc<str>> {
+        let purpose = self.text(members, "purpose")?;
+        let catalog = self.catalog;
+        let mut known: Vec<&str> = catalog.vocabulary.purposes.iter().map(|p| &**p).collect();
+        known.push("none");
+        if !known.contains(&purpose.value.as_str()) {
+            self.unknown("purpose", &purpose, &known);
+        }
+        Some(purpose.value.as_str().into())
+    }
+
+    /// The set's names of one kind: those that rows name, and for clients those of the vocabulary.
+    fn names_of(&self, kind: &str) -> Vec<&'a str> {
+        let mut known: Vec<&str> = self
+            .policies
+            .principals()
+            .iter()
+            .filter_map(|p| p.strip_prefix(kind)?.strip_prefix(':'))
+            .collect();
+        if kind == "client" {
+            known.extend(self.catalog.vocabulary.clients.keys().map(|c| &**c));
+        }
+        known
+    }
+
+    /// A role or a client that no file of the set knows is a misspelt one: it would hold nothing, and pass.
+    fn known_principal(&mut self, kind: &str, name: &At<String>) {
+        let known = self.names_of(kind);
+        if !known.contains(&name.value.as_str()) {
+            self.unknown(kind, name, &known);
+        }
+    }
+
+    /// `role:x`, `user:x`, `client:x` or the bare name of one of them that a row names.
+    fn who(&mut self, who: &At<String>) {
+        let principals = self.policies.principals();
+        let bare = |p: &'a Arc<str>| p.split_once(':').map_or(&**p, |(_, name)| name);
+        let known: Vec<&str> = if who.value.contains(':') {
+            principals.iter().map(|p| &**p).collect()
+        } else {
+            principals.iter().map(bare).collect()
+        };
+        if !known.contains(&who.value.as_str()) {
+            self.unknown("principal", who, &known);
+        }
     }
 
     fn region(&mut self, region: &At<String>, also: &[&str]) {
@@ -291,16 +343,7 @@ impl<'a> Reading<'a> {
         if name.is_none() && !members.contains_key("name") {
             self.missing(node, "`name:` is missing");
         }
-        let purpose = self.text(&members, "purpose");
-        if let Some(purpose) = &purpose {
-            let catalog = self.catalog;
-            let mut known: Vec<&str> = catalog.vocabulary.purposes.iter().map(|p| &**p).collect();
-            known.push("none");
-            if !known.contains(&purpose.value.as_str()) {
-                self.unknown("purpose", purpose, &known);
-            }
-        }
-        let purpose: Option<Arc<str>> = purpose.map(|p| p.value.as_str().into());
+        let purpose = self.purpose(&members);
         let mut record = Vec::new();
         if let Some((_, node)) = members.get("record") {
             for (key, value) in self.reader.map(node, "`record`") {
@@ -621,7 +664,12 @@ impl<'a> Reading<'a> {
                 .chain(["unclassified", "id"])
                 .collect();
             let inside = |k: &&str| crate::engine::policy::is_inside(k, &class.value);
-            if !class.value.starts_with("id.") && !known.iter().any(inside) {
+            let of_object = class.value.strip_prefix("id.").is_some_and(|object| {
+                catalog
+                    .object_by_name
+                    .contains_key(object.to_ascii_lowercase().as_str())
+            });
+            if !of_object && !known.iter().any(inside) {
                 self.unknown("class", class, &known);
             }
         }
@@ -641,6 +689,10 @@ impl<'a> Reading<'a> {
         if let Some(region) = self.text(&members, "region") {
             self.region(&region, &["same", "cross"]);
         }
+        let who = self.text(&members, "who");
+        if let Some(who) = &who {
+            self.who(who);
+        }
         let text: Vec<String> = self
             .reader
             .map(node, "an invariant")
@@ -653,8 +705,8 @@ impl<'a> Reading<'a> {
             class: class.map(|c| c.value.as_str().into()),
             field,
             object,
-            who: self.word(&members, "who"),
-            purpose: self.word(&members, "purpose"),
+            who: who.map(|w| w.value.as_str().into()),
+            purpose: self.purpose(&members),
             region: self.word(&members, "region"),
             action,
             outcomes,

@@ -20,7 +20,8 @@ use crate::engine::rewrite::{Abort, Bounds, Out, Rewriter};
 use crate::engine::token::KeyRing;
 use crate::engine::workbench::request::Request;
 use crate::engine::workbench::space::{
-    self, Cell, cells, point_words, points, rule_words, variant_of, variant_values,
+    self, Cell, Corner, Words, asked, cells, corners, families, point_words, rule_words,
+    variant_of, variant_values,
 };
 
 /// Stands in an expected JSON text for any token of privet's.
@@ -29,6 +30,49 @@ const ANY_TOKEN: &str = "<token>";
 /// Runs suites against a set. Data regions of the set's objects are changed where a test's record says so, and put
 /// back.
 pub fn run(suites: &[Suite], set: &mut Loaded, keys: &KeyRing, row: RefusalRow<'_>) -> Report {
+    let mut report = run_tests(suites, set, keys, row);
+    report
+        .cases
+        .extend((0..invariants(suites)).filter_map(|i| run_invariant(suites, set, i)));
+    report
+}
+
+/// How many invariants the suites hold.
+pub fn invariants(suites: &[Suite]) -> usize {
+    suites.iter().map(|s| s.never.len()).sum()
+}
+
+/// Looks for a counter-example to one invariant over the whole space. Invariants know nothing of each other: a caller
+/// with several processors may ask for several at once.
+pub fn run_invariant(suites: &[Suite], set: &Loaded, index: usize) -> Option<Case> {
+    let (suite, never) = suites
+        .iter()
+        .flat_map(|s| s.never.iter().map(move |n| (s, n)))
+        .nth(index)?;
+    let mut case = Case {
+        file: suite.file.clone(),
+        name: never.text.clone(),
+        line: never.line,
+        passed: 0,
+        failures: Vec::new(),
+    };
+    match counter_example(set, never) {
+        None => case.passed = 1,
+        Some(text) => case.failures.push(Failure {
+            line: never.line,
+            text,
+        }),
+    }
+    Some(case)
+}
+
+/// As [`run`], without the invariants.
+pub fn run_tests(
+    suites: &[Suite],
+    set: &mut Loaded,
+    keys: &KeyRing,
+    row: RefusalRow<'_>,
+) -> Report {
     let mut runner = Runner {
         set,
         keys,
@@ -39,9 +83,6 @@ pub fn run(suites: &[Suite], set: &mut Loaded, keys: &KeyRing, row: RefusalRow<'
     for suite in suites {
         for test in &suite.tests {
             report.cases.push(runner.test(suite, test));
-        }
-        for never in &suite.never {
-            report.cases.push(runner.never(suite, never));
         }
     }
     report.exercised = runner.exercised;
@@ -149,7 +190,21 @@ impl Runner<'_> {
             .set
             .policies
             .standpoint(&self.set.catalog, &caller.identity, purpose);
-        let all = cells(self.set, &standpoint, object, action);
+        let set: &Loaded = self.set;
+        let all: Vec<Vec<Cell>> = (0..match action {
+            Action::Delete => 1,
+            _ => set.catalog.get(object).fields.len() as u32,
+        })
+            .map(|field| {
+                cells(
+                    &set.policies,
+                    &set.catalog,
+                    &standpoint,
+                    FieldRef { object, field },
+                    action,
+                )
+            })
+            .collect();
         let value = |name: &str| {
             test.record
                 .iter()
@@ -395,128 +450,121 @@ impl Runner<'_> {
         self.exercise(&deciding(&decision));
         planned
     }
-
-    /// Looks for a counter-example over the whole space.
-    fn never(&mut self, suite: &Suite, never: &Never) -> Case {
-        let mut case = Case {
-            file: suite.file.clone(),
-            name: never.text.clone(),
-            line: never.line,
-            passed: 0,
-            failures: Vec::new(),
-        };
-        match self.counter_example(never) {
-            None => case.passed = 1,
-            Some(text) => case.failures.push(Failure {
-                line: never.line,
-                text,
-            }),
-        }
-        case
-    }
-
-    fn counter_example(&self, never: &Never) -> Option<String> {
-        let catalog = &self.set.catalog;
-        let actions = match never.action {
-            Action::Read => vec![Action::Read],
-            other => vec![Action::Read, other],
-        };
-        let wanted = |who: Option<&Arc<str>>| match (&never.who, who) {
-            (None, _) => true,
-            (Some(wanted), Some(who)) => {
-                who == wanted
-                    || who
-                        .split_once(':')
-                        .is_some_and(|(_, name)| *name == **wanted)
-            }
-            (Some(_), None) => false,
-        };
-        let set: &Loaded = self.set;
-        for point in points(&[set], &actions, &wanted) {
-            if never.purpose.as_ref().is_some_and(|p| *p != point.purpose) {
-                continue;
-            }
-            let standpoint = set.policies.standing(catalog, &point);
-            for object in space::objects(catalog) {
-                if never.object.is_some_and(|o| o != object)
-                    || never.field.is_some_and(|f| f.object != object)
-                {
-                    continue;
-                }
-                let fields = &catalog.get(object).fields;
-                let meant: Vec<usize> = (0..fields.len())
-                    .filter(|f| {
-                        never.field.is_none_or(|n| n.field as usize == *f)
-                            && never
-                                .class
-                                .as_ref()
-                                .is_none_or(|c| is_inside(&fields[*f].class, c))
-                    })
-                    .collect();
-                if meant.is_empty() {
-                    continue;
-                }
-                let cells = cells(set, &standpoint, object, never.action);
-                for field in meant {
-                    let Some(of) = cells.get(field) else { continue };
-                    for variant in 0..space::variants(catalog, object) {
-                        let Some(cell) = of.get(if of.len() == 1 { 0 } else { variant }) else {
-                            continue;
-                        };
-                        let values = variant_values(catalog, object, variant);
-                        if !never.outcomes.contains(&cell.outcome)
-                            || !self.in_region(never, point.region.as_ref(), object, &values)
-                        {
-                            continue;
-                        }
-                        let record: String = values
-                            .iter()
-                            .map(|(name, value)| {
-                                format!(", {name} {}", value.as_deref().unwrap_or("unknown"))
-                            })
-                            .collect();
-                        return Some(format!(
-                            "counter-example: {} {} {} as {}{record}, by {}",
-                            point_words(&point),
-                            match never.action {
-                                Action::Read => "reads".to_owned(),
-                                other => format!("may {}", other.word()),
-                            },
-                            self.name(object, field as u32),
-                            cell.outcome,
-                            rule_words(&set.policies, &cell.rules),
-                        ));
-                    }
-                }
-            }
-        }
-        None
-    }
-
-    fn in_region(
-        &self,
-        never: &Never,
-        caller: Option<&Arc<str>>,
-        object: ObjectId,
-        values: &[(Arc<str>, Option<Arc<str>>)],
-    ) -> bool {
-        let Some(wanted) = &never.region else {
-            return true;
-        };
-        let object = self.set.catalog.get(object);
-        let data = match object.conditions.iter().position(|c| c.is_region) {
-            Some(i) => values.get(i).and_then(|(_, v)| v.clone()),
-            None => object.data_region.clone(),
-        };
-        let same = caller.is_some() && caller == data.as_ref();
-        match &**wanted {
-            "same" => same,
-            "cross" => !same,
-            region => caller.is_some_and(|c| **c == *region),
-        }
-    }
 }
 
+fn counter_example(set: &Loaded, never: &Never) -> Option<String> {
+    let catalog = &set.catalog;
+    let actions = match never.action {
+        Action::Read => vec![Action::Read],
+        other => vec![Action::Read, other],
+    };
+    let wanted = |who: Option<&Arc<str>>| match (&never.who, who) {
+        (None, _) => true,
+        (Some(wanted), Some(who)) => {
+            who == wanted
+                || who
+                    .split_once(':')
+                    .is_some_and(|(_, name)| *name == **wanted)
+        }
+        (Some(_), None) => false,
+    };
+    let meant = |at: FieldRef| {
+        never.object.is_none_or(|o| o == at.object)
+            && never.field.is_none_or(|f| f == at)
+            && never
+                .class
+                .as_ref()
+                .is_none_or(|c| set.policies.classes(catalog, at).any(|of| is_inside(of, c)))
+    };
+    let words = Words::of(&[set]);
+    let families = families(set, never.action, &meant);
+    for who in words.who.iter().filter(|w| wanted(w.as_ref())) {
+        for (field, _) in &families {
+            let rules = asked(set, who.as_ref(), *field, &actions);
+            for corner in corners(&words, &rules) {
+                if let Some(found) = broken(set, never, who.as_ref(), *field, &corner) {
+                    return Some(found);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// How the invariant is broken for one field in one corner.
+fn broken(
+    set: &Loaded,
+    never: &Never,
+    who: Option<&Arc<str>>,
+    field: FieldRef,
+    corner: &Corner,
+) -> Option<String> {
+    let mut point = corner.point(who);
+    if let Some(purpose) = &never.purpose {
+        point.purpose = corner.purposes.iter().find(|p| *p == purpose)?.clone();
+    }
+    let of = cells(
+        &set.policies,
+        &set.catalog,
+        &set.policies.standing(&set.catalog, &point),
+        field,
+        never.action,
+    );
+    for variant in 0..space::variants(&set.catalog, field.object) {
+        let Some(cell) = of.get(if of.len() == 1 { 0 } else { variant }) else {
+            continue;
+        };
+        if !never.outcomes.contains(&cell.outcome) {
+            continue;
+        }
+        let values = variant_values(&set.catalog, field.object, variant);
+        let region = corner
+            .regions
+            .iter()
+            .find(|r| in_region(set, never, r.as_ref(), field.object, &values));
+        let Some(region) = region else { continue };
+        point.region = region.clone();
+        let record: String = values
+            .iter()
+            .map(|(name, value)| format!(", {name} {}", value.as_deref().unwrap_or("unknown")))
+            .collect();
+        return Some(format!(
+            "counter-example: {} {} {} as {}{record}, by {}",
+            point_words(&point),
+            match never.action {
+                Action::Read => "reads".to_owned(),
+                other => format!("may {}", other.word()),
+            },
+            set.catalog.field_name(field),
+            cell.outcome,
+            rule_words(&set.policies, &cell.rules),
+        ));
+    }
+    None
+}
+
+fn in_region(
+    set: &Loaded,
+    never: &Never,
+    caller: Option<&Arc<str>>,
+    object: ObjectId,
+    values: &[(Arc<str>, Option<Arc<str>>)],
+) -> bool {
+    let Some(wanted) = &never.region else {
+        return true;
+    };
+    let object = set.catalog.get(object);
+    let data = match object.conditions.iter().position(|c| c.is_region) {
+        Some(i) => values.get(i).and_then(|(_, v)| v.clone()),
+        None => object.data_region.clone(),
+    };
+    let same = caller.is_some() && caller == data.as_ref();
+    match &**wanted {
+        "same" => same,
+        "cross" => !same,
+        region => caller.is_some_and(|c| **c == *region),
+    }
+}
 /// Every rule that a decision rests on.
 fn deciding(decision: &Decision) -> Vec<Arc<str>> {
     let mut all = Vec::new();
@@ -553,7 +601,7 @@ fn selected(record: &Value, prefix: &str, into: &mut Vec<String>) {
 }
 
 fn rewrite(plan: &Plan, body: &str) -> Result<Value, Abort> {
-    let mut rewriter = Rewriter::json(plan.program().clone(), Bounds::default());
+    let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
     let mut out = Out::default();
     rewriter.push(Bytes::copy_from_slice(body.as_bytes()), &mut out)?;
     rewriter.finish(&mut out)?;

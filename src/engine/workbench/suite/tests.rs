@@ -127,3 +127,36 @@ fn a_mistake_in_a_test_is_shown_where_it_stands() {
         assert!(found.iter().any(|f| f == wanted), "{wanted}: {found:#?}");
     }
 }
+
+/// An invariant about a name that nobody bears holds of nothing, and a caller with a role that no file knows is nobody.
+#[test]
+fn a_misspelt_name_does_not_pass_for_an_invariant_that_holds() {
+    let set = fixture::with(fixture::RULES);
+    let text = "schema: 1\n\
+        callers:\n  eva: { user: eva, client: phon, roles: [desck] }\n\
+        never:\n\
+        \x20 - { class: pii, who: role:leed, treatment: clear }\n\
+        \x20 - { class: pii, who: leed, treatment: clear }\n\
+        \x20 - { class: pii, purpose: suport, treatment: clear }\n\
+        \x20 - { class: id.Contakt, treatment: clear }\n";
+    let found: Vec<String> = read("a_test.yaml", text, &set, 0)
+        .unwrap_err()
+        .iter()
+        .map(|d| {
+            let at = d.position.as_ref().unwrap();
+            let help = d.help.as_deref().unwrap_or("-");
+            format!("{}:{} {} {}; {help}", at.line, at.column, d.code, d.message)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "3:29 unknown-client unknown client `phon`; did you mean `phone`?",
+            "3:43 unknown-role unknown role `desck`; did you mean `desk`?",
+            "5:24 unknown-principal unknown principal `role:leed`; did you mean `role:lead`?",
+            "6:24 unknown-principal unknown principal `leed`; did you mean `lead`?",
+            "7:28 unknown-purpose unknown purpose `suport`; did you mean `support`?",
+            "8:14 unknown-class unknown class `id.Contakt`; known: `health`, `pii`, `pii.email`, `plain`, `unclassified`, `id`",
+        ]
+    );
+}

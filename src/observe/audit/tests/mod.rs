@@ -125,6 +125,45 @@ async fn an_attempt_is_written_while_a_commit_runs_and_durable_only_after_it() {
 }
 
 #[tokio::test]
+async fn a_subscriber_gets_what_is_durable_in_order_and_is_told_what_it_missed() {
+    let disk = Memory::default();
+    let log = open(&disk, Options::default()).ok().unwrap();
+    log.control(event("before")).await.unwrap();
+    let (mut quick, mut slow) = (log.subscribe(), log.subscribe());
+    disk.stall(true);
+    let ticket = log.attempt(event("r")).await.unwrap();
+    disk.wait_for_stalled_sync();
+    {
+        let mut next = std::pin::pin!(quick.next());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(next.as_mut().poll(&mut context).is_pending());
+    }
+    disk.stall(false);
+    log.outcome(ticket, finished("r")).await.unwrap();
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let Some(Fed::Record(record)) = quick.next().await else {
+            panic!("a record");
+        };
+        kinds.push((record.seq, record.event.kind));
+    }
+    assert_eq!(kinds, [(3, Kind::Attempt), (4, Kind::Outcome)]);
+    let more = FEED_RECORDS_MAX as u64;
+    for _ in 0..more {
+        log.shared().push(event("later"), Mark::Control).unwrap();
+    }
+    log.close().await.unwrap();
+    assert!(matches!(slow.next().await, Some(Fed::Lost(2))));
+    let mut got = 0;
+    while let Some(Fed::Record(record)) = slow.next().await {
+        got += 1;
+        assert_eq!(record.seq, 4 + got);
+    }
+    assert_eq!(got, more);
+    assert!(log.subscribe().next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_attempts_at_once_and_still_takes_outcomes() {
     let gate = Arc::new((
         Mutex::new(Gate {

@@ -75,6 +75,7 @@ pub fn understand(
         uses: reading.uses,
         exports: route.action == Action::Export,
         shape,
+        upload: None,
         forward: protocol::Forward::Map(Box::new(Forward {
             refused,
             object: (

@@ -4,6 +4,7 @@
 
 mod predicate;
 mod rows;
+mod search;
 
 use std::sync::Arc;
 
@@ -11,9 +12,11 @@ use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
 use crate::engine::protocol::{Action, Comparison, Literal, RecordShape, Shape, Use};
 use crate::engine::refusal::{Reason, Refusal};
 
-use super::soql::ast::{Path, Query, Slot, Source};
+use super::soql::ast::{Path, Query, Slot, Source, With};
 
 pub(super) use predicate::literal;
+pub(super) use rows::{envelope, rows};
+pub(super) use search::{check_term, resolve_search};
 
 /// The reference fields that a request follows: they may be hidden where what they lead to is not.
 #[derive(Debug, Default)]
@@ -93,12 +96,14 @@ pub(super) struct Binding {
 /// Where the records of a scope come from.
 #[derive(Debug)]
 pub(super) struct Scope {
-    /// Slot of the select list; `None` for TYPEOF, where no field can be added.
+    /// Slot of the select list; `None` for TYPEOF, which has branches of its own.
     pub(super) list: Option<u32>,
     /// Relationship path from the list's own object.
     pub(super) prefix: Vec<Arc<str>>,
     /// The fields of its object that hold flags or the data region.
     pub(super) conditions: Vec<(FieldRef, Arc<str>)>,
+    /// For TYPEOF: the objects of its WHEN branches, as written.
+    pub(super) branches: Vec<(Arc<str>, ObjectId)>,
 }
 
 /// What the paths of one FROM start at.
@@ -160,20 +165,7 @@ pub(super) fn resolve(
     api: &str,
     mut query: Query,
 ) -> Result<Resolved, Box<Stopped>> {
-    let mut resolver = Resolver {
-        catalog,
-        api,
-        uses: Vec::new(),
-        objects: Vec::new(),
-        written: Vec::new(),
-        named: Vec::new(),
-        bindings: Vec::new(),
-        scopes: Vec::new(),
-        followed: Followed::default(),
-        children: Vec::new(),
-        lists: 0,
-        depth: 0,
-    };
+    let mut resolver = Resolver::new(catalog, api);
     let shape = match resolver.root(&mut query) {
         Ok(shape) => shape,
         Err(refusal) => return Err(Box::new(resolver.stopped(refusal))),
@@ -193,11 +185,22 @@ pub(super) fn resolve(
 
 /// Clauses that no query may have yet.
 fn refuse_clauses(query: &Query) -> Result<(), Refusal> {
-    if query.using_scope.is_some() {
-        return Err(malformed("USING SCOPE is not supported"));
+    // Any other scope is that of the user whom privet signs in as, and not the caller's.
+    if let Some(scope) = &query.using_scope
+        && !scope.eq_ignore_ascii_case("everything")
+    {
+        return Err(malformed(
+            "USING SCOPE takes everything, and no other scope",
+        ));
     }
-    if query.with.is_some() {
-        return Err(malformed("WITH is not supported"));
+    match &query.with {
+        // The CRM's own checks on top of privet's.
+        None | Some(With::SecurityEnforced | With::UserMode) => {}
+        Some(With::SystemMode) => return Err(malformed("WITH SYSTEM_MODE is not supported")),
+        Some(With::DataCategory(_)) => {
+            return Err(malformed("WITH DATA CATEGORY is not supported"));
+        }
+        Some(With::Equal(..)) => return Err(malformed("this WITH clause is not supported")),
     }
     if !query.locks.is_empty() {
         return Err(malformed(
@@ -213,6 +216,25 @@ fn refuse_clauses(query: &Query) -> Result<(), Refusal> {
         return Err(malformed("ALL ROWS is not supported, use queryAll"));
     }
     Ok(())
+}
+
+impl<'c> Resolver<'c> {
+    fn new(catalog: &'c Catalog, api: &'c str) -> Self {
+        Self {
+            catalog,
+            api,
+            uses: Vec::new(),
+            objects: Vec::new(),
+            written: Vec::new(),
+            named: Vec::new(),
+            bindings: Vec::new(),
+            scopes: Vec::new(),
+            followed: Followed::default(),
+            children: Vec::new(),
+            lists: 0,
+            depth: 0,
+        }
+    }
 }
 
 impl Resolver<'_> {
@@ -516,6 +538,7 @@ impl Resolver<'_> {
             list,
             prefix: steps.iter().map(|step| step.key.clone()).collect(),
             conditions,
+            branches: Vec::new(),
         });
         // Those before the last one are asked for where their own records stand.
         let references = steps.last().map(|step| step.references.clone());

@@ -9,7 +9,9 @@ use crate::engine::refusal::Refusal;
 use super::super::soql::ast::{
     Argument, Call, Expr, FieldsOf, Function, Item, ItemKind, Path, Query, Slot, Span, TypeOf,
 };
-use super::{Binding, Level, Resolver, Step, Target, expand, malformed, refuse_clauses};
+use super::{
+    Binding, Level, Resolver, Step, Target, condition_fields, expand, malformed, refuse_clauses,
+};
 
 /// Deepest nesting of child queries.
 const CHILD_DEPTH_MAX: usize = 5;
@@ -85,8 +87,8 @@ impl Resolver<'_> {
             }
             self.count_rows(level)?;
             Shape::Object(vec![
-                ("totalSize".into(), Shape::Keep),
-                ("done".into(), Shape::Keep),
+                ("totalSize".into(), Shape::Number),
+                ("done".into(), Shape::Boolean),
                 (
                     "records".into(),
                     Shape::Array {
@@ -99,8 +101,8 @@ impl Resolver<'_> {
             let row = self.aggregate_row(query, level)?;
             // Grouped answers have no further pages: a link to one is not claimed by this shape.
             Shape::Object(vec![
-                ("totalSize".into(), Shape::Keep),
-                ("done".into(), Shape::Keep),
+                ("totalSize".into(), Shape::Number),
+                ("done".into(), Shape::Boolean),
                 ("records".into(), rows(row)),
             ])
         } else {
@@ -112,7 +114,11 @@ impl Resolver<'_> {
     }
 
     /// A row of records.
-    fn plain_row(&mut self, query: &mut Query, level: &Level) -> Result<RecordShape, Refusal> {
+    pub(super) fn plain_row(
+        &mut self,
+        query: &mut Query,
+        level: &Level,
+    ) -> Result<RecordShape, Refusal> {
         self.write_out_fields(query, level)?;
         let list = query.slot.0;
         let mut record = self.record(&[level.object], Some(list), &[]);
@@ -328,9 +334,24 @@ impl Resolver<'_> {
             .follow(level, &segments, &type_of.relationship.text())?
             .pop()
             .ok_or_else(|| malformed("TYPEOF takes one relationship"))?;
-        // No list: a field can not be added under TYPEOF. An empty prefix keeps paths from descending into it.
+        // No list: a field is added to a branch. An empty prefix keeps paths from descending into it.
         let mut record = self.record(&step.objects, None, &[]);
         self.followed.scopes[record.scope].clone_from(&step.references);
+        self.scopes[record.scope].conditions = step
+            .objects
+            .iter()
+            .flat_map(|o| condition_fields(self.catalog, *o))
+            .collect();
+        let home = step.references.first().map(|field| (record.scope, *field));
+        self.bind(
+            &mut type_of.relationship,
+            Binding {
+                outputs: Vec::new(),
+                evaluated: Vec::new(),
+                kind: FieldType::Reference,
+                home,
+            },
+        );
         let targets = &step.objects;
         let mut seen = Vec::new();
         for (name, paths) in &mut type_of.cases {
@@ -344,6 +365,9 @@ impl Resolver<'_> {
             }
             seen.push(object);
             self.name_object(object, name);
+            self.scopes[record.scope]
+                .branches
+                .push((name.clone(), object));
             self.branch(&mut record, &step, &[object], paths)?;
         }
         let rest: Vec<_> = targets
@@ -482,16 +506,17 @@ impl Resolver<'_> {
 }
 
 /// The envelope around `records`.
-fn envelope(next: Link, records: Shape) -> Shape {
+pub(in super::super) fn envelope(next: Link, records: Shape) -> Shape {
     Shape::Object(vec![
-        ("totalSize".into(), Shape::Keep),
-        ("done".into(), Shape::Keep),
+        ("totalSize".into(), Shape::Number),
+        ("done".into(), Shape::Boolean),
         ("nextRecordsUrl".into(), Shape::Link(next)),
         ("records".into(), records),
     ])
 }
 
-fn rows(element: Shape) -> Shape {
+/// Records.
+pub(in super::super) fn rows(element: Shape) -> Shape {
     Shape::Array {
         element: Box::new(element),
         rows: true,

@@ -436,10 +436,13 @@ pub enum With {
     /// `SYSTEM_MODE`
     SystemMode,
     /// `DATA CATEGORY group selector category AND …`
-    DataCategory(Vec<(Arc<str>, CategorySelector, Vec<Arc<str>>)>),
+    DataCategory(Categories),
     /// `NETWORK = 'id'` and the like.
     Equal(Arc<str>, Value),
 }
+
+/// Group, how it is chosen, and the categories.
+pub type Categories = Vec<(Arc<str>, CategorySelector, Vec<Arc<str>>)>;
 
 /// How a data category is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use super::{IDENTIFIER_BYTES_MAX, SyntaxError};
 
 /// One token outside literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token<'q> {
+pub(in super::super) enum Token<'q> {
     /// `[A-Za-z_][A-Za-z0-9_]*`: a name or a keyword.
     Word(&'q str),
     /// Punctuation or an operator.
@@ -20,7 +20,7 @@ pub(super) enum Token<'q> {
 
 /// Reads tokens from the left.
 #[derive(Debug, Clone)]
-pub(super) struct Lexer<'q> {
+pub(in super::super) struct Lexer<'q> {
     text: &'q str,
     at: usize,
     /// The token at `at` and its length, once it has been looked at.
@@ -33,16 +33,16 @@ const SIGNS: [&str; 13] = [
 ];
 
 impl<'q> Lexer<'q> {
-    pub(super) fn new(text: &'q str) -> Self {
+    pub(super) fn starting_at(text: &'q str, at: usize) -> Self {
         Self {
             text,
-            at: 0,
+            at,
             next: None,
         }
     }
 
     /// Byte offset of the next token.
-    pub(super) fn offset(&mut self) -> usize {
+    pub(in super::super) fn offset(&mut self) -> usize {
         self.skip_space();
         self.at
     }
@@ -114,12 +114,12 @@ impl<'q> Lexer<'q> {
     }
 
     /// The next token, not consumed.
-    pub(super) fn peek(&mut self) -> Result<Token<'q>, SyntaxError> {
+    pub(in super::super) fn peek(&mut self) -> Result<Token<'q>, SyntaxError> {
         Ok(self.look()?.0)
     }
 
     /// The next word, consumed.
-    pub(super) fn word(&mut self) -> Result<&'q str, SyntaxError> {
+    pub(in super::super) fn word(&mut self) -> Result<&'q str, SyntaxError> {
         match self.look()? {
             (Token::Word(w), len) => {
                 self.advance(len);
@@ -130,7 +130,7 @@ impl<'q> Lexer<'q> {
     }
 
     /// Consumes `sign` if it is next.
-    pub(super) fn sign(&mut self, sign: &str) -> Result<bool, SyntaxError> {
+    pub(in super::super) fn sign(&mut self, sign: &str) -> Result<bool, SyntaxError> {
         match self.look()? {
             (Token::Sign(s), len) if s == sign => {
                 self.advance(len);
@@ -141,7 +141,7 @@ impl<'q> Lexer<'q> {
     }
 
     /// Consumes `keyword` (case-insensitive) if it is next.
-    pub(super) fn keyword(&mut self, keyword: &str) -> Result<bool, SyntaxError> {
+    pub(in super::super) fn keyword(&mut self, keyword: &str) -> Result<bool, SyntaxError> {
         match self.look()? {
             (Token::Word(w), len) if w.eq_ignore_ascii_case(keyword) => {
                 self.advance(len);
@@ -152,7 +152,7 @@ impl<'q> Lexer<'q> {
     }
 
     /// A literal, consumed. `pattern`: it stands after LIKE.
-    pub(super) fn value(&mut self, pattern: bool) -> Result<Value, SyntaxError> {
+    pub(in super::super) fn value(&mut self, pattern: bool) -> Result<Value, SyntaxError> {
         self.skip_space();
         if self.rest().starts_with('\'') {
             let text = self.string(pattern)?;
@@ -316,7 +316,7 @@ fn is_time(word: &str) -> bool {
         && fraction.is_some_and(|f| f.len() <= 9 && f.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn is_date_time(word: &str) -> bool {
+pub(in super::super) fn is_date_time(word: &str) -> bool {
     let Some(rest) = word
         .get(19..)
         .filter(|_| looks_like(&word[..19], "0000-00-00T00:00:00"))

@@ -11,7 +11,9 @@ mod print;
 use std::borrow::Cow;
 
 pub use ast::Query;
-pub(super) use lexer::is_word_literal;
+pub(super) use lexer::{is_date_time, is_word_literal};
+pub(super) use parser::{Parsed, Parser};
+pub(super) use print::list;
 
 /// Longest query, in bytes.
 pub const QUERY_BYTES_MAX: usize = 100_000;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::ast::{
-    Argument, Call, CategorySelector, Compare, Condition, Expr, FieldsOf, ForClause, Function,
+    Argument, Call, Categories, CategorySelector, Compare, Condition, Expr, FieldsOf, ForClause, Function,
     Group, GroupKind, Item, ItemKind, Operand, Operator, Order, Path, Query, Slot, Source, TypeOf,
     UpdateClause, Value, With,
 };
 use super::lexer::{Lexer, Token};
 use super::{DEPTH_MAX, NODES_MAX, PATH_SEGMENTS_MAX, QUERY_BYTES_MAX, SyntaxError};
 
-type Parsed<T> = Result<T, SyntaxError>;
+pub(in super::super) type Parsed<T> = Result<T, SyntaxError>;
 
 /// Words that end an expression or a source, so that they are no aliases.
 const NOT_AN_ALIAS: [&str; 33] = [
@@ -23,34 +23,46 @@ pub(super) fn parse(text: &str) -> Parsed<Query> {
     if text.len() > QUERY_BYTES_MAX {
         return Err(SyntaxError::new(QUERY_BYTES_MAX, "the query is too long"));
     }
-    let mut parser = Parser {
-        lexer: Lexer::new(text),
-        depth: 0,
-        nodes: 0,
-    };
+    let mut parser = Parser::starting_at(text, 0);
     if parser.lexer.keyword("FIND")? {
-        return Err(SyntaxError::new(0, "FIND (SOSL) is not supported"));
+        return Err(SyntaxError::new(0, "FIND (SOSL) belongs to search"));
     }
     let query = parser.query()?;
-    match parser.lexer.peek()? {
-        Token::End => Ok(query),
-        _ => Err(parser.unexpected()),
-    }
+    parser.end()?;
+    Ok(query)
 }
 
-struct Parser<'q> {
-    lexer: Lexer<'q>,
+/// Reads parts of a query; SOSL has some of them too.
+pub(in super::super) struct Parser<'q> {
+    pub(in super::super) lexer: Lexer<'q>,
     depth: usize,
     nodes: usize,
 }
 
-impl Parser<'_> {
-    fn error<T>(&mut self, message: &'static str) -> Parsed<T> {
+impl<'q> Parser<'q> {
+    /// Starts at byte `at` of `text`.
+    pub(in super::super) fn starting_at(text: &'q str, at: usize) -> Self {
+        Self {
+            lexer: Lexer::starting_at(text, at),
+            depth: 0,
+            nodes: 0,
+        }
+    }
+
+    /// What has been read must be all.
+    pub(in super::super) fn end(&mut self) -> Parsed<()> {
+        match self.lexer.peek()? {
+            Token::End => Ok(()),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    pub(in super::super) fn error<T>(&mut self, message: &'static str) -> Parsed<T> {
         Err(SyntaxError::new(self.lexer.offset(), message))
     }
 
     /// The next token has no place here. Names it if it is a keyword.
-    fn unexpected(&mut self) -> SyntaxError {
+    pub(in super::super) fn unexpected(&mut self) -> SyntaxError {
         let at = self.lexer.offset();
         if let Ok(Token::Word(w)) = self.lexer.peek()
             && let Some(keyword) = NOT_AN_ALIAS.iter().find(|k| k.eq_ignore_ascii_case(w))
@@ -60,7 +72,7 @@ impl Parser<'_> {
         SyntaxError::new(at, "unexpected token")
     }
 
-    fn expect_sign(&mut self, sign: &str) -> Parsed<()> {
+    pub(in super::super) fn expect_sign(&mut self, sign: &str) -> Parsed<()> {
         if self.lexer.sign(sign)? {
             Ok(())
         } else {
@@ -68,7 +80,7 @@ impl Parser<'_> {
         }
     }
 
-    fn expect_keyword(&mut self, keyword: &'static str) -> Parsed<()> {
+    pub(in super::super) fn expect_keyword(&mut self, keyword: &'static str) -> Parsed<()> {
         if self.lexer.keyword(keyword)? {
             return Ok(());
         }
@@ -86,7 +98,7 @@ impl Parser<'_> {
         result
     }
 
-    fn count(&mut self) -> Parsed<()> {
+    pub(in super::super) fn count(&mut self) -> Parsed<()> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
             return self.error("the query has too many parts");
@@ -126,14 +138,12 @@ impl Parser<'_> {
             None
         };
         let having = self.clause("HAVING")?;
-        let mut order = Vec::new();
-        if self.lexer.keyword("ORDER")? {
+        let order = if self.lexer.keyword("ORDER")? {
             self.expect_keyword("BY")?;
-            order.push(self.order()?);
-            while self.lexer.sign(",")? {
-                order.push(self.order()?);
-            }
-        }
+            self.orders()?
+        } else {
+            Vec::new()
+        };
         let limit = self.number_after("LIMIT")?;
         let offset = self.number_after("OFFSET")?;
         let (mut locks, mut updates, mut all_rows) = (Vec::new(), Vec::new(), false);
@@ -179,11 +189,11 @@ impl Parser<'_> {
         })
     }
 
-    fn name(&mut self) -> Parsed<Arc<str>> {
+    pub(in super::super) fn name(&mut self) -> Parsed<Arc<str>> {
         Ok(Arc::from(self.lexer.word()?))
     }
 
-    fn path(&mut self) -> Parsed<Path> {
+    pub(in super::super) fn path(&mut self) -> Parsed<Path> {
         let start = self.lexer.offset();
         let mut segments = vec![self.name()?];
         while self.lexer.sign(".")? {
@@ -223,7 +233,7 @@ impl Parser<'_> {
         })
     }
 
-    fn item(&mut self) -> Parsed<Item> {
+    pub(in super::super) fn item(&mut self) -> Parsed<Item> {
         self.count()?;
         let start = self.lexer.offset();
         if self.lexer.sign("(")? {
@@ -370,7 +380,7 @@ impl Parser<'_> {
         }
     }
 
-    fn clause(&mut self, keyword: &str) -> Parsed<Option<Condition>> {
+    pub(in super::super) fn clause(&mut self, keyword: &str) -> Parsed<Option<Condition>> {
         if self.lexer.keyword(keyword)? {
             self.condition().map(Some)
         } else {
@@ -378,7 +388,7 @@ impl Parser<'_> {
         }
     }
 
-    fn condition(&mut self) -> Parsed<Condition> {
+    pub(in super::super) fn condition(&mut self) -> Parsed<Condition> {
         self.deeper(|p| {
             let first = p.condition_part()?;
             for (word, make) in [
@@ -505,6 +515,11 @@ impl Parser<'_> {
             }
             return self.error("this WITH clause is not supported");
         }
+        self.data_categories().map(With::DataCategory)
+    }
+
+    /// What stands after `DATA`.
+    pub(in super::super) fn data_categories(&mut self) -> Parsed<Categories> {
         self.expect_keyword("CATEGORY")?;
         let mut parts = Vec::new();
         loop {
@@ -531,7 +546,7 @@ impl Parser<'_> {
             }
             parts.push((group, selector, categories));
             if !self.lexer.keyword("AND")? {
-                return Ok(With::DataCategory(parts));
+                return Ok(parts);
             }
         }
     }
@@ -565,6 +580,14 @@ impl Parser<'_> {
         Ok(keys)
     }
 
+    pub(in super::super) fn orders(&mut self) -> Parsed<Vec<Order>> {
+        let mut order = vec![self.order()?];
+        while self.lexer.sign(",")? {
+            order.push(self.order()?);
+        }
+        Ok(order)
+    }
+
     fn order(&mut self) -> Parsed<Order> {
         self.count()?;
         let by = self.expr()?;
@@ -592,7 +615,7 @@ impl Parser<'_> {
         })
     }
 
-    fn number_after(&mut self, keyword: &'static str) -> Parsed<Option<u64>> {
+    pub(in super::super) fn number_after(&mut self, keyword: &'static str) -> Parsed<Option<u64>> {
         if !self.lexer.keyword(keyword)? {
             return Ok(None);
         }
@@ -618,7 +641,7 @@ impl Parser<'_> {
         Err(self.unexpected())
     }
 
-    fn update_clause(&mut self) -> Parsed<UpdateClause> {
+    pub(in super::super) fn update_clause(&mut self) -> Parsed<UpdateClause> {
         if self.lexer.keyword("TRACKING")? {
             return Ok(UpdateClause::Tracking);
         }

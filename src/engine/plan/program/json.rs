@@ -1,45 +1,28 @@
-//! Shape × Decision → rewrite program.
+//! Shape → JSON program.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::engine::catalog::{Catalog, ConditionValue, FieldRef, FieldType, Object, ObjectId};
-use crate::engine::identity::Identity;
+use crate::engine::catalog::{ConditionValue, FieldRef, FieldType, Object, ObjectId};
 use crate::engine::path::Path;
-use crate::engine::policy::{Decision, FieldRuling, Verdict};
-use crate::engine::protocol::salesforce::describe::{self, FieldView};
-use crate::engine::protocol::salesforce::errors;
-use crate::engine::protocol::{Dialect, Forward, Link, Operation, RecordShape, Shape};
+use crate::engine::policy::FieldRuling;
+use crate::engine::protocol::salesforce::{describe, errors, layouts};
+use crate::engine::protocol::{Dialect, Link, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::from_paths::{self, FromPaths};
 use crate::engine::rewrite::{
-    By, Choose, Counter, Elements, Member, Members, Node, NodeId, Program,
+    By, Choose, Elements, Member, Members, Node, NodeId, Program, ScalarKind,
 };
-use crate::engine::token::KeyRing;
+use crate::engine::token::Tokenizer;
 use crate::engine::treatment::{Prepared, Treatment};
 
-use super::link::{ErrorCode, MappedPageLink, NextPageLink, OriginLink, RecordUrl};
+use super::super::link::{ErrorCode, RecordUrl};
+use super::{Core, Record, Ruled};
 
-/// The program, and the condition fields that the request must fetch for it.
-pub(super) struct Lowered {
-    pub(super) program: Program,
-    pub(super) conditions: Vec<(usize, FieldRef)>,
-}
-
-/// Lowers the operation's shape under the decision.
-pub(super) fn lower(
-    operation: &Operation,
-    decision: &Decision,
-    catalog: &Catalog,
-    keys: &KeyRing,
-    caller: &Identity,
-) -> Result<Lowered, Refusal> {
+/// Lowers a shape that is a JSON value.
+pub(super) fn lower(core: &mut Core<'_>, shape: &Shape) -> Result<Program, Refusal> {
     let mut lowering = Lowering {
-        operation,
-        decision,
-        catalog,
-        keys,
-        caller,
+        core,
         nodes: vec![
             Node::Drop,
             Node::Clear,
@@ -51,21 +34,11 @@ pub(super) fn lower(
                 scalar: CLEAR,
             },
         ],
-        counters: Vec::new(),
         treats: HashMap::new(),
-        conditions: Vec::new(),
     };
-    let root = lowering.shape(&operation.shape, None)?;
-    let Lowering {
-        nodes,
-        counters,
-        conditions,
-        ..
-    } = lowering;
-    Ok(Lowered {
-        program: Program::new(nodes, root, counters),
-        conditions,
-    })
+    let root = lowering.shape(shape, None)?;
+    let nodes = lowering.nodes;
+    Ok(Program::new(nodes, root, core.counters.clone()))
 }
 
 const DROP: NodeId = NodeId(0);
@@ -78,29 +51,14 @@ const CLEAR_SCALAR: NodeId = NodeId(4);
 /// Salesforce's `attributes.type` for the target of a polymorphic reference that it does not look up.
 const ANY_OBJECT: &str = "Name";
 
-/// The record that a value stands in.
-#[derive(Clone, Copy)]
-struct Record {
-    object: ObjectId,
-    variant: usize,
-    /// The same shape stands for records of other objects too.
-    several: bool,
-}
-
-struct Lowering<'a> {
-    operation: &'a Operation,
-    decision: &'a Decision,
-    catalog: &'a Catalog,
-    keys: &'a KeyRing,
-    caller: &'a Identity,
+struct Lowering<'a, 'c> {
+    core: &'c mut Core<'a>,
     nodes: Vec<Node>,
-    counters: Vec<Counter>,
     /// Shared leaves: (field, treatment) → node.
     treats: HashMap<(FieldRef, Treatment), NodeId>,
-    conditions: Vec<(usize, FieldRef)>,
 }
 
-impl<'a> Lowering<'a> {
+impl<'a> Lowering<'a, '_> {
     fn add(&mut self, node: Node) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(node);
@@ -118,14 +76,26 @@ impl<'a> Lowering<'a> {
     fn shape(&mut self, shape: &Shape, record: Option<Record>) -> Result<NodeId, Refusal> {
         Ok(match shape {
             Shape::Keep => CLEAR,
+            Shape::Number => self.add(Node::Scalar(ScalarKind::Number)),
+            Shape::Boolean => self.add(Node::Scalar(ScalarKind::Boolean)),
             Shape::Drop => DROP,
+            // No document: whatever would be read as one is refused.
+            Shape::Opaque => REFUSE,
             Shape::Constant(json) => self.add(Node::Constant(json.clone())),
             Shape::Value(sources) => self.value(sources, record),
             Shape::Record(shape) => self.record(shape, false)?,
+            Shape::OneOf {
+                records,
+                others_dropped,
+            } => self.one_of(records, *others_dropped, false)?,
             Shape::Object(members) => self.envelope(members, record, false)?,
             Shape::Array { element, rows } => {
                 let rest = match &**element {
                     Shape::Record(shape) => self.record(shape, *rows)?,
+                    Shape::OneOf {
+                        records,
+                        others_dropped,
+                    } => self.one_of(records, *others_dropped, *rows)?,
                     Shape::Object(members) => self.envelope(members, record, *rows)?,
                     other => self.shape(other, record)?,
                 };
@@ -153,7 +123,7 @@ impl<'a> Lowering<'a> {
             Shape::Link(Link::Origin) => self.origin_link(),
             Shape::Link(
                 link @ (Link::NextPage | Link::ChildPage(_) | Link::Part { .. } | Link::Closed),
-            ) => self.next_page(*link)?,
+            ) => self.next_page(*link),
             Shape::Positional(shapes) => {
                 let mut head = Vec::with_capacity(shapes.len());
                 for shape in shapes {
@@ -164,7 +134,16 @@ impl<'a> Lowering<'a> {
             Shape::Expect(text) => self.add(Node::Expect(vec![text.clone()])),
             Shape::ErrorCode => self.add(Node::Link(Arc::new(ErrorCode))),
             Shape::Answer(answer) => {
-                let node = self.shape(answer, None)?;
+                let node = match self.shape(answer, None)? {
+                    // Told apart by type already: its object is what counts here.
+                    node if matches!(**answer, Shape::Paths(_)) => {
+                        match self.nodes.get(node.0 as usize) {
+                            Some(Node::Either { object, .. }) => *object,
+                            _ => node,
+                        }
+                    }
+                    node => node,
+                };
                 // A list of the part's own stands where errors would; its elements know both.
                 let (object, array) = match **answer {
                     Shape::Array { .. } | Shape::Positional(_) => (NULL, node),
@@ -189,23 +168,43 @@ impl<'a> Lowering<'a> {
                 }
                 self.paths(&lowered, false)?
             }
+            // A document of another format is the answer itself or nothing.
+            Shape::Csv(_) | Shape::Xml(_) => REFUSE,
             Shape::Describe(object) => {
                 let shape = describe::describe_shape(
-                    self.catalog,
+                    self.core.catalog,
                     *object,
-                    &|field| self.view(*object, field),
+                    &|field| self.core.view(*object, field),
                     &|field| {
-                        self.decision
+                        self.core
+                            .decision
                             .read(field)
                             .is_some_and(|ruling| !ruling.is_hidden())
                     },
+                    &|field| self.core.decision.may_evaluate(field),
+                );
+                self.shape(&shape, None)?
+            }
+            Shape::Layouts { objects, by_object } => {
+                let shape = layouts::layouts_shape(
+                    self.core.catalog,
+                    objects,
+                    *by_object,
+                    &|field| self.core.view(field.object, field.field),
+                    &|field| {
+                        self.core
+                            .decision
+                            .read(field)
+                            .is_some_and(|ruling| !ruling.is_hidden())
+                    },
+                    &|field| self.core.decision.may_evaluate(field),
                 );
                 self.shape(&shape, None)?
             }
             Shape::DescribeGlobal => {
-                let api = self.operation.api.name.clone();
-                let shape = describe::describe_global_shape(self.catalog, &api, &|object| {
-                    self.is_readable(object)
+                let api = self.core.operation.api.name.clone();
+                let shape = describe::describe_global_shape(self.core.catalog, &api, &|object| {
+                    self.core.is_readable(object)
                 });
                 self.shape(&shape, None)?
             }
@@ -231,34 +230,15 @@ impl<'a> Lowering<'a> {
         Ok(self.object(named, row))
     }
 
-    fn own_origin(&self) -> OriginLink {
-        let api = &self.operation.api;
-        OriginLink {
-            upstream: api.upstream_origin.clone(),
-            public: api.public_origin.clone(),
-        }
-    }
-
     fn origin_link(&mut self) -> NodeId {
-        let link = self.own_origin();
+        let link = self.core.own_origin();
         self.add(Node::Link(Arc::new(link)))
     }
 
-    /// The caller's own cursor to the next page of the query or of one of its child queries.
-    fn next_page(&mut self, link: Link) -> Result<NodeId, Refusal> {
-        match &self.operation.forward {
-            Forward::Salesforce(forward) => {
-                let sealer = self.keys.sealer(&self.caller.tenant);
-                let Some(page) = forward.cursor(sealer, link) else {
-                    // The answer of this request has no further pages; one that claims to is refused.
-                    return Ok(REFUSE);
-                };
-                Ok(self.add(Node::Link(Arc::new(NextPageLink { page }))))
-            }
-            Forward::Map(_) => {
-                let open = (link == Link::NextPage).then(|| self.own_origin());
-                Ok(self.add(Node::Link(Arc::new(MappedPageLink(open)))))
-            }
+    fn next_page(&mut self, link: Link) -> NodeId {
+        match self.core.next_page(link) {
+            Some(link) => self.add(Node::Link(link)),
+            None => REFUSE,
         }
     }
 
@@ -277,7 +257,7 @@ impl<'a> Lowering<'a> {
             protect: &|a, b| if of(&a) >= of(&b) { a } else { b },
         };
         from_paths::compile(&what, &mut self.nodes)
-            .map_err(|_| super::internal("the map's paths tell too many places apart"))
+            .map_err(|_| super::super::internal("the map's paths tell too many places apart"))
     }
 
     /// How much a node protects, for values that two paths of a map reach.
@@ -291,91 +271,23 @@ impl<'a> Lowering<'a> {
                 | Node::Either { .. }
                 | Node::Choose(_),
             ) => 1,
-            Some(Node::Link(_) | Node::Expect(_)) => 2,
+            Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
                 Prepared::Token { .. } => 2 + Treatment::Tokenize.rank(),
+                // Of the other direction; never in an answer.
+                Prepared::Resolve(_) => u8::MAX,
             },
             Some(Node::Constant(_)) => 20,
             Some(Node::Drop | Node::Refuse) | None => u8::MAX,
         }
     }
 
-    fn view(&self, object: ObjectId, field: u32) -> FieldView {
-        match self.decision.read(FieldRef { object, field }) {
-            None => FieldView::Hidden,
-            Some(ruling) if ruling.is_hidden() => FieldView::Hidden,
-            Some(ruling) if ruling.is_clear() => FieldView::Clear,
-            Some(ruling) => {
-                let shown = ruling
-                    .by_variant
-                    .iter()
-                    .filter(|r| !r.treatment.is_hidden())
-                    .max_by_key(|r| r.treatment.rank());
-                FieldView::Treated(shown.map_or(Treatment::Redact, |r| r.treatment))
-            }
-        }
-    }
-
-    fn is_readable(&self, object: ObjectId) -> bool {
-        self.decision
-            .tables
-            .get(&object)
-            .is_some_and(|t| !t.nothing_readable())
-    }
-
-    /// A value computed from outputs: the most protective of its sources.
     fn value(&mut self, sources: &[usize], record: Option<Record>) -> NodeId {
-        if sources.is_empty() {
-            return CLEAR;
-        }
-        let uses = &self.operation.uses;
-        // In a record of one of several objects the output stands for that object's own field.
-        let own: Vec<usize> = record.map_or_else(Vec::new, |r| {
-            sources
-                .iter()
-                .copied()
-                .filter(|s| uses.get(*s).is_some_and(|u| u.field.object == r.object))
-                .collect()
-        });
-        if own.is_empty() && record.is_some_and(|r| r.several) {
-            // Another object's field: this one has none of that name.
-            return DROP;
-        }
-        let sources: &[usize] = if own.is_empty() { sources } else { &own };
-        let mut found: Option<(FieldRef, Treatment)> = None;
-        for source in sources {
-            let (Some(used), Some(Verdict::Output(ruling))) =
-                (uses.get(*source), self.decision.verdicts.get(*source))
-            else {
-                return DROP;
-            };
-            let treatment = match record {
-                Some(r) if r.object == used.field.object => ruling.under(r.variant).treatment,
-                _ => ruling.strictest().treatment,
-            };
-            found = Some(match found {
-                None => (used.field, treatment),
-                Some(other) => self.combine(other, (used.field, treatment)),
-            });
-        }
-        found.map_or(DROP, |(field, treatment)| self.treat(field, treatment))
-    }
-
-    /// The more protective of two sources of one value; what cannot be compared becomes `mask:all` or `redact`.
-    fn combine(&self, a: (FieldRef, Treatment), b: (FieldRef, Treatment)) -> (FieldRef, Treatment) {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        match a.1.rank().cmp(&b.1.rank()) {
-            Greater => a,
-            Less => b,
-            Equal if a.1 == b.1 && !a.1.is_token() => a,
-            Equal
-                if a.1 == b.1 && self.catalog.field(a.0).class == self.catalog.field(b.0).class =>
-            {
-                a
-            }
-            Equal if a.1.rank() == Treatment::MaskEmail.rank() => (a.0, Treatment::MaskAll),
-            Equal => (a.0, Treatment::Redact),
+        match self.core.value(sources, record) {
+            Ruled::Hidden => DROP,
+            Ruled::Count => CLEAR,
+            Ruled::Field(field, treatment) => self.treat(field, treatment),
         }
     }
 
@@ -384,7 +296,27 @@ impl<'a> Lowering<'a> {
             return DROP;
         }
         if treatment == Treatment::Clear {
-            return match self.catalog.field(field).kind {
+            return match self.core.catalog.field(field).kind {
+                // In a record a file is a path with the record's id in it.
+                FieldType::Blob if self.core.operation.api.dialect == Dialect::Salesforce => {
+                    let id_is_clear =
+                        self.core
+                            .catalog
+                            .get(field.object)
+                            .field("Id")
+                            .is_some_and(|id| {
+                                let id = FieldRef { field: id, ..field };
+                                self.core
+                                    .decision
+                                    .read(id)
+                                    .is_some_and(FieldRuling::is_clear)
+                            });
+                    if id_is_clear {
+                        self.origin_link()
+                    } else {
+                        NULL
+                    }
+                }
                 FieldType::Compound | FieldType::Other => CLEAR,
                 _ => CLEAR_SCALAR,
             };
@@ -392,38 +324,7 @@ impl<'a> Lowering<'a> {
         if let Some(node) = self.treats.get(&(field, treatment)) {
             return *node;
         }
-        let schema = self.catalog.field(field);
-        let (prepared, treatment) = match (treatment.is_token(), &self.decision.scope) {
-            (false, _) => (Prepared::Keyless(treatment), treatment),
-            // A caller without a scope may not receive tokens.
-            (true, None) => (Prepared::Keyless(Treatment::Redact), Treatment::Redact),
-            (true, Some(scope)) => {
-                let fold = self
-                    .catalog
-                    .vocabulary
-                    .classes
-                    .get(&schema.class)
-                    .is_some_and(|c| c.fold_local_part);
-                let tokenizer =
-                    self.keys
-                        .tokenizer(&self.caller.tenant, scope, &schema.class, fold);
-                (
-                    Prepared::Token {
-                        tokenizer,
-                        email: treatment == Treatment::TokenizeEmail,
-                        record_id: self.operation.api.dialect == Dialect::Salesforce
-                            && matches!(schema.kind, FieldType::Id | FieldType::Reference),
-                    },
-                    treatment,
-                )
-            }
-        };
-        let counter = u32::try_from(self.counters.len()).unwrap_or(u32::MAX);
-        self.counters.push(Counter {
-            object: self.catalog.get(field.object).name.clone(),
-            field: schema.name.clone(),
-            treatment,
-        });
+        let (prepared, counter) = self.core.prepare(field, treatment);
         let node = self.add(Node::Treat {
             treatment: prepared,
             counter,
@@ -432,24 +333,12 @@ impl<'a> Lowering<'a> {
         node
     }
 
-    /// The reference fields that lead to the record.
-    fn references(&self, shape: &RecordShape) -> impl Iterator<Item = &'a FieldRuling> + use<'a> {
-        let followed = self.operation.forward.followed();
-        let references = followed.and_then(|f| f.scopes.get(shape.scope));
-        let decision = self.decision;
-        references
-            .into_iter()
-            .flatten()
-            .filter_map(|f| decision.read(*f))
-    }
-
-    /// Whether the record's url would show what a reference to it does not.
-    fn url_follows_reference(&self, shape: &RecordShape) -> bool {
-        self.references(shape).any(|r| r.by_rule() && !r.is_clear())
-    }
-
     fn record(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
-        if self.references(shape).any(FieldRuling::is_hidden_by_rule) {
+        if self
+            .core
+            .references(shape)
+            .any(FieldRuling::is_hidden_by_rule)
+        {
             return Ok(DROP);
         }
         match shape.objects.as_slice() {
@@ -459,8 +348,8 @@ impl<'a> Lowering<'a> {
                 let mut cases = Vec::with_capacity(several.len() + 1);
                 let mut any_of_them = None;
                 for object in several {
-                    let name = &self.catalog.get(*object).name;
-                    let node = if self.is_readable(*object) {
+                    let name = &self.core.catalog.get(*object).name;
+                    let node = if self.core.is_readable(*object) {
                         self.record_of(shape, *object, row)?
                     } else {
                         // Nothing readable = not there.
@@ -471,7 +360,7 @@ impl<'a> Lowering<'a> {
                 }
                 if !several
                     .iter()
-                    .any(|o| &*self.catalog.get(*o).name == ANY_OBJECT)
+                    .any(|o| &*self.core.catalog.get(*o).name == ANY_OBJECT)
                 {
                     let node = match any_of_them {
                         Some(node) => node,
@@ -490,19 +379,56 @@ impl<'a> Lowering<'a> {
         }
     }
 
+    /// A record of one of several objects, each of which has a shape of its own.
+    fn one_of(
+        &mut self,
+        records: &[RecordShape],
+        others_dropped: bool,
+        row: bool,
+    ) -> Result<NodeId, Refusal> {
+        let mut cases = Vec::with_capacity(records.len());
+        for record in records {
+            let [object] = record.objects.as_slice() else {
+                return Err(super::super::internal(
+                    "a record of several objects among several",
+                ));
+            };
+            let name = ConditionValue::Text((&*self.core.catalog.get(*object).name).into());
+            let node = if self.core.is_readable(*object) {
+                self.record(record, row)?
+            } else {
+                DROP
+            };
+            cases.push((name, node));
+        }
+        let otherwise = if others_dropped { DROP } else { REFUSE };
+        Ok(self.add(Node::Choose(Choose {
+            by: By::Keys(vec!["attributes".into(), "type".into()]),
+            cases,
+            otherwise,
+            absent: REFUSE,
+            overflow: REFUSE,
+        })))
+    }
+
     /// The record where it does not say which of its objects it is: the most protective of all of them.
     fn any_of(&mut self, shape: &RecordShape, row: bool) -> Result<NodeId, Refusal> {
         let mut named = Vec::with_capacity(shape.members.len() + 1);
         if shape.attributes {
             let ids_are_clear = shape.objects.iter().all(|&object| {
-                self.catalog.get(object).field("Id").is_some_and(|field| {
-                    self.decision
-                        .read(FieldRef { object, field })
-                        .is_some_and(FieldRuling::is_clear)
-                })
+                self.core
+                    .catalog
+                    .get(object)
+                    .field("Id")
+                    .is_some_and(|field| {
+                        self.core
+                            .decision
+                            .read(FieldRef { object, field })
+                            .is_some_and(FieldRuling::is_clear)
+                    })
             });
-            let url = if ids_are_clear && !self.url_follows_reference(shape) {
-                self.origin_link()
+            let url = if ids_are_clear && !self.core.url_follows_reference(shape) {
+                self.record_url(&shape.objects, None)
             } else {
                 DROP
             };
@@ -530,24 +456,11 @@ impl<'a> Lowering<'a> {
         object: ObjectId,
         row: bool,
     ) -> Result<NodeId, Refusal> {
-        let schema = self.catalog.get(object);
-        let varies = !schema.conditions.is_empty()
-            && self.rulings(shape, object).iter().any(|r| !r.is_uniform());
-        if !varies {
+        let schema = self.core.catalog.get(object);
+        if !self.core.varies(shape, object) {
             return self.members(shape, object, 0, row, false);
         }
-        for condition in &schema.conditions {
-            let needed = (
-                shape.scope,
-                FieldRef {
-                    object,
-                    field: condition.field,
-                },
-            );
-            if !self.conditions.contains(&needed) {
-                self.conditions.push(needed);
-            }
-        }
+        self.core.need_conditions(shape, object);
         let mut made = HashMap::new();
         self.variants(shape, schema, object, 0, 0, row, &mut made)
     }
@@ -570,6 +483,7 @@ impl<'a> Lowering<'a> {
         let Some(condition) = schema.conditions.get(depth) else {
             // Variants with the same treatments share their nodes.
             let signature: Vec<Treatment> = self
+                .core
                 .rulings(shape, object)
                 .iter()
                 .map(|r| r.under(variant).treatment)
@@ -621,7 +535,9 @@ impl<'a> Lowering<'a> {
     ) -> Option<Vec<Arc<str>>> {
         if shape.paths.is_empty() {
             return Some(vec![
-                self.catalog.get(object).fields[field as usize].name.clone(),
+                self.core.catalog.get(object).fields[field as usize]
+                    .name
+                    .clone(),
             ]);
         }
         let (path, _) = shape
@@ -637,44 +553,6 @@ impl<'a> Lowering<'a> {
             .collect()
     }
 
-    /// The rulings of every field that may stand in the record.
-    fn rulings(&self, shape: &RecordShape, object: ObjectId) -> Vec<&'a FieldRuling> {
-        let mut found: Vec<&FieldRuling> = Vec::new();
-        for (_, member) in &shape.members {
-            if let Shape::Value(sources) = member {
-                for source in sources {
-                    if self
-                        .operation
-                        .uses
-                        .get(*source)
-                        .is_some_and(|u| u.field.object == object)
-                        && let Some(Verdict::Output(ruling)) = self.decision.verdicts.get(*source)
-                    {
-                        found.push(ruling);
-                    }
-                }
-            }
-        }
-        if shape.all_fields
-            && let Some(table) = self.decision.tables.get(&object)
-        {
-            found.extend(table.fields.iter());
-        }
-        // `attributes.url` follows Id, selected or not.
-        if shape.attributes
-            && let Some(field) = self.catalog.get(object).field("Id")
-        {
-            found.extend(self.decision.read(FieldRef { object, field }));
-        }
-        found.extend(
-            shape
-                .paths
-                .iter()
-                .filter_map(|(_, field)| self.decision.read(*field)),
-        );
-        found
-    }
-
     fn members(
         &mut self,
         shape: &RecordShape,
@@ -688,7 +566,7 @@ impl<'a> Lowering<'a> {
             variant,
             several: shape.objects.len() > 1,
         };
-        let schema = self.catalog.get(object);
+        let schema = self.core.catalog.get(object);
         if !shape.paths.is_empty() {
             return self.mapped_record(shape, record, row, conditional);
         }
@@ -719,10 +597,7 @@ impl<'a> Lowering<'a> {
                     object,
                     field: u32::try_from(index).unwrap_or(u32::MAX),
                 };
-                let treatment = self
-                    .decision
-                    .read(at)
-                    .map_or(Treatment::Drop, |ruling| ruling.under(variant).treatment);
+                let treatment = self.core.of_record(at, variant);
                 let node = self.treat(at, treatment);
                 named.push(Member {
                     key: field.name.clone(),
@@ -756,7 +631,7 @@ impl<'a> Lowering<'a> {
     ) -> Result<NodeId, Refusal> {
         let mut lowered = Vec::with_capacity(shape.paths.len());
         for (path, field) in &shape.paths {
-            let treatment = match self.decision.read(*field) {
+            let treatment = match self.core.decision.read(*field) {
                 Some(ruling) if field.object == record.object => {
                     ruling.under(record.variant).treatment
                 }
@@ -768,7 +643,7 @@ impl<'a> Lowering<'a> {
         }
         let node = self.paths(&lowered, row)?;
         if conditional {
-            for condition in &self.catalog.get(record.object).conditions {
+            for condition in &self.core.catalog.get(record.object).conditions {
                 if let Some(keys) = self.condition_keys(shape, record.object, condition.field) {
                     self.mark_unique(node, &keys);
                 }
@@ -796,30 +671,45 @@ impl<'a> Lowering<'a> {
 
     /// `attributes`: the type must be the plan's, the url follows Id.
     fn attributes(&mut self, shape: &RecordShape, object: ObjectId, variant: usize) -> NodeId {
-        let schema = self.catalog.get(object);
+        let schema = self.core.catalog.get(object);
         let kind = self.add(Node::Expect(vec![schema.name.clone()]));
         let id = schema.field("Id").and_then(|field| {
             let at = FieldRef { object, field };
-            self.decision
+            self.core
+                .decision
                 .read(at)
                 .map(|ruling| (at, ruling.under(variant).treatment))
         });
         let url = match id {
-            _ if self.url_follows_reference(shape) => DROP,
-            Some((_, Treatment::Clear)) => self.origin_link(),
-            Some((at, treatment)) if treatment.is_token() => match &self.decision.scope {
+            _ if self.core.url_follows_reference(shape) => DROP,
+            Some((_, Treatment::Clear)) => self.record_url(&[object], None),
+            Some((at, treatment)) if treatment.is_token() => match &self.core.decision.scope {
                 Some(scope) => {
-                    let class = &self.catalog.field(at).class;
-                    let tokenizer = self
-                        .keys
-                        .tokenizer(&self.caller.tenant, scope, class, false);
-                    self.add(Node::Link(Arc::new(RecordUrl { tokenizer })))
+                    let class = &self.core.catalog.field(at).class;
+                    let tokenizer =
+                        self.core
+                            .keys
+                            .tokenizer(&self.core.caller.tenant, scope, class, false);
+                    self.record_url(&[object], Some(tokenizer))
                 }
                 None => DROP,
             },
             _ => DROP,
         };
         self.type_and_url(kind, url)
+    }
+
+    /// `attributes.url`, with the id in it clear or replaced by its token.
+    fn record_url(&mut self, objects: &[ObjectId], tokenizer: Option<Arc<Tokenizer>>) -> NodeId {
+        let url = RecordUrl {
+            objects: objects
+                .iter()
+                .map(|o| self.core.catalog.get(*o).name.clone())
+                .collect(),
+            upstream: self.core.operation.api.upstream_origin.clone(),
+            tokenizer,
+        };
+        self.add(Node::Link(Arc::new(url)))
     }
 
     fn type_and_url(&mut self, kind: NodeId, url: NodeId) -> NodeId {

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use super::plan;
+
+mod formats;
 use crate::engine::identity::{Identity, Proof};
 use crate::engine::policy::{self, Loaded, Sources};
 use crate::engine::protocol::{self, Api, Dialect, RequestHead};
@@ -220,7 +222,7 @@ impl House {
     fn records(&self, soql: &str, records: &str) -> Option<String> {
         let plan = self.query(soql).unwrap();
         let body = format!(r#"{{"totalSize":1,"done":true,"records":[{records}]}}"#);
-        let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
+        let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
         let mut out = Out::default();
         rewriter.push(Bytes::from(body), &mut out).ok()?;
         rewriter.finish(&mut out).ok()?;
@@ -537,7 +539,7 @@ fn an_answer_does_not_lose_its_next_page_in_silence() {
             &[("mail", mail)]
         };
         let plan = house.ask("/people", query).unwrap();
-        let mut rewriter = Rewriter::json(Arc::clone(plan.program()), Bounds::default());
+        let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
         let mut out = Out::default();
         let body = format!(r#"{{"items":[],"next":{next}}}"#);
         rewriter.push(Bytes::from(body), &mut out).ok()?;

@@ -1,12 +1,18 @@
 //! The policy path: a decision whose tables are cached (hit) and one that asks Casbin (miss).
 
+mod bulk;
+
 use std::hint::black_box;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use privet::cli::policy::on_all_processors;
 use privet::engine::catalog::FieldRef;
 use privet::engine::identity::{Identity, Proof};
 use privet::engine::policy::{Asking, Loaded, Sources, decide_uses, load};
 use privet::engine::protocol::{Action, Comparison, Use};
+use privet::engine::token::KeyRing;
+use privet::engine::workbench::compare::Work;
+use privet::engine::workbench::suite;
 
 /// 60 fields in 12 classes, 300 rules of 30 roles, one record flag.
 fn loaded() -> Option<Loaded> {
@@ -115,5 +121,45 @@ fn policy(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, policy);
+/// The workbench on a large set: 1,000 rules, 500 fields, 20 roles. Each round begins with freshly loaded sets, so that
+/// Casbin is asked everything again; the work is done on all processors, as `privet policy` does it.
+fn workbench(c: &mut Criterion) {
+    let (sources, tests) = bulk::set(1, 1000);
+    let edited = bulk::edited(&sources);
+    let mut group = c.benchmark_group("policy/1000-rules");
+    group.sample_size(10);
+    group.bench_function("load", |b| b.iter(|| load(&sources).is_ok()));
+    let both = || Some((load(&sources).ok()?, load(&edited).ok()?));
+    group.bench_function("diff", |b| {
+        b.iter_batched(
+            both,
+            |sets| {
+                let (old, new) = sets.as_ref()?;
+                let work = Work::new(old, new);
+                let parts = on_all_processors(work.parts(), |part| work.part(part));
+                Some(work.joined(parts).changes.len())
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.bench_function("test", |b| {
+        b.iter_batched(
+            both,
+            |sets| {
+                let (mut set, _) = sets?;
+                let suite = [suite::read("bulk_test.yaml", &tests, &set, 0).ok()?];
+                let keys = KeyRing::generate(&[7; 64]);
+                let report = suite::run_tests(&suite, &mut set, &keys, &|_| (400, ""));
+                let invariants = on_all_processors(suite::invariants(&suite), |i| {
+                    suite::run_invariant(&suite, &set, i)
+                });
+                Some((report.counts(), invariants.len()))
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, policy, workbench);
 criterion_main!(benches);
