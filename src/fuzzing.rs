@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::engine::path::Path;
+use crate::engine::protocol::salesforce::soql;
+use crate::engine::rewrite::json::JsonRewriter;
 use crate::engine::rewrite::{
-    Abort, Bounds, Elements, Member, Members, Node, NodeId, Out, Program, Rewriter,
+    Abort, Bounds, Elements, Member, Members, Node, NodeId, Out, Program, Rewriter, forms_agree,
 };
 use crate::engine::treatment::{Prepared, Treatment};
 
@@ -44,7 +46,45 @@ pub fn json(data: &[u8]) {
             parsed.is_ok() || parsed.is_err_and(|e| e.to_string().starts_with("recursion limit"))
         );
     }
-    let redacting = Arc::new(Program::new(
+    let redacting = redacting();
+    let whole = rewrite(&redacting, body, usize::MAX);
+    assert_eq!(
+        whole.is_ok(),
+        passed.is_ok(),
+        "programs accept the same documents"
+    );
+    // With room behind it, the short cuts near which the input must not end are taken too.
+    let room = [b' '; 200];
+    match (
+        &whole,
+        rewrite(&redacting, &[body, &room].concat(), usize::MAX),
+    ) {
+        (Ok(whole), Ok(roomy)) => assert_eq!(roomy.strip_suffix(&room), Some(&whole[..])),
+        (whole, roomy) => assert_eq!(whole.is_ok(), roomy.is_ok(), "short cuts differ"),
+    }
+    match (&whole, rewrite(&redacting, body, piece)) {
+        (Ok(whole), Ok(cut)) => assert_eq!(*whole, cut, "cuts differ"),
+        (whole, cut) => assert_eq!(whole.is_ok(), cut.is_ok(), "cuts differ"),
+    }
+    if let Ok(text) = &whole
+        && let Ok(before) = serde_json::from_slice::<serde_json::Value>(
+            body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body),
+        )
+        && !is_doubtful(&before, body)
+        && let Ok(after) = serde_json::from_slice::<serde_json::Value>(text)
+    {
+        assert_eq!(after, oracle(before), "values differ");
+    }
+    if let Ok(value) = whole.and_then(|text| {
+        serde_json::from_slice::<serde_json::Value>(&text).map_err(|_| Abort::Truncated { at: 0 })
+    }) {
+        redacted(&value);
+    }
+}
+
+/// Under any key `a` redacts and `b` drops, at any depth; an array's first element is dropped.
+fn redacting() -> Arc<Program> {
+    Arc::new(Program::new(
         vec![
             Node::Either {
                 object: NodeId(1),
@@ -80,30 +120,82 @@ pub fn json(data: &[u8]) {
         ],
         NodeId(0),
         Vec::new(),
-    ));
-    let whole = rewrite(&redacting, body, usize::MAX);
-    assert_eq!(
-        whole.is_ok(),
-        passed.is_ok(),
-        "programs accept the same documents"
-    );
-    // With room behind it, the short cuts near which the input must not end are taken too.
-    let room = [b' '; 200];
-    match (
-        &whole,
-        rewrite(&redacting, &[body, &room].concat(), usize::MAX),
-    ) {
-        (Ok(whole), Ok(roomy)) => assert_eq!(roomy.strip_suffix(&room), Some(&whole[..])),
-        (whole, roomy) => assert_eq!(whole.is_ok(), roomy.is_ok(), "short cuts differ"),
+    ))
+}
+
+/// What the JSON oracle's program does by key, at any depth: `a` redacted, `b` dropped, the rest as it came.
+fn oracle(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => (members.into_iter())
+            .filter(|(key, _)| !key.eq_ignore_ascii_case("b"))
+            .map(|(key, value)| {
+                let value = if key.eq_ignore_ascii_case("a") {
+                    Value::Null
+                } else {
+                    oracle(value)
+                };
+                (key, value)
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(list) => list
+            .into_iter()
+            .enumerate()
+            .filter(|(index, _)| *index > 0)
+            .map(|(_, value)| oracle(value))
+            .collect(),
+        scalar => scalar,
     }
-    match (&whole, rewrite(&redacting, body, piece)) {
-        (Ok(whole), Ok(cut)) => assert_eq!(*whole, cut, "cuts differ"),
-        (whole, cut) => assert_eq!(whole.is_ok(), cut.is_ok(), "cuts differ"),
+}
+
+/// Whether an object in the document names a member twice, or by a key of which consumers may think differently:
+/// the oracle has no opinion on these.
+fn is_doubtful(value: &serde_json::Value, text: &[u8]) -> bool {
+    fn members(value: &serde_json::Value) -> usize {
+        match value {
+            serde_json::Value::Object(o) => o.len() + o.values().map(members).sum::<usize>(),
+            serde_json::Value::Array(list) => list.iter().map(members).sum(),
+            _ => 0,
+        }
     }
-    if let Ok(value) = whole.and_then(|text| {
-        serde_json::from_slice::<serde_json::Value>(&text).map_err(|_| Abort::Truncated { at: 0 })
-    }) {
-        redacted(&value);
+    fn odd(value: &serde_json::Value) -> bool {
+        match value {
+            serde_json::Value::Object(o) => o.iter().any(|(key, value)| {
+                let plain = key.is_ascii() && key.trim() == key;
+                !plain || odd(value)
+            }),
+            serde_json::Value::Array(list) => list.iter().any(odd),
+            _ => false,
+        }
+    }
+    // Each member has a colon outside strings; strings with colons only make this more careful.
+    odd(value) || members(value) != text.iter().filter(|b| **b == b':').count()
+}
+
+/// The ways to look at many bytes at once against the plain one: block by block, and as whole rewriters.
+///
+/// # Panics
+/// If they differ.
+pub fn scanners(data: &[u8]) {
+    forms_agree(data);
+    let Some((first, body)) = data.split_first() else {
+        return;
+    };
+    let piece = usize::from(*first) + 1;
+    let program = redacting();
+    let mut plain: Option<Result<Vec<u8>, Abort>> = None;
+    for rewriter in JsonRewriter::in_every_form(&program, Bounds::default()) {
+        let mut rewriter = Rewriter::Json(Box::new(rewriter));
+        let mut out = Out::default();
+        let result = (body.chunks(piece))
+            .try_for_each(|part| rewriter.push(Bytes::copy_from_slice(part), &mut out))
+            .and_then(|()| rewriter.finish(&mut out))
+            .map(|_| out.concat());
+        match &plain {
+            None => plain = Some(result),
+            Some(plain) => assert_eq!(*plain, result, "forms differ"),
+        }
     }
 }
 
@@ -134,8 +226,77 @@ pub fn path(data: &[u8]) {
     }
 }
 
+/// SOQL: never panics, an error points into the text, and what is printed means what was parsed.
+///
+/// # Panics
+/// If one of these does not hold.
+pub fn soql(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match soql::parse(text) {
+        Err(error) => assert!(error.at <= text.len()),
+        Ok(tree) => {
+            let printed = tree.to_string();
+            match soql::parse(&printed) {
+                Ok(again) => assert!(again == tree, "printed differently"),
+                // Escapes may bring it over the bound of length.
+                Err(_) => assert!(printed.len() > text.len(), "printed is no SOQL"),
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    /// Clauses in any order.
+    #[test]
+    fn seeded_queries() {
+        const PARTS: [&str; 24] = [
+            "SELECT ",
+            "Id",
+            ", ",
+            "Owner.Name",
+            " FROM ",
+            "Contact",
+            " WHERE ",
+            "Name = 'O\\'Hara'",
+            " AND ",
+            " OR ",
+            "(",
+            ")",
+            "NOT ",
+            "Age__c > 1.5",
+            "LIMIT 5",
+            " ORDER BY ",
+            " GROUP BY ",
+            "COUNT(Id)",
+            " c",
+            " LIKE '%a_'",
+            " IN ('a', 'b')",
+            "2024-01-01",
+            " ",
+            "é'",
+        ];
+        let mut seed = 3u64;
+        let mut next = |n: usize| {
+            seed = seed
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            (seed >> 33) as usize % n
+        };
+        for _ in 0..20_000 {
+            let mut data = Vec::new();
+            if next(2) == 0 {
+                data.extend_from_slice(b"SELECT Id FROM Contact WHERE Name = 'x'");
+            }
+            for _ in 0..next(12) {
+                data.extend_from_slice(PARTS[next(PARTS.len())].as_bytes());
+            }
+            super::soql(&data);
+        }
+    }
+
     /// A seeded walk through JSON-like bytes, so that the fuzz targets' bodies run on every test run.
     #[test]
     fn seeded_inputs() {
@@ -182,6 +343,7 @@ mod tests {
                 data.extend_from_slice(PARTS[next(PARTS.len())].as_bytes());
             }
             super::json(&data);
+            super::scanners(&data);
             super::path(&data[1..]);
         }
     }

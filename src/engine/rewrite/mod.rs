@@ -360,6 +360,14 @@ impl Default for Bounds {
     }
 }
 
+/// All ways to look at blocks of bytes see the same in `data`; for the fuzz targets.
+///
+/// # Panics
+/// If they do not.
+pub(crate) fn forms_agree(data: &[u8]) {
+    simd::agree(data);
+}
+
 /// A body rewriter for one content type.
 #[derive(Debug)]
 pub enum Rewriter {

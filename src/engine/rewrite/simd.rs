@@ -1,44 +1,255 @@
 //! Looks at many bytes at once: which of a block are not plain, not white space, not digits, without a branch for
-//! each. With SSE2, which every x86-64 has, in safe code; elsewhere eight bytes in a word. What CSV looks at stands
-//! in a part of its own.
+//! each. Three forms, told apart by type: AVX2 where the processor has it, SSE2 on every other x86-64, elsewhere
+//! eight bytes in a word. [`run`] chooses at run time and compiles the work once for each form. What CSV looks at
+//! stands in a part of its own.
+
+#![cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, reason = "the forms of another processor")
+)]
 
 /// Bytes of the large block.
 pub(super) const BLOCK: usize = 64;
 
+/// A way to look at blocks. In each mask bit `n` stands for byte `n`.
+pub(super) trait Lanes: Copy {
+    /// The bytes that are not plain string content (ASCII, no quote, backslash or control; for a key no DEL).
+    fn special<const KEY: bool>(self, block: &[u8; BLOCK]) -> u64;
+    /// The same for 16 bytes.
+    fn special_16<const KEY: bool>(self, block: &[u8; 16]) -> u32;
+    /// The bytes that are not JSON white space.
+    fn not_space(self, block: &[u8; 16]) -> u32;
+    /// The bytes that are not digits.
+    fn not_digit(self, block: &[u8; 16]) -> u32;
+    /// The bytes in which two blocks differ.
+    fn differ(self, a: &[u8; 32], b: &[u8; 32]) -> u32;
+    /// Does `work` with these, compiled for them.
+    fn run<W: Work>(self, work: W) -> W::Output;
+}
+
+/// What is compiled once for each form of [`Lanes`]. `work` and what it calls with its lanes must be
+/// `#[inline(always)]`: only what is inlined is compiled for the processor.
+pub(super) trait Work {
+    type Output;
+    fn work<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// The form that this processor can do.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Form {
+    Words(Words),
+    #[cfg(target_arch = "x86_64")]
+    Sse2(Sse2),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+}
+
+impl Form {
+    /// The widest one.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            Avx2::detect().map_or(Self::Sse2(Sse2), Self::Avx2)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            Self::Words(Words)
+        }
+    }
+
+    /// All that this processor can do, the plain one first.
+    pub(super) fn all() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            [Self::Words(Words), Self::Sse2(Sse2)]
+                .into_iter()
+                .chain(Avx2::detect().map(Self::Avx2))
+                .collect()
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            vec![Self::Words(Words)]
+        }
+    }
+}
+
+/// Does `work` in this form.
+#[inline]
+pub(super) fn run<W: Work>(form: Form, work: W) -> W::Output {
+    match form {
+        Form::Words(lanes) => lanes.run(work),
+        #[cfg(target_arch = "x86_64")]
+        Form::Sse2(lanes) => lanes.run(work),
+        #[cfg(target_arch = "x86_64")]
+        Form::Avx2(lanes) => lanes.run(work),
+    }
+}
+
+/// Eight bytes in a word.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words;
+
+/// Sixteen bytes; every x86-64 has it.
 #[cfg(target_arch = "x86_64")]
-use sse2 as arch;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sse2;
+
+/// What every processor of this kind can do.
+#[cfg(target_arch = "x86_64")]
+pub(super) type Plain = Sse2;
+#[cfg(target_arch = "x86_64")]
+pub(super) const PLAIN: Plain = Sse2;
 #[cfg(not(target_arch = "x86_64"))]
-use words as arch;
+pub(super) type Plain = Words;
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const PLAIN: Plain = Words;
 
-/// The bytes that are not plain string content (ASCII, no quote, backslash or control; for a key no DEL): bit `n`
-/// stands for byte `n`.
-#[inline(always)]
-pub(super) fn special<const KEY: bool>(block: &[u8; BLOCK]) -> u64 {
-    arch::special::<KEY>(block)
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx2::Avx2;
+
+macro_rules! lanes {
+    ($name:ty, $form:ident) => {
+        impl Lanes for $name {
+            #[inline(always)]
+            fn special<const KEY: bool>(self, block: &[u8; BLOCK]) -> u64 {
+                $form::special::<KEY>(block)
+            }
+
+            #[inline(always)]
+            fn special_16<const KEY: bool>(self, block: &[u8; 16]) -> u32 {
+                $form::special_16::<KEY>(block)
+            }
+
+            #[inline(always)]
+            fn not_space(self, block: &[u8; 16]) -> u32 {
+                $form::not_space(block)
+            }
+
+            #[inline(always)]
+            fn not_digit(self, block: &[u8; 16]) -> u32 {
+                $form::not_digit(block)
+            }
+
+            #[inline(always)]
+            fn differ(self, a: &[u8; 32], b: &[u8; 32]) -> u32 {
+                $form::differ(a, b)
+            }
+
+            #[inline]
+            fn run<W: Work>(self, work: W) -> W::Output {
+                work.work(self)
+            }
+        }
+    };
 }
 
-/// The same for 16 bytes.
-#[inline(always)]
-pub(super) fn special_16<const KEY: bool>(block: &[u8; 16]) -> u32 {
-    arch::special_16::<KEY>(block)
-}
+lanes!(Words, words);
+#[cfg(target_arch = "x86_64")]
+lanes!(Sse2, sse2);
 
-/// The bytes that are not JSON white space.
-#[inline(always)]
-pub(super) fn not_space(block: &[u8; 16]) -> u32 {
-    arch::not_space(block)
-}
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{
+        __m256i, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_set1_epi8, _mm256_xor_si256,
+    };
+    use std::mem::transmute;
 
-/// The bytes that are not digits.
-#[inline(always)]
-pub(super) fn not_digit(block: &[u8; 16]) -> u32 {
-    arch::not_digit(block)
-}
+    use super::{BLOCK, Lanes, Sse2, Work};
 
-/// The bytes in which two blocks differ.
-#[inline(always)]
-pub(super) fn differ(a: &[u8; 32], b: &[u8; 32]) -> u32 {
-    arch::differ(a, b)
+    /// Thirty-two bytes. Only [`Avx2::detect`] makes one: who holds it runs on a processor that has AVX2 and BMI.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) struct Avx2(());
+
+    impl Avx2 {
+        /// If the processor has what it takes.
+        pub(super) fn detect() -> Option<Self> {
+            (is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt"))
+            .then_some(Self(()))
+        }
+    }
+
+    /// Calls what takes and gives values alone.
+    macro_rules! avx2 {
+        ($call:expr) => {{
+            // SAFETY: no pointer is involved; an `Avx2` is there only where the processor has AVX2. `transmute` is
+            // between types of the same size for which all bits are good.
+            #[allow(
+                unsafe_code,
+                reason = "the compiler cannot see that the processor has AVX2"
+            )]
+            unsafe {
+                $call
+            }
+        }};
+    }
+
+    #[inline(always)]
+    fn load(bytes: &[u8; 32]) -> __m256i {
+        avx2!(transmute::<[u8; 32], __m256i>(*bytes))
+    }
+
+    #[inline(always)]
+    fn marks<const KEY: bool>(bytes: &[u8; 32]) -> u64 {
+        let x = load(bytes);
+        // As signed numbers, what is not ASCII lies below all else; `x ^ 2` brings the quote next to the controls.
+        let marks = avx2!({
+            let low = _mm256_cmpgt_epi8(
+                _mm256_set1_epi8(0x21),
+                _mm256_xor_si256(x, _mm256_set1_epi8(2)),
+            );
+            let mut marks =
+                _mm256_or_si256(low, _mm256_cmpeq_epi8(x, _mm256_set1_epi8(b'\\' as i8)));
+            if KEY {
+                marks = _mm256_or_si256(marks, _mm256_cmpeq_epi8(x, _mm256_set1_epi8(0x7f)));
+            }
+            _mm256_movemask_epi8(marks)
+        });
+        u64::from(marks as u32)
+    }
+
+    impl Lanes for Avx2 {
+        #[inline(always)]
+        fn special<const KEY: bool>(self, block: &[u8; BLOCK]) -> u64 {
+            let halves = block.as_chunks::<32>().0;
+            marks::<KEY>(&halves[0]) | marks::<KEY>(&halves[1]) << 32
+        }
+
+        #[inline(always)]
+        fn special_16<const KEY: bool>(self, block: &[u8; 16]) -> u32 {
+            Sse2.special_16::<KEY>(block)
+        }
+
+        #[inline(always)]
+        fn not_space(self, block: &[u8; 16]) -> u32 {
+            Sse2.not_space(block)
+        }
+
+        #[inline(always)]
+        fn not_digit(self, block: &[u8; 16]) -> u32 {
+            Sse2.not_digit(block)
+        }
+
+        #[inline(always)]
+        fn differ(self, a: &[u8; 32], b: &[u8; 32]) -> u32 {
+            let (a, b) = (load(a), load(b));
+            !avx2!(_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, b))) as u32
+        }
+
+        #[inline]
+        fn run<W: Work>(self, work: W) -> W::Output {
+            avx2!(compiled(self, work))
+        }
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn compiled<W: Work>(lanes: Avx2, work: W) -> W::Output {
+        work.work(lanes)
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -146,7 +357,6 @@ mod sse2 {
     }
 }
 
-#[cfg(any(test, not(target_arch = "x86_64")))]
 mod words {
     const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
 
@@ -381,9 +591,62 @@ mod separators_tests {
     }
 }
 
+/// All forms agree on what is in `data`.
+///
+/// # Panics
+/// If they do not.
+pub(super) fn agree(data: &[u8]) {
+    struct Look<'a>(&'a [u8; BLOCK], &'a [u8; BLOCK]);
+    impl Work for Look<'_> {
+        type Output = ([u64; 2], [u32; 10], u32);
+
+        #[inline(always)]
+        fn work<L: Lanes>(self, lanes: L) -> Self::Output {
+            let mut small = [0; 10];
+            for (at, part) in self.0.as_chunks::<16>().0.iter().enumerate().take(2) {
+                let looks = [
+                    lanes.special_16::<false>(part),
+                    lanes.special_16::<true>(part),
+                    lanes.not_space(part),
+                    lanes.not_digit(part),
+                ];
+                small[at * 4..at * 4 + 4].copy_from_slice(&looks);
+            }
+            let (a, b) = (self.0.as_chunks::<32>().0, self.1.as_chunks::<32>().0);
+            (
+                [
+                    lanes.special::<false>(self.0),
+                    lanes.special::<true>(self.0),
+                ],
+                small,
+                lanes.differ(&a[0], &b[0]) ^ lanes.differ(&a[1], &b[1]).rotate_left(1),
+            )
+        }
+    }
+    let mut before = [b'a'; BLOCK];
+    for part in data.chunks(BLOCK) {
+        let mut block = before;
+        block[..part.len()].copy_from_slice(part);
+        let mut looks = Form::all()
+            .into_iter()
+            .map(|form| run(form, Look(&block, &before)));
+        if let Some(plain) = looks.next() {
+            assert!(looks.all(|look| look == plain), "the forms see differently");
+        }
+        for delimiter in [b',', b';', b'\t'] {
+            let blocks = [block, before];
+            let (mut found, mut plain) = ([Separators::default(); 2], [Separators::default(); 2]);
+            separators(&blocks, delimiter, &mut found);
+            separators_words::separators(&blocks, delimiter, &mut plain);
+            assert!(found == plain, "the forms of CSV see differently");
+        }
+        before = block;
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::*;
 
     fn plain<const KEY: bool>(b: u8) -> bool {
         (0x20..0x80).contains(&b) && b != b'"' && b != b'\\' && !(KEY && b == 0x7f)
@@ -396,9 +659,35 @@ mod tests {
             .fold(0, |mask, (n, b)| mask | u64::from(!good(*b)) << n)
     }
 
-    /// Every byte in every place, among neighbours that carries and borrows could spill into, in both forms.
+    struct Check<'a>(&'a [u8; BLOCK], u8, usize);
+
+    impl Work for Check<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn work<L: Lanes>(self, lanes: L) {
+            let Self(block, fill, place) = self;
+            let small: &[u8; 16] = block[place / 16 * 16..].first_chunk().expect("16");
+            let (string, key) = (mask(block, plain::<false>), mask(block, plain::<true>));
+            assert_eq!(lanes.special::<false>(block), string);
+            assert_eq!(lanes.special::<true>(block), key);
+            let string = mask(small, plain::<false>) as u32;
+            assert_eq!(lanes.special_16::<false>(small), string);
+            let space = mask(small, |b| b" \n\r\t".contains(&b)) as u32;
+            assert_eq!(lanes.not_space(small), space);
+            let digit = mask(small, |b| b.is_ascii_digit()) as u32;
+            assert_eq!(lanes.not_digit(small), digit);
+            let half: &[u8; 32] = block[place / 32 * 32..].first_chunk().expect("32");
+            let differ = u32::from(block[place] != fill) << (place % 32);
+            assert_eq!(lanes.differ(half, &[fill; 32]), differ);
+        }
+    }
+
+    /// Every byte in every place, among neighbours that carries and borrows could spill into, in every form.
     #[test]
-    fn both_forms_agree_with_the_bytes() {
+    fn all_forms_agree_with_the_bytes() {
+        let forms = Form::all();
+        assert!(forms.len() >= if cfg!(target_arch = "x86_64") { 2 } else { 1 });
         for b in 0..=255u8 {
             for fill in [
                 b'a', b'0', b' ', b'"', b'\\', b'!', 0, 0x1f, 0x7f, 0x80, 0xff,
@@ -406,27 +695,9 @@ mod tests {
                 for place in 0..64 {
                     let mut block = [fill; 64];
                     block[place] = b;
-                    let small: &[u8; 16] = block[place / 16 * 16..].first_chunk().expect("16");
-                    let string = mask(&block, plain::<false>);
-                    let key = mask(&block, plain::<true>);
-                    assert_eq!(super::special::<false>(&block), string);
-                    assert_eq!(words::special::<false>(&block), string);
-                    assert_eq!(super::special::<true>(&block), key);
-                    assert_eq!(words::special::<true>(&block), key);
-                    let string = mask(small, plain::<false>) as u32;
-                    assert_eq!(super::special_16::<false>(small), string);
-                    assert_eq!(words::special_16::<false>(small), string);
-                    let space = mask(small, |b| b" \n\r\t".contains(&b)) as u32;
-                    assert_eq!(super::not_space(small), space);
-                    assert_eq!(words::not_space(small), space);
-                    let digit = mask(small, |b| b.is_ascii_digit()) as u32;
-                    assert_eq!(super::not_digit(small), digit);
-                    assert_eq!(words::not_digit(small), digit);
-                    let half: &[u8; 32] = block[place / 32 * 32..].first_chunk().expect("32");
-                    let other = [fill; 32];
-                    let differ = u32::from(b != fill) << (place % 32);
-                    assert_eq!(super::differ(half, &other), differ);
-                    assert_eq!(words::differ(half, &other), differ);
+                    for form in &forms {
+                        run(*form, Check(&block, fill, place));
+                    }
                 }
             }
         }

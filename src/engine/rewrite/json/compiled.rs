@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use jsonpath_rust::parser::model::JpQuery;
 
 use super::super::net::Net;
-use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId, ScalarKind, simd};
+use super::super::simd::Lanes;
+use super::super::{By, Choose, LinkRewriter, Members, Node, NodeId, ScalarKind};
 use super::lex;
 use crate::engine::catalog::ConditionValue;
 use crate::engine::key;
@@ -58,56 +59,52 @@ pub(super) struct Key {
     unique: u64,
 }
 
-/// A member as the fast way tries it: does its key stand here as the schema spells it?
+/// A member as the fast way tries it: does its key stand here as the schema spells it? One cache line.
 #[derive(Debug)]
-#[repr(align(16))]
+#[repr(align(64))]
 pub(super) struct Probe {
-    /// The key between quotes, its first 32 bytes.
+    /// The key between quotes with its colon, its first 32 bytes.
     head: [u8; 32],
     /// The bytes of `head` that count.
     mask: u32,
+    /// Length of the key with its quotes; of a short one also with its colon.
     length: u32,
     pub(super) node: u32,
+    pub(super) unique: u64,
+    /// Key and colon are compared in one step.
+    short: bool,
     /// It is short, decides nothing, and a scalar passes as it came.
     pub(super) easy: bool,
-    /// The rest.
-    tail: Box<[u8]>,
-    pub(super) unique: u64,
 }
 
 impl Probe {
-    /// Longest key, with its quotes, that is compared in one step.
+    /// Longest key, with its quotes and colon, that is compared in one step.
     pub(super) const SHORT: usize = 32;
 
     fn new(key: &Key) -> Self {
         let length = key.quoted.len();
-        let (head, tail) = key.quoted.split_at(length.min(32));
-        let mut first = [0; 32];
-        first[..head.len()].copy_from_slice(head);
+        let short = length < Self::SHORT;
+        let mut head = [0; 32];
+        for (to, from) in head.iter_mut().zip(key.quoted.iter().chain(b":")) {
+            *to = *from;
+        }
+        let counts = (length + usize::from(short)).min(32);
         Self {
-            head: first,
-            mask: ((1u64 << head.len()) - 1) as u32,
-            length: length as u32,
+            head,
+            mask: ((1u64 << counts) - 1) as u32,
+            length: (length + usize::from(short)) as u32,
             node: key.node,
-            easy: false,
-            tail: tail.into(),
             unique: key.unique,
+            short,
+            easy: false,
         }
     }
 
-    /// As [`Probe::at`], of the beginning of a short key.
+    /// Length of the key with quotes and colon if it is short and stands at the beginning of `rest`, plain and as
+    /// the schema spells it.
     #[inline(always)]
-    pub(super) fn begins(&self, rest: &[u8; Self::SHORT]) -> Option<usize> {
-        (simd::differ(rest, &self.head) & self.mask == 0).then_some(self.length as usize)
-    }
-
-    /// Length of the key with its quotes if it stands at `at`, plain and as the schema spells it. Not so near the
-    /// end of the input.
-    #[inline(always)]
-    pub(super) fn at(&self, bytes: &[u8], at: usize) -> Option<usize> {
-        let rest = bytes.get(at..)?;
-        let same = simd::differ(rest.first_chunk()?, &self.head) & self.mask == 0;
-        (same && (self.tail.is_empty() || rest[32..].starts_with(&self.tail)))
+    pub(super) fn begins(&self, lanes: impl Lanes, rest: &[u8; Self::SHORT]) -> Option<usize> {
+        (lanes.differ(rest, &self.head) & self.mask == 0 && self.short)
             .then_some(self.length as usize)
     }
 }
@@ -303,9 +300,8 @@ impl Compiled {
             })
             .collect();
         for probe in compiled.objects.iter_mut().flat_map(|o| &mut o.probes) {
-            probe.easy = probe.tail.is_empty()
-                && probe.unique == 0
-                && compiled.clear_scalar[probe.node as usize];
+            probe.easy =
+                probe.short && probe.unique == 0 && compiled.clear_scalar[probe.node as usize];
         }
         compiled
     }
@@ -464,6 +460,13 @@ impl Object {
             node: key.node,
             unique: key.unique,
         }
+    }
+
+    /// Length of the key at `index` with its quotes, if `rest` begins with it, plain and as the schema spells it.
+    #[inline]
+    pub(super) fn spelt(&self, index: u16, rest: &[u8]) -> Option<usize> {
+        let quoted = &*self.keys.get(usize::from(index))?.quoted;
+        rest.starts_with(quoted).then_some(quoted.len())
     }
 
     /// What the key `raw` (between its quotes, validated) means. `scratch` is used for escapes.

@@ -2,33 +2,56 @@
 //! the one that followed the last one in the record before. All else is left to the general walk, which does all
 //! that is done here and whose states both share.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::super::Out;
-use super::super::simd;
+use super::super::simd::{self, BLOCK, Lanes, Work};
 use super::compiled::{self, Compiled, EMPTY, Object, Op, Probe};
 use super::lex::{self, At, Fault, plain_scalar, skip_plain, skip_space};
 use super::{Frame, JsonRewriter, Kind, State, StringScan, Subtree, Use};
 use crate::engine::treatment::{Scalar, Treated};
 
 /// Bytes that must be there to go over an easy member: indentation, key, colon, space, and a string to its comma.
-const EASY: usize = 16 + Probe::SHORT + 2 + 1 + simd::BLOCK + 2;
+const EASY: usize = 16 + Probe::SHORT + 1 + 1 + BLOCK + 2;
+
+/// How far the members went that needed no thought.
+struct Easy {
+    /// The last of them, by its place.
+    last: u16,
+    /// Where the next key is due, or the comma before it.
+    i: usize,
+    /// There was one.
+    any: bool,
+    /// No comma stands at `i`.
+    ended: bool,
+    /// The key due at `i` is this member's, and its value, which does need thought, starts before or at the offset.
+    found: Option<(u16, usize)>,
+}
 
 /// Goes over members whose key was expected, is short and decides nothing, and whose value passes and is short: most
-/// of them. From `i`, where a key is due. Gives the last member's place and the offset behind its value, if there is
-/// one.
+/// of them. From `i`, where a key is due.
 #[inline(always)]
 fn easy_members(
+    lanes: impl Lanes,
     object: &Object,
     follows: &[u16],
-    mut last: u16,
+    last: u16,
     bytes: &[u8],
-    mut i: usize,
+    i: usize,
     number_bytes_max: usize,
-) -> (u16, Option<usize>) {
-    let mut behind = None;
-    while let Some(window) = bytes.get(i..).and_then(|rest| rest.first_chunk::<EASY>()) {
-        let guess = follows[usize::from(last.wrapping_add(1))];
+) -> Easy {
+    let mut easy = Easy {
+        last,
+        i,
+        any: false,
+        ended: false,
+        found: None,
+    };
+    while let Some(window) = (bytes.get(easy.i..)).and_then(|rest| rest.first_chunk::<EASY>()) {
+        let guess = (follows.get(usize::from(easy.last.wrapping_add(1)))).copied();
+        let guess = guess.unwrap_or(EMPTY);
         let Some(probe) = object.probes.get(usize::from(guess)) else {
             break;
         };
@@ -37,55 +60,80 @@ fn easy_members(
             let Some(indent) = window.first_chunk() else {
                 break;
             };
-            at = simd::not_space(indent).trailing_zeros() as usize;
+            at = lanes.not_space(indent).trailing_zeros() as usize;
             if at >= 16 {
                 break;
             }
         }
         let Some(key) = window[at..]
             .first_chunk()
-            .and_then(|rest| probe.begins(rest))
+            .and_then(|rest| probe.begins(lanes, rest))
         else {
             break;
         };
-        if !probe.easy {
-            break;
-        }
         at += key;
-        if window[at] != b':' {
+        if !probe.easy {
+            easy.found = Some((guess, easy.i + at));
             break;
         }
-        at += 1;
         if window[at] == b' ' {
             at += 1;
         }
         if window[at] == b'"' {
-            at += 1;
-            let Some(text) = window[at..].first_chunk() else {
+            let Some(text) = window[at + 1..].first_chunk() else {
                 break;
             };
-            let marks = simd::special::<false>(text);
-            // With none the string goes on; its end is no quote then.
-            at += (marks.trailing_zeros() as usize).min(simd::BLOCK);
-            if window[at] != b'"' || marks == 0 {
+            // Where none is marked the block is plain, and the string may end right behind it.
+            let end = at + 1 + lanes.special::<false>(text).trailing_zeros() as usize;
+            if window[end] != b'"' {
+                easy.found = Some((guess, easy.i + at));
                 break;
             }
-            at += 1;
+            at = end + 1;
         } else {
-            match plain_scalar(bytes, i + at, window[at], number_bytes_max) {
-                Some(end) => at = end - i,
-                None => break,
+            match plain_scalar(lanes, bytes, easy.i + at, window[at], number_bytes_max) {
+                Some(end) => at = end - easy.i,
+                None => {
+                    easy.found = Some((guess, easy.i + at));
+                    break;
+                }
             }
         }
-        last = guess;
-        i += at;
-        behind = Some(i);
-        if bytes.get(i) != Some(&b',') {
+        easy.last = guess;
+        easy.i += at;
+        easy.any = true;
+        if bytes.get(easy.i) != Some(&b',') {
+            easy.ended = true;
             break;
         }
-        i += 1;
+        easy.i += 1;
     }
-    (last, behind)
+    easy
+}
+
+struct Fast<'a> {
+    rewriter: &'a mut JsonRewriter,
+    compiled: &'a Compiled,
+    input: &'a Bytes,
+    bytes: &'a [u8],
+    i: usize,
+    out: &'a mut Out,
+}
+
+impl Work for Fast<'_> {
+    type Output = Result<usize, At>;
+
+    #[inline(always)]
+    fn work<L: Lanes>(self, lanes: L) -> Self::Output {
+        (self.rewriter).go(
+            lanes,
+            self.compiled,
+            self.input,
+            self.bytes,
+            self.i,
+            self.out,
+        )
+    }
 }
 
 impl JsonRewriter {
@@ -93,6 +141,29 @@ impl JsonRewriter {
     /// goes on, in the state that is due there.
     pub(super) fn fast(
         &mut self,
+        compiled: &Compiled,
+        input: &Bytes,
+        bytes: &[u8],
+        i: usize,
+        out: &mut Out,
+    ) -> Result<usize, At> {
+        simd::run(
+            self.form,
+            Fast {
+                rewriter: self,
+                compiled,
+                input,
+                bytes,
+                i,
+                out,
+            },
+        )
+    }
+
+    #[inline(always)]
+    fn go(
+        &mut self,
+        lanes: impl Lanes,
         compiled: &Compiled,
         input: &Bytes,
         bytes: &[u8],
@@ -121,72 +192,71 @@ impl JsonRewriter {
             let (node, value, b) = match (state, frame.kind) {
                 (State::FirstKey | State::Key, Kind::Object(object)) => {
                     let object = &compiled.objects[object as usize];
+                    let follows = self.follows.get(object.base..).unwrap_or_default();
+                    let mut known = None;
                     if easy && self.sink.lead_length(i) <= 1 {
-                        let (last, end) = easy_members(
-                            object,
-                            self.follows.get(object.base..).unwrap_or_default(),
-                            frame.last,
-                            bytes,
-                            i,
-                            number_max,
-                        );
-                        if let Some(end) = end {
-                            frame.last = last;
+                        let went =
+                            easy_members(lanes, object, follows, frame.last, bytes, i, number_max);
+                        known = went.found;
+                        i = went.i;
+                        if went.any {
+                            frame.last = went.last;
                             frame.emitted = true;
-                            self.sink.commit(input, end, out);
-                            i = end;
-                            state = State::After;
-                            if bytes.get(i) != Some(&b',') {
+                            self.sink.commit(input, i - usize::from(!went.ended), out);
+                            state = State::Key;
+                            if went.ended {
+                                state = State::After;
                                 continue;
                             }
-                            i += 1;
-                            state = State::Key;
                         }
                     }
-                    let quote = skip_space(bytes, i);
-                    // The key that followed last time, else by its hash.
-                    let slot = object.base + usize::from(frame.last.wrapping_add(1));
-                    let guess = self.follows.get(slot).copied().unwrap_or(EMPTY);
-                    let probe = object.probes.get(usize::from(guess));
-                    let guessed = probe.and_then(|p| Some((p, p.at(bytes, quote)?)));
-                    let (index, node, unique, behind) = match guessed {
-                        Some((_, length)) if length > self.bounds.key_bytes_max + 2 => {
+                    let (index, node, unique, behind, value) = if let Some((index, at)) = known {
+                        let probe = &object.probes[usize::from(index)];
+                        (index, Some(probe.node), probe.unique, at - 1, at)
+                    } else {
+                        let quote = skip_space(lanes, bytes, i);
+                        if bytes.get(quote) != Some(&b'"') {
                             leave!(state, i);
                         }
-                        Some((probe, length)) => {
-                            (guess, Some(probe.node), probe.unique, quote + length)
-                        }
-                        None => {
-                            if bytes.get(quote) != Some(&b'"') {
-                                leave!(state, i);
-                            }
-                            let end = skip_plain::<true>(bytes, quote + 1);
-                            if bytes.get(end) != Some(&b'"') {
-                                leave!(state, i);
-                            }
-                            let key = &bytes[quote + 1..end];
-                            if key.len() > self.bounds.key_bytes_max {
-                                leave!(state, i);
-                            }
-                            match object.find(key, false, false, &mut self.decoded) {
-                                Some(found) => {
-                                    if let Some(follows) = self.follows.get_mut(slot) {
-                                        *follows = found.index;
-                                    }
-                                    (found.index, Some(found.node), found.unique, end + 1)
+                        // The key that followed last time, else by its hash.
+                        let slot = object.base + usize::from(frame.last.wrapping_add(1));
+                        let guess = self.follows.get(slot).copied().unwrap_or(EMPTY);
+                        let (index, node, unique, behind) =
+                            match object.spelt(guess, &bytes[quote..]) {
+                                Some(length) if length > self.bounds.key_bytes_max + 2 => {
+                                    leave!(state, i);
                                 }
-                                None => (frame.last, object.other, 0, end + 1),
-                            }
-                        }
-                    };
-                    let mut colon = behind;
-                    if bytes.get(colon) != Some(&b':') {
-                        colon = skip_space(bytes, colon);
+                                Some(length) => {
+                                    let probe = &object.probes[usize::from(guess)];
+                                    (guess, Some(probe.node), probe.unique, quote + length)
+                                }
+                                None => {
+                                    let end = skip_plain::<true>(lanes, bytes, quote + 1);
+                                    if bytes.get(end) != Some(&b'"') {
+                                        leave!(state, i);
+                                    }
+                                    let key = &bytes[quote + 1..end];
+                                    if key.len() > self.bounds.key_bytes_max {
+                                        leave!(state, i);
+                                    }
+                                    match object.find(key, false, false, &mut self.decoded) {
+                                        Some(found) => {
+                                            if let Some(follows) = self.follows.get_mut(slot) {
+                                                *follows = found.index;
+                                            }
+                                            (found.index, Some(found.node), found.unique, end + 1)
+                                        }
+                                        None => (frame.last, object.other, 0, end + 1),
+                                    }
+                                }
+                            };
+                        let colon = skip_space(lanes, bytes, behind);
                         if bytes.get(colon) != Some(&b':') {
                             leave!(state, i);
                         }
-                    }
-                    let value = skip_space(bytes, colon + 1);
+                        (index, node, unique, behind, colon + 1)
+                    };
+                    let value = skip_space(lanes, bytes, value);
                     let Some(&b) = bytes.get(value) else {
                         leave!(state, i);
                     };
@@ -206,7 +276,7 @@ impl JsonRewriter {
                     (node, value, b)
                 }
                 (State::Value, Kind::Array(_)) => {
-                    let value = skip_space(bytes, i);
+                    let value = skip_space(lanes, bytes, i);
                     let Some(&b) = bytes.get(value) else {
                         leave!(state, i);
                     };
@@ -216,7 +286,7 @@ impl JsonRewriter {
                     (self.node, value, b)
                 }
                 (State::After, kind) => {
-                    let at = skip_space(bytes, i);
+                    let at = skip_space(lanes, bytes, i);
                     if self.sink.lead_length(at) > lead_max {
                         leave!(state, i);
                     }
@@ -258,7 +328,7 @@ impl JsonRewriter {
             let scalar = if matches!(b, b'{' | b'[') {
                 None
             } else {
-                plain_scalar(bytes, value, b, number_max)
+                plain_scalar(lanes, bytes, value, b, number_max)
             };
             match (&compiled.ops[node as usize], scalar) {
                 _ if compiled.clear_scalar[node as usize] && scalar.is_some() => {
@@ -287,7 +357,7 @@ impl JsonRewriter {
                     self.sink.commit(input, value, out);
                     self.subtree = Subtree::default();
                     let limits = self.limits();
-                    let Some(end) = self.subtree.run(bytes, value, limits)? else {
+                    let Some(end) = self.subtree.run(self.form, bytes, value, limits)? else {
                         leave!(State::Sub(Use::Pass), bytes.len());
                     };
                     i = end;
@@ -332,7 +402,7 @@ impl JsonRewriter {
                     };
                     self.stack.push(frame);
                     if state == State::FirstElement {
-                        i = skip_space(bytes, i);
+                        i = skip_space(lanes, bytes, i);
                         if !matches!(bytes.get(i), None | Some(b']')) {
                             state = State::Value;
                         }
@@ -389,10 +459,22 @@ impl JsonRewriter {
                     if end - value > self.bounds.treated_bytes_max
                         || !texts
                             .iter()
-                            .any(|t| t.as_bytes().eq_ignore_ascii_case(given))
+                            .any(|t| t.as_bytes() == given || t.as_bytes().eq_ignore_ascii_case(given))
                     {
                         return Err((Fault::Contradiction, end));
                     }
+                    i = end;
+                    frame.emitted = true;
+                    self.sink.commit(input, i, out);
+                }
+                // Most links stay as they came.
+                (Op::Link(link), Some(end))
+                    if b == b'"'
+                        && end - value <= self.bounds.treated_bytes_max
+                        && std::str::from_utf8(&bytes[value + 1..end - 1]).is_ok_and(|text| {
+                            matches!(link.rewrite(text), Some(Cow::Borrowed(same)) if same == text)
+                        }) =>
+                {
                     i = end;
                     frame.emitted = true;
                     self.sink.commit(input, i, out);

@@ -1,6 +1,6 @@
 //! Resumable scanners for strings, numbers and literals. Every byte is looked at once, whatever the cuts.
 
-use super::super::simd::{self, BLOCK};
+use super::super::simd::{BLOCK, Lanes, PLAIN};
 use crate::engine::key;
 
 /// What is wrong with a byte. The caller knows where it stands.
@@ -23,10 +23,10 @@ pub(super) type At = (Fault, usize);
 
 /// The first offset from `i` that is not plain string content, or the end.
 #[inline(always)]
-pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
+pub(super) fn skip_plain<const KEY: bool>(lanes: impl Lanes, bytes: &[u8], mut i: usize) -> usize {
     // Nearly all strings end in the first block, wherever: no branch on where.
     while let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<BLOCK>()) {
-        let marks = simd::special::<KEY>(block);
+        let marks = lanes.special::<KEY>(block);
         if marks != 0 {
             return i + marks.trailing_zeros() as usize;
         }
@@ -39,7 +39,7 @@ pub(super) fn skip_plain<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
 #[inline(never)]
 fn skip_plain_at_end<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
     while let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<16>()) {
-        let marks = simd::special_16::<KEY>(block);
+        let marks = PLAIN.special_16::<KEY>(block);
         if marks != 0 {
             return i + marks.trailing_zeros() as usize;
         }
@@ -56,14 +56,14 @@ fn skip_plain_at_end<const KEY: bool>(bytes: &[u8], mut i: usize) -> usize {
 
 /// The first offset from `i` that is not JSON white space, or the end.
 #[inline(always)]
-pub(super) fn skip_space(bytes: &[u8], mut i: usize) -> usize {
+pub(super) fn skip_space(lanes: impl Lanes, bytes: &[u8], mut i: usize) -> usize {
     while let Some(&b) = bytes.get(i) {
         if b > b' ' {
             return i;
         }
         // Pretty printers indent.
         if let Some(block) = bytes.get(i..).and_then(|rest| rest.first_chunk::<16>()) {
-            let marks = simd::not_space(block);
+            let marks = lanes.not_space(block);
             if marks != 0 {
                 return i + marks.trailing_zeros() as usize;
             }
@@ -80,6 +80,7 @@ pub(super) fn skip_space(bytes: &[u8], mut i: usize) -> usize {
 /// The offset behind the scalar that starts with `b` at `i`, if it is plain, good and whole.
 #[inline(always)]
 pub(super) fn plain_scalar(
+    lanes: impl Lanes,
     bytes: &[u8],
     i: usize,
     b: u8,
@@ -88,23 +89,28 @@ pub(super) fn plain_scalar(
     let whole = |literal: &[u8]| bytes[i..].starts_with(literal).then_some(i + literal.len());
     match b {
         b'"' => {
-            let end = skip_plain::<false>(bytes, i + 1);
+            let end = skip_plain::<false>(lanes, bytes, i + 1);
             (bytes.get(end) == Some(&b'"')).then_some(end + 1)
         }
         b'n' => whole(b"null"),
         b't' => whole(b"true"),
         b'f' => whole(b"false"),
-        b'-' | b'0'..=b'9' => plain_number(bytes, i, number_bytes_max),
+        b'-' | b'0'..=b'9' => plain_number(lanes, bytes, i, number_bytes_max),
         _ => None,
     }
 }
 
 /// As [`plain_scalar`], for a number with at most 15 digits before and behind the point and no exponent.
-#[inline]
-fn plain_number(bytes: &[u8], i: usize, number_bytes_max: usize) -> Option<usize> {
+#[inline(always)]
+fn plain_number(
+    lanes: impl Lanes,
+    bytes: &[u8],
+    i: usize,
+    number_bytes_max: usize,
+) -> Option<usize> {
     let digits = |at: usize| {
         let block = bytes.get(at..)?.first_chunk::<16>()?;
-        match simd::not_digit(block).trailing_zeros() as usize {
+        match lanes.not_digit(block).trailing_zeros() as usize {
             0 | 16.. => None,
             n => Some(at + n),
         }
@@ -182,7 +188,7 @@ impl StringScan {
     ) -> Result<Option<usize>, At> {
         loop {
             if self.mode == InString::Text {
-                i = skip_plain::<KEY>(bytes, i);
+                i = skip_plain::<KEY>(PLAIN, bytes, i);
                 match bytes.get(i) {
                     None => return Ok(None),
                     Some(b'"') => return Ok(Some(i + 1)),
@@ -493,7 +499,7 @@ pub(super) fn encode(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut from = 0;
-    let plain = skip_plain::<false>(bytes, 0);
+    let plain = skip_plain::<false>(PLAIN, bytes, 0);
     for (at, &b) in bytes.iter().enumerate().skip(plain) {
         if b >= 0x20 && b != b'"' && b != b'\\' {
             continue;
@@ -530,14 +536,17 @@ mod tests {
                 text[place] = b;
                 let plain = (0x20..0x80).contains(&b) && b != b'"' && b != b'\\';
                 let end = |plain| if plain { length } else { place };
-                assert_eq!(skip_plain::<false>(&text, 0), end(plain));
-                assert_eq!(skip_plain::<true>(&text, 0), end(plain && b != 0x7f));
+                assert_eq!(skip_plain::<false>(PLAIN, &text, 0), end(plain));
+                assert_eq!(skip_plain::<true>(PLAIN, &text, 0), end(plain && b != 0x7f));
             }
             for b in [b' ', b'\n', b'\r', b'\t', 0, 0x0b, b'x', 0xa0] {
                 let mut text = vec![b' '; length];
                 text[place] = b;
                 let space = b" \n\r\t".contains(&b);
-                assert_eq!(skip_space(&text, 0), if space { length } else { place });
+                assert_eq!(
+                    skip_space(PLAIN, &text, 0),
+                    if space { length } else { place }
+                );
             }
         }
     }
@@ -556,7 +565,7 @@ mod tests {
                 .collect();
             text.extend_from_slice(b"                        ");
             let slow = NumberScan::default().scan(&text, 0, 6);
-            if let Some(end) = plain_number(&text, 0, 6) {
+            if let Some(end) = plain_number(PLAIN, &text, 0, 6) {
                 assert_eq!(slow, Ok(Some(end)), "{text:?}");
                 taken += 1;
             }
@@ -564,7 +573,10 @@ mod tests {
         assert!(taken > 10_000);
         for number in ["0", "-1", "12.5", "0.25", "123456789012345"] {
             let text = format!("{number},                                ");
-            assert_eq!(plain_number(text.as_bytes(), 0, 1024), Some(number.len()));
+            assert_eq!(
+                plain_number(PLAIN, text.as_bytes(), 0, 1024),
+                Some(number.len())
+            );
         }
     }
 

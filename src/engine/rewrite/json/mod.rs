@@ -21,6 +21,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::net::Net;
+use super::simd::{Form, PLAIN};
 use super::{Abort, Bounds, Counts, Out, Program};
 pub(super) use compiled::Compiled;
 use hold::Hold;
@@ -45,6 +46,7 @@ const KEPT_BYTES_MAX: usize = 48 << 10;
 pub struct JsonRewriter {
     program: Arc<Program>,
     bounds: Bounds,
+    form: Form,
     state: State,
     /// Node of the value that is due.
     node: u32,
@@ -176,6 +178,7 @@ impl JsonRewriter {
                 depth_max: bounds.depth_max.min(subtree::DEPTH_MAX),
                 ..bounds
             },
+            form: Form::best(),
             state: State::Value,
             stack: Vec::with_capacity(16),
             follows,
@@ -199,6 +202,17 @@ impl JsonRewriter {
             finishing: false,
             failed: None,
         }
+    }
+
+    /// The same rewriter in every form that this processor can do, the plain one first: they give the same bytes.
+    pub(crate) fn in_every_form(program: &Arc<Program>, bounds: Bounds) -> Vec<Self> {
+        Form::all()
+            .into_iter()
+            .map(|form| Self {
+                form,
+                ..Self::new(program.clone(), bounds)
+            })
+            .collect()
     }
 
     /// Takes the next piece.
@@ -521,7 +535,7 @@ impl JsonRewriter {
             }
             match self.state {
                 State::Value | State::FirstElement => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     let Some(&b) = bytes.get(i) else {
                         return Ok((Walk::More, i));
                     };
@@ -546,7 +560,7 @@ impl JsonRewriter {
                 }
                 State::Sub(what) => {
                     let limits = self.limits();
-                    let Some(behind) = self.subtree.run(bytes, i, limits)? else {
+                    let Some(behind) = self.subtree.run(self.form, bytes, i, limits)? else {
                         return Ok((Walk::More, end));
                     };
                     i = behind;
@@ -555,7 +569,7 @@ impl JsonRewriter {
                     }
                 }
                 State::FirstKey | State::Key => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     match bytes.get(i) {
                         None => return Ok((Walk::More, i)),
                         Some(b'"') => {
@@ -582,7 +596,7 @@ impl JsonRewriter {
                         .map_err(|fault| (fault, i))?;
                 }
                 State::Colon => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     match bytes.get(i) {
                         None => return Ok((Walk::More, i)),
                         Some(b':') => i += 1,
@@ -591,7 +605,7 @@ impl JsonRewriter {
                     self.state = State::Value;
                 }
                 State::After => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     let Some(&b) = bytes.get(i) else {
                         return Ok((Walk::More, i));
                     };
@@ -629,7 +643,7 @@ impl JsonRewriter {
                     }
                 }
                 State::End => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(PLAIN, bytes, i);
                     if i < bytes.len() {
                         return Err((Fault::Malformed("JSON: more than one document"), i));
                     }

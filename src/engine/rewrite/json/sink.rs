@@ -59,9 +59,21 @@ impl Sink {
     /// What stands between the committed part and `to` is replaced.
     #[inline]
     pub(super) fn replace(&mut self, input: &Bytes, to: usize, text: &[u8], out: &mut Out) {
-        self.flush_run(input, out);
+        let run = self.run..self.run_end;
+        let length = run.len() + text.len();
+        // Mostly both fit into the buffer.
+        if run.len() < COPY_MAX
+            && !self.copied.is_empty()
+            && length <= self.copied.capacity() - self.copied.len()
+        {
+            self.copied.put_slice(&input[run]);
+            self.copied.put_slice(text);
+            self.bytes_out += length as u64;
+        } else {
+            self.flush_run(input, out);
+            self.text(text, out);
+        }
         (self.run, self.run_end) = (to, to);
-        self.text(text, out);
     }
 
     fn flush_run(&mut self, input: &Bytes, out: &mut Out) {

@@ -1,5 +1,6 @@
 //! Validates one value of any depth without looking at its names: for what passes whole or leaves whole.
 
+use super::super::simd::{self, Form, Lanes, Work};
 use super::lex::{At, Fault, LiteralScan, NumberScan, StringScan, skip_plain, skip_space};
 
 /// Deepest nesting that can be tracked; [`super::super::Bounds::depth_max`] is cut to it.
@@ -46,25 +47,52 @@ pub(super) struct Subtree {
     literal: LiteralScan,
 }
 
+struct Run<'a> {
+    subtree: &'a mut Subtree,
+    bytes: &'a [u8],
+    i: usize,
+    limits: Limits,
+}
+
+impl Work for Run<'_> {
+    type Output = Result<Option<usize>, At>;
+
+    #[inline(always)]
+    fn work<L: Lanes>(self, lanes: L) -> Self::Output {
+        // Kept out of memory while it changes with every token.
+        let mut due = self.subtree.due;
+        let result = (self.subtree).go(lanes, &mut due, self.bytes, self.i, self.limits);
+        self.subtree.due = due;
+        result
+    }
+}
+
 impl Subtree {
     /// Validates on from `i`; `Some` = the offset behind the value. A number at the top ends before the first
     /// byte that cannot belong to it.
+    #[inline]
     pub(super) fn run(
         &mut self,
+        form: Form,
         bytes: &[u8],
         i: usize,
         limits: Limits,
     ) -> Result<Option<usize>, At> {
-        // Kept out of memory while it changes with every token.
-        let mut due = self.due;
-        let result = self.go(&mut due, bytes, i, limits);
-        self.due = due;
-        result
+        simd::run(
+            form,
+            Run {
+                subtree: self,
+                bytes,
+                i,
+                limits,
+            },
+        )
     }
 
     #[inline(always)]
     fn go(
         &mut self,
+        lanes: impl Lanes,
         due: &mut Due,
         bytes: &[u8],
         mut i: usize,
@@ -73,14 +101,14 @@ impl Subtree {
         loop {
             match *due {
                 Due::Value | Due::FirstElement => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(lanes, bytes, i);
                     let Some(&b) = bytes.get(i) else {
                         return Ok(None);
                     };
                     match b {
                         b'"' => {
                             // Most strings are plain and whole.
-                            let end = skip_plain::<false>(bytes, i + 1);
+                            let end = skip_plain::<false>(lanes, bytes, i + 1);
                             if bytes.get(end) == Some(&b'"') {
                                 (self.string.escaped, self.string.wide) = (false, false);
                                 i = end + 1;
@@ -125,11 +153,11 @@ impl Subtree {
                     }
                 }
                 Due::FirstKey | Due::Key => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(lanes, bytes, i);
                     match bytes.get(i) {
                         None => return Ok(None),
                         Some(b'"') => {
-                            let end = skip_plain::<true>(bytes, i + 1);
+                            let end = skip_plain::<true>(lanes, bytes, i + 1);
                             if bytes.get(end) == Some(&b'"') {
                                 if end - i - 1 > limits.key_bytes {
                                     return Err((Fault::TooLarge("key"), end));
@@ -155,7 +183,7 @@ impl Subtree {
                     continue;
                 }
                 Due::Colon => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(lanes, bytes, i);
                     match bytes.get(i) {
                         None => return Ok(None),
                         Some(b':') => i += 1,
@@ -165,7 +193,7 @@ impl Subtree {
                     continue;
                 }
                 Due::After => {
-                    i = skip_space(bytes, i);
+                    i = skip_space(lanes, bytes, i);
                     let object = self.objects & 1 == 1;
                     match bytes.get(i) {
                         None => return Ok(None),

@@ -1,0 +1,4 @@
+//! `privet::fuzzing::json`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| privet::fuzzing::json(data));

@@ -1,0 +1,4 @@
+//! `privet::fuzzing::scanners`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| privet::fuzzing::scanners(data));
