@@ -467,7 +467,7 @@ fn tokens() {
     let mut nodes = mask.nodes.clone();
     nodes[1] = Node::Treat {
         treatment: Prepared::Token {
-            tokenizer: tokenizer.clone(),
+            tokenizer,
             email: false,
             record_id: false,
         },

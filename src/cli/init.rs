@@ -10,7 +10,7 @@ use crate::cli::{exit, keys};
 /// Flags of `privet init`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct InitArgs {
-    /// Your org's own domain, such as https://acme.my.salesforce.com
+    /// Your org's own domain, such as `https://acme.my.salesforce.com`
     #[arg(long, value_name = "URL")]
     pub upstream: String,
     /// Your company: bound into every token

@@ -88,7 +88,7 @@ async fn the_example_runs_with_its_marked_lines_changed() {
     assert_eq!(refused.await.unwrap().status, 401);
 
     assert_eq!(tokio::task::block_in_place(|| program.terminate()), Some(0));
-    // The start of the log and two requests, each with its outcome.
+    // The start of the log, start and end of the service, and two requests, each with its outcome.
     let audit = verify(&house.state().join("audit"), &Checks::default()).unwrap();
-    assert_eq!((audit.records, audit.open), (5, 0));
+    assert_eq!((audit.records, audit.open), (7, 0));
 }

@@ -366,6 +366,6 @@ async fn a_flood_of_wrong_logins_is_recorded_and_not_looked_at() {
     assert!(body.contains("login rate exceeded"), "{body}");
     serving.stop().await.unwrap();
     let audit = verify(&house.state().join("audit"), &Checks::default()).unwrap();
-    // The start of the log, and attempt and outcome of each login.
-    assert_eq!((audit.records, audit.open), (43, 0));
+    // The start of the log, start and end of the service, and attempt and outcome of each login.
+    assert_eq!((audit.records, audit.open), (45, 0));
 }

@@ -138,13 +138,16 @@ enum Guess {
     Equal,
 }
 
+/// The requests that ask whether a guess is right.
+type Ask = Box<dyn Fn(&str) -> Vec<Request>>;
+
 /// A yes-or-no question about the value.
 struct Question {
     name: String,
     guess: Guess,
     /// Whether only the statuses count: answers with new ids are never twice the same.
     statuses: bool,
-    ask: Box<dyn Fn(&str) -> Vec<Request>>,
+    ask: Ask,
 }
 
 /// Whom the attack is about.
@@ -217,9 +220,9 @@ impl Victim {
             } else {
                 1
             };
-            for place in 0..places {
+            for (place, word) in PLACES.iter().enumerate().take(places) {
                 let v = self.clone();
-                let name = format!("{operator} in {}", PLACES[place]);
+                let name = format!("{operator} in {word}");
                 all.push(Question {
                     name,
                     guess,
@@ -404,7 +407,7 @@ impl Victim {
 
     fn searches(&self) -> Vec<Question> {
         let id = self.id.clone();
-        let question = |name: &str, ask: Box<dyn Fn(&str) -> Vec<Request>>| Question {
+        let question = |name: &str, ask: Ask| Question {
             name: name.to_owned(),
             guess: Guess::Prefix,
             statuses: false,
@@ -451,7 +454,7 @@ impl Victim {
         let title = json!({"Title": "x"});
         let change = title.clone();
         let piped = self.clone();
-        let asks: Vec<(&str, Box<dyn Fn(&str) -> Vec<Request>>)> = vec![
+        let asks: Vec<(&str, Ask)> = vec![
             ("row by external id", Box::new(move |g| vec![get(&by(g))])),
             (
                 "fields by external id",
@@ -896,7 +899,6 @@ const CLOSED: &[&str] = &[
     "toLabel",
     "TYPEOF",
     "search with snippet",
-    "graph",
     "basic information",
     "recent",
     "describe",
