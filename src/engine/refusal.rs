@@ -124,10 +124,19 @@ impl Refusal {
     }
 
     /// An unknown or hidden object. `written`: as the caller spelt it.
+    ///
+    /// What is spelt like no name is not repeated: a caller may have put a value there.
     pub fn unknown_object(written: &str) -> Self {
+        let is_name = written
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
         Self::new(
             Reason::UnknownObject,
-            format!("sObject type '{written}' is not supported."),
+            if is_name {
+                format!("sObject type '{written}' is not supported.")
+            } else {
+                "this sObject type is not supported.".to_owned()
+            },
         )
     }
 
@@ -150,5 +159,19 @@ impl Refusal {
     pub fn detail(mut self, detail: impl Into<Box<str>>) -> Self {
         self.detail = Some(detail.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_in_the_place_of_an_object_is_not_repeated() {
+        let text = |written| Refusal::unknown_object(written).message.into_owned();
+        assert!(text("Foo__c").contains("'Foo__c'"));
+        for value in ["zoe@acme.example", "Zoe Doe", "+49 30 1"] {
+            assert!(!text(value).contains(value), "{value}");
+        }
     }
 }
