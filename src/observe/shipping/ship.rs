@@ -1,6 +1,6 @@
 //! From the log to one sink: at least once, in order, for as long as it takes.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::Format;
 use super::behind::{Batch, Behind};
 use super::cursor::Cursor;
 use super::wire::Wire;
-use super::{Format, render};
 use crate::observe::audit::Log;
 
 /// Largest answer of a receiver that is read, bytes.
@@ -35,7 +35,7 @@ impl From<io::Error> for NotTaken {
 }
 
 /// Takes records.
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
     /// Returns when the records are safe there.
     fn deliver(
         &mut self,
@@ -69,12 +69,14 @@ pub struct StdoutSink;
 
 impl Sink for StdoutSink {
     async fn deliver(&mut self, format: Format, records: &[Value]) -> Result<(), NotTaken> {
-        let mut output = tokio::io::stdout();
-        for record in records {
-            let line = format!("{}\n", render(format, record));
-            output.write_all(line.as_bytes()).await?;
-        }
-        output.flush().await?;
+        let text = Wire::Lines.body(format, records);
+        // A reader that is slow must not hold a thread that serves.
+        let written = tokio::task::spawn_blocking(move || {
+            let mut output = io::stdout().lock();
+            output.write_all(&text)?;
+            output.flush()
+        });
+        written.await.map_err(|e| NotTaken(e.to_string()))??;
         Ok(())
     }
 }
