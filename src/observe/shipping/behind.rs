@@ -11,7 +11,7 @@ const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// Reads on from record to record.
 #[derive(Debug)]
-pub struct Behind {
+pub(super) struct Behind {
     directory: PathBuf,
     /// The record that comes next.
     next: u64,
@@ -21,16 +21,16 @@ pub struct Behind {
 
 /// Some records in order.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(super) struct Batch {
     /// Each as it stands in the log.
-    pub records: Vec<Value>,
+    pub(super) records: Vec<Value>,
     /// Bytes of their lines.
-    pub bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Batch {
     /// The last record's chain and sequence number.
-    pub fn end(&self) -> Option<(&str, u64)> {
+    pub(super) fn end(&self) -> Option<(&str, u64)> {
         let last = self.records.last()?;
         Some((last["chain"].as_str()?, last["seq"].as_u64()?))
     }
@@ -38,7 +38,7 @@ impl Batch {
 
 impl Behind {
     /// Starts after record `seq` of the log in `directory`.
-    pub fn new(directory: &Path, seq: u64) -> Self {
+    pub(super) fn new(directory: &Path, seq: u64) -> Self {
         Self {
             directory: directory.to_owned(),
             next: seq + 1,
@@ -51,7 +51,12 @@ impl Behind {
     ///
     /// # Errors
     /// A segment cannot be read, or a durable line is no record. The next call tries again from the same place.
-    pub fn take(&mut self, synced: u64, records_max: usize, bytes_max: usize) -> io::Result<Batch> {
+    pub(super) fn take(
+        &mut self,
+        synced: u64,
+        records_max: usize,
+        bytes_max: usize,
+    ) -> io::Result<Batch> {
         let mut batch = Batch::default();
         while self.next <= synced && batch.records.len() < records_max && batch.bytes < bytes_max {
             let segments = self.segments()?;
