@@ -1,9 +1,23 @@
-//! The audit log as others read it: renderings of its records.
+//! The audit log as others read it: renderings of its records, and the way to their sinks.
+//!
+//! Each sink has a durable [`Cursor`], written after its acknowledgement; what is behind the cursor is read from the
+//! segments, so a sink that is away for long misses nothing that retention leaves, and gets at worst the last batch
+//! twice. `(chain, seq)` tells.
 
+mod behind;
+mod cursor;
 mod ecs;
 mod ocsf;
+mod ship;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use serde_json::Value;
+
+pub use cursor::Cursor;
+pub use ship::{FileSink, HttpSink, NotTaken, Pace, Progress, Shipper, Sink, StdoutSink};
+pub use wire::{Wire, syslog};
 
 /// How records are rendered, one JSON object a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
