@@ -1,6 +1,15 @@
 //! The audit log on a real disk: a process that is killed at any moment, a second writer, and `audit verify`.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a panic is how a test fails, and it says what it skips"
+)]
+
+#[path = "e2e/authority.rs"]
+mod authority;
+#[path = "audit/sinks.rs"]
+mod sinks;
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;

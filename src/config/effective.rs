@@ -86,6 +86,28 @@ pub fn effective(s: &Settings) -> Vec<(String, String)> {
         say(&format!("limits.{name}"), value.to_string());
     }
     say("audit.directory", path(&s.audit_directory));
+    let audit = &s.audit;
+    let number = |n: Option<u64>| n.map_or_else(|| "none".to_owned(), |n| n.to_string());
+    say(
+        "audit.witness",
+        audit
+            .witness
+            .as_deref()
+            .map_or_else(|| "none".to_owned(), path),
+    );
+    let receiver = |r: &Option<super::HttpReceiver>| {
+        r.as_ref()
+            .map_or_else(|| "none".to_owned(), |r| r.origin().to_owned())
+    };
+    say("audit.witness_http", receiver(&audit.witness_http));
+    say("audit.alert_webhook", receiver(&audit.alert_webhook));
+    say("audit.keep_days", number(audit.keep_days.map(u64::from)));
+    say("audit.keep_bytes", number(audit.keep_bytes));
+    say("audit.ledger", audit.ledger.to_string());
+    say("audit.spool_bytes_max", number(audit.spool_bytes_max));
+    for sink in &audit.ship {
+        say(&format!("audit.ship.{}", sink.name), sink.to.to_string());
+    }
     say(
         "log.format",
         if s.log.json { "json" } else { "text" }.to_owned(),

@@ -8,6 +8,7 @@ mod identity;
 mod overrides;
 mod reader;
 mod settings;
+mod shipping;
 mod surroundings;
 pub mod trust;
 
@@ -25,6 +26,7 @@ use crate::engine::secret::Secret;
 use crate::yaml;
 
 pub use effective::effective;
+pub use shipping::{ClientTls, Destination, HttpReceiver, Receiver, Shipment};
 pub use surroundings::{Machine, Surroundings};
 
 /// Everything that `privet run` needs to know.
@@ -57,7 +59,7 @@ pub struct Settings {
 }
 
 /// `audit:`, beside its folder.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct AuditSettings {
     /// A file outside the folder that gets a copy of each checkpoint.
     pub witness: Option<PathBuf>,
@@ -67,6 +69,14 @@ pub struct AuditSettings {
     pub keep_bytes: Option<u64>,
     /// Whether answers are recorded with the pseudonyms of the records that they showed.
     pub ledger: bool,
+    /// Where records go besides.
+    pub ship: Vec<Shipment>,
+    /// Most bytes of records that wait for a sink; beyond it requests are answered 503.
+    pub spool_bytes_max: Option<u64>,
+    /// A receiver that gets each signed checkpoint by POST.
+    pub witness_http: Option<HttpReceiver>,
+    /// A receiver that gets each alert by POST, as `{"text": …}`.
+    pub alert_webhook: Option<HttpReceiver>,
 }
 
 /// `listen:`.

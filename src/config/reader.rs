@@ -409,7 +409,14 @@ pub(super) fn discreet(mut problem: Diagnostic) -> Diagnostic {
 /// Lines with such a key are not shown under a diagnostic: a secret may stand in them.
 fn may_hold_a_secret(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
-    ["secret", "token", "key", "password"]
-        .iter()
-        .any(|word| line.contains(word))
+    [
+        "secret",
+        "token",
+        "key",
+        "password",
+        "authorization",
+        "hook",
+    ]
+    .iter()
+    .any(|word| line.contains(word))
 }

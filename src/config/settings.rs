@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::apis::apis;
 use super::identity::identity;
 use super::reader::{Reader, Section};
+use super::shipping::{http_receiver, shipments};
 use super::{Admin, AuditSettings, KeyPlaces, Limits, Listen, LogSettings, Settings, TlsFiles};
 use crate::engine::identity::is_well_formed_name;
 use crate::yaml::Node;
@@ -300,7 +301,20 @@ fn limits(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits> {
 }
 
 /// The keys of `audit`.
-const AUDIT: [&str; 5] = ["directory", "witness", "keep_days", "keep_bytes", "ledger"];
+const AUDIT: [&str; 9] = [
+    "directory",
+    "witness",
+    "keep_days",
+    "keep_bytes",
+    "ledger",
+    "ship",
+    "spool_bytes_max",
+    "witness_http",
+    "alert_webhook",
+];
+
+/// The least that `spool_bytes_max` may be: two segments, of which the newest always waits for somebody.
+const SPOOL_BYTES_MIN: u64 = 128 << 20;
 
 /// `audit` without its folder.
 fn audit_rest(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<AuditSettings> {
@@ -317,6 +331,18 @@ fn audit_rest(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<AuditSet
     }
     if let Some(node) = section.get("ledger") {
         audit.ledger = reader.word(node, &[("true", true), ("false", false)])?;
+    }
+    if let Some(node) = section.get("ship") {
+        audit.ship = shipments(reader, node)?;
+    }
+    if let Some(node) = section.get("spool_bytes_max") {
+        audit.spool_bytes_max = Some(reader.number(node, SPOOL_BYTES_MIN..=u64::MAX)?);
+    }
+    if section.get("witness_http").is_some() {
+        audit.witness_http = Some(http_receiver(reader, section, "witness_http")?);
+    }
+    if section.get("alert_webhook").is_some() {
+        audit.alert_webhook = Some(http_receiver(reader, section, "alert_webhook")?);
     }
     Some(audit)
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use prometheus::core::Collector as _;
@@ -18,6 +18,10 @@ const SECONDS: &[f64] = &[
 ];
 const OVERHEAD_SECONDS: &[f64] = &[
     5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1,
+];
+
+const COMMIT_SECONDS: &[f64] = &[
+    1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 ];
 
 /// All metrics of a process.
@@ -50,6 +54,14 @@ pub struct Metrics {
     shadow_requests: IntCounterVec,
     shadow_changes: IntCounterVec,
     alerts: IntCounterVec,
+    /// How long records waited to be durable.
+    pub commit_wait: Histogram,
+    sink_lag_records: IntGaugeVec,
+    sink_lag_seconds: GaugeVec,
+    sink_failures: IntCounterVec,
+    spool_bytes: IntGauge,
+    webhook: IntCounterVec,
+    callers_held: IntGaugeVec,
 }
 
 /// How a request ended, for its metrics.
@@ -107,6 +119,19 @@ impl Metrics {
             let h = HistogramVec::new(opts, &["api"])?;
             registry.register(Box::new(h.clone()))?;
             Ok::<_, prometheus::Error>(h)
+        };
+        let commit_wait = Histogram::with_opts(
+            HistogramOpts::new(
+                "audit_commit_wait_seconds",
+                "How long records waited to be durable",
+            )
+            .buckets(COMMIT_SECONDS.to_vec()),
+        )?;
+        registry.register(Box::new(commit_wait.clone()))?;
+        let int_gauges = |name: &str, help: &str, labels: &[&str]| {
+            let g = IntGaugeVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(g.clone()))?;
+            Ok::<_, prometheus::Error>(g)
         };
         let policy_last_success = Gauge::new(
             "policy_last_success_timestamp_seconds",
@@ -187,6 +212,36 @@ impl Metrics {
                 "audit_refused_total",
                 "Requests answered 503 because the audit log could not record",
             )?,
+            commit_wait,
+            sink_lag_records: int_gauges(
+                "audit_sink_lag_records",
+                "Durable audit records that a sink has not acknowledged",
+                &["sink"],
+            )?,
+            sink_lag_seconds: gauges(
+                "audit_sink_lag_seconds",
+                "Age of the oldest audit record that a sink has yet to acknowledge",
+                &["sink"],
+            )?,
+            sink_failures: counters(
+                "audit_sink_failures_total",
+                "Deliveries that an audit sink did not acknowledge",
+                &["sink"],
+            )?,
+            spool_bytes: gauge(
+                "audit_spool_bytes",
+                "Audit segments that are kept because a sink has not acknowledged all of them",
+            )?,
+            webhook: counters(
+                "alert_webhook_total",
+                "Alerts by what became of them on their way to the webhook",
+                &["result"],
+            )?,
+            callers_held: int_gauges(
+                "callers_under_step",
+                "Callers under an automatic step of a monitor",
+                &["step"],
+            )?,
             shadow_requests: counters(
                 "shadow_requests_total",
                 "Requests by what the shadow policy would change about them",
@@ -260,6 +315,32 @@ impl Metrics {
             Severity::High => "high",
         };
         self.alerts.with_label_values(&[monitor, severity]).inc();
+    }
+
+    /// How a sink of the audit log fares. `failures_total`: since the start of the process.
+    pub fn sink(&self, name: &str, lag_records: u64, lag_s: f64, failures_total: u64) {
+        let lag = i64::try_from(lag_records).unwrap_or(i64::MAX);
+        self.sink_lag_records.with_label_values(&[name]).set(lag);
+        self.sink_lag_seconds.with_label_values(&[name]).set(lag_s);
+        let failures = self.sink_failures.with_label_values(&[name]);
+        failures.inc_by(failures_total.saturating_sub(failures.get()));
+    }
+
+    /// Bytes of the audit log that wait for a sink.
+    pub fn spool(&self, bytes: u64) {
+        self.spool_bytes
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// What became of an alert on its way to the webhook: `delivered`, `failed` or `dropped`.
+    pub fn webhook(&self, result: &'static str) {
+        self.webhook.with_label_values(&[result]).inc();
+    }
+
+    /// So many callers are under an automatic step.
+    pub fn callers_held(&self, step: &'static str, callers: usize) {
+        let callers = i64::try_from(callers).unwrap_or(i64::MAX);
+        self.callers_held.with_label_values(&[step]).set(callers);
     }
 
     /// A connection came while the bound was reached.
@@ -347,6 +428,18 @@ impl Metrics {
         }
         found.sort_by(|a, b| (&a.api, a.what).cmp(&(&b.api, b.what)));
         found
+    }
+
+    /// The 99th percentile of how long records waited to be durable, seconds.
+    pub fn commit_wait_p99_s(&self) -> Option<f64> {
+        let families = self.commit_wait.collect();
+        let h = families.first()?.get_metric().first()?.get_histogram();
+        let buckets: Vec<(f64, u64)> = h
+            .get_bucket()
+            .iter()
+            .map(|b| (b.upper_bound(), b.cumulative_count()))
+            .collect();
+        quantile(&buckets, h.get_sample_count(), 0.99)
     }
 
     /// Requests answered since the start, by decision word.

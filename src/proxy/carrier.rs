@@ -19,6 +19,7 @@ use super::shadow::Shadow;
 use super::snapshot::Snapshot;
 use super::strict_head::HeadBounds;
 use super::upstream::{SetupError, Upstream};
+use crate::observe::shipping::SinkState;
 
 /// Shared by all connections.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Carrier {
     pub receipts: Arc<Receipts>,
     /// The next policy set, if one is tried beside the live one.
     pub shadow: OnceLock<Shadow>,
+    /// The sinks of the audit log, once they run.
+    pub sinks: OnceLock<Vec<SinkState>>,
     log: Log,
     apis: Vec<ServedApi>,
     draining: AtomicBool,
@@ -109,6 +112,7 @@ impl Carrier {
             logins: LoginRate::default(),
             receipts: Arc::default(),
             shadow: OnceLock::new(),
+            sinks: OnceLock::new(),
             log,
             apis,
             draining: AtomicBool::new(false),

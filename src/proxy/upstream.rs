@@ -1,6 +1,7 @@
 //! The upstream side: takes a [`Plan`] and nothing else, and gives back a head that may be answered from.
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,11 +24,11 @@ use hyper_util::client::legacy::connect::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::config::{ApiSettings, Credential, Limits, Trust, millis};
+use crate::config::{ApiSettings, Credential, Limits, TlsFiles, Trust, millis};
 use crate::engine::coding::{Coding, Decoder};
 use crate::engine::plan::Plan;
 use crate::engine::protocol::UpstreamRequest;
@@ -146,13 +147,7 @@ impl Upstream {
         if uri.authority().is_none() || !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(setup("is not an http or https origin".into()));
         }
-        let roots = roots(&settings.trust).map_err(setup)?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| setup(e.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut tls = client_tls(&settings.trust, None).map_err(setup)?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let mut http = HttpConnector::new();
         http.enforce_http(false);
@@ -667,6 +662,33 @@ fn format_of(headers: &HeaderMap) -> Option<Format> {
         return None;
     };
     Format::of_media_type(value.to_str().ok()?)
+}
+
+/// TLS towards a server that `trust` vouches for, with a certificate of privet's own if there is one.
+///
+/// # Errors
+/// A trust store that holds nothing, or files that cannot be read.
+pub fn client_tls(
+    trust: &Trust,
+    certificate: Option<&TlsFiles>,
+) -> Result<rustls::ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?
+        .with_root_certificates(roots(trust)?);
+    let Some(files) = certificate else {
+        return Ok(builder.with_no_client_auth());
+    };
+    let told = |path: &Path, e: String| format!("{}: {e}", path.display());
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| told(&files.certificate, e.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|e| told(&files.key, e.to_string()))?;
+    builder
+        .with_client_auth_cert(chain, key)
+        .map_err(|e| e.to_string())
 }
 
 /// The roots to trust. An empty store is an error, never "verify nothing".

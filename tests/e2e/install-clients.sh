@@ -2,6 +2,7 @@
 # Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm),
 # and the validator that it holds the JSON Schemas with: jsonschema (PyPI).
 # and the SOQL parsers that privet's is held against. tree-sitter-sfapex is built where there is a C compiler.
+# Also, from Debian where it can: nats-server, rsyslog and rsyslog-gnutls, the receivers that tests/audit ships records to.
 # Where: $PRIVET_CLIENTS, else .cache/clients in the repository. Running it again does nothing.
 set -euo pipefail
 
@@ -48,6 +49,17 @@ if [ ! -f "$grammars_mark" ]; then
         npm rebuild --silent tree-sitter tree-sitter-sfapex || echo "tree-sitter-sfapex cannot be built; the test goes without it"
     )
     touch "$grammars_mark"
+fi
+
+# None of them is started as a service.
+if ! { command -v nats-server && [ -x /usr/sbin/rsyslogd ] && ls /usr/lib/*/rsyslog/lmnsd_gtls.so; } >/dev/null 2>&1; then
+    if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+        apt-get update -qq
+        RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends nats-server rsyslog rsyslog-gnutls >/dev/null
+    else
+        echo "nats-server, rsyslog and rsyslog-gnutls are not installed; as root: apt-get install nats-server rsyslog rsyslog-gnutls" >&2
+    fi
 fi
 
 echo "clients are in $PWD"

@@ -199,6 +199,15 @@ pub(super) fn read(text: &[u8]) -> ReadNotes {
     Ok((found, at as u64))
 }
 
+/// The checkpoints that stand whole in `text`, a piece of [`FILE`] or of a witness's copy that begins with one, and how
+/// many bytes they take. Each signature is good under the key that its checkpoint names.
+///
+/// # Errors
+/// Says what is wrong.
+pub fn whole_checkpoints(text: &[u8]) -> Result<(Vec<Checkpoint>, u64), &'static str> {
+    read(text).map_err(|(_, what)| what)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,7 +63,7 @@ use tokio::sync::watch;
 
 use crate::engine::event::{Control, Ending, Event, Kind, Outcome};
 
-pub use checkpoint::{Checkpoint, FILE as CHECKPOINTS_FILE, PublicKey, Signer};
+pub use checkpoint::{Checkpoint, FILE as CHECKPOINTS_FILE, PublicKey, Signer, whole_checkpoints};
 pub use feed::{Committed, FEED_RECORDS_MAX, Fed, Subscription};
 pub use ledger::{Access, Certainty, WhoSaw, who_saw};
 pub use retention::{Retention, RetentionError};
@@ -94,6 +94,8 @@ pub struct Options {
     pub verify_bytes_max: u64,
     /// Signs checkpoints; `None` = there are none.
     pub signer: Option<Arc<Signer>>,
+    /// Told how long each wait for a record to be durable took, seconds.
+    pub commit_wait: Option<prometheus::Histogram>,
 }
 
 impl Default for Options {
@@ -104,6 +106,7 @@ impl Default for Options {
             queue_bytes_max: 16 << 20,
             verify_bytes_max: 1 << 30,
             signer: None,
+            commit_wait: None,
         }
     }
 }
@@ -362,6 +365,11 @@ impl Log {
     /// The newest signed checkpoint, each time there is one: for the witness.
     pub fn checkpoints(&self) -> watch::Receiver<Option<Arc<Checkpoint>>> {
         self.shared().checkpoints()
+    }
+
+    /// While `hold` is true, new attempts are answered [`CannotRecord`]; outcomes and control events are taken.
+    pub fn hold_attempts(&self, hold: bool) {
+        self.shared().hold_attempts(hold);
     }
 
     /// A look at queue, commits and health. Takes two short locks.

@@ -166,6 +166,8 @@ pub(super) struct Shared {
     feed: Feed,
     /// The disk is nearly full: no new attempts.
     full: AtomicBool,
+    /// The spool of the sinks is full: no new attempts.
+    held: AtomicBool,
     checkpoint: watch::Sender<Option<Arc<Checkpoint>>>,
     storage: Arc<dyn Storage>,
 }
@@ -201,6 +203,7 @@ impl Shared {
                 space: Space::default(),
             }),
             full: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             checkpoint: watch::Sender::new(None),
             storage: Arc::clone(&chain.storage),
             commit_changed: Condvar::new(),
@@ -232,10 +235,8 @@ impl Shared {
         let mut queue = lock(&self.queue);
         let full = queue.items.len() >= self.options.queue_records_max
             || queue.bytes + json.len() > self.options.queue_bytes_max;
-        if queue.failed
-            || queue.closed
-            || ((full || self.full.load(Relaxed)) && matches!(mark, Mark::Attempt(_)))
-        {
+        let full = full || self.full.load(Relaxed) || self.held.load(Relaxed);
+        if queue.failed || queue.closed || (full && matches!(mark, Mark::Attempt(_))) {
             return Err(CannotRecord);
         }
         queue.bytes += json.len();
@@ -254,7 +255,18 @@ impl Shared {
 
     /// Returns when the record at `position` is durable.
     pub(super) async fn synced(&self, position: u64) -> Result<(), CannotRecord> {
-        self.synced.reach(position).await
+        let Some(histogram) = &self.options.commit_wait else {
+            return self.synced.reach(position).await;
+        };
+        let begun = Instant::now();
+        self.synced.reach(position).await?;
+        histogram.observe(begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Whether new attempts are refused until told otherwise.
+    pub(super) fn hold_attempts(&self, hold: bool) {
+        self.held.store(hold, Relaxed);
     }
 
     /// Takes nothing more; what is queued is still written.

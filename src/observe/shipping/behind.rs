@@ -59,7 +59,7 @@ impl Behind {
     ) -> io::Result<Batch> {
         let mut batch = Batch::default();
         while self.next <= synced && batch.records.len() < records_max && batch.bytes < bytes_max {
-            let segments = self.segments()?;
+            let segments = segments(&self.directory)?;
             let (first, mut position) = match self.at {
                 Some(at) => at,
                 None => {
@@ -111,25 +111,25 @@ impl Behind {
         }
         Ok(batch)
     }
+}
 
-    /// First sequence number of each segment, in order.
-    fn segments(&self) -> io::Result<Vec<u64>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let file = entry?.file_name();
-            let digits = file
-                .to_str()
-                .and_then(|f| f.strip_prefix("audit-")?.strip_suffix(".jsonl"));
-            if let Some(first) = digits.and_then(|d| d.parse().ok()) {
-                found.push(first);
-            }
+/// First sequence number of each segment, in order.
+pub(super) fn segments(directory: &Path) -> io::Result<Vec<u64>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let file = entry?.file_name();
+        let digits = file
+            .to_str()
+            .and_then(|f| f.strip_prefix("audit-")?.strip_suffix(".jsonl"));
+        if let Some(first) = digits.and_then(|d| d.parse().ok()) {
+            found.push(first);
         }
-        found.sort_unstable();
-        Ok(found)
     }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// The file of the segment that begins with this record.
-fn name(first: u64) -> String {
+pub(super) fn name(first: u64) -> String {
     format!("audit-{first:016}.jsonl")
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The last record that a sink has acknowledged. One file a sink, replaced whole.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Cursor {
     path: PathBuf,
     place: Place,
@@ -18,14 +18,20 @@ struct Place {
 }
 
 impl Cursor {
-    /// Reads the cursor in `path`; a file that is not there means that nothing was acknowledged.
+    /// Reads the cursor in `path`; a file that is not there means that nothing was acknowledged; its
+    /// folder is made.
     ///
     /// # Errors
     /// The file cannot be read or is no cursor: guessing would lose records or send all of them again.
     pub fn open(path: &Path) -> io::Result<Self> {
         let place = match fs::read(path) {
             Ok(text) => serde_json::from_slice(&text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Place::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Some(folder) = path.parent() {
+                    fs::create_dir_all(folder)?;
+                }
+                Place::default()
+            }
             Err(error) => return Err(error),
         };
         Ok(Self {

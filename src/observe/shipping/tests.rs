@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use super::{Cursor, FileSink, Format, HttpSink, Pace, Progress, Shipper, Sink, Wire, syslog};
+use super::{
+    Cursor, Dial, FileSink, Format, HttpSink, Pace, Post, Progress, Shipper, Sink, Wire, message,
+};
 use crate::observe::audit::{self, Log, Options};
 
 const QUICK: Pace = Pace {
@@ -36,7 +39,9 @@ fn start<S: Sink + 'static>(
     sink: S,
 ) -> (tokio::task::JoinHandle<()>, watch::Receiver<Progress>) {
     let (progress, told) = watch::channel(Progress::default());
+    let (drain, drained) = watch::channel(false);
     let shipper = Shipper {
+        name: "test".into(),
         log: log.clone(),
         directory: folder.join("audit"),
         cursor: Cursor::open(&folder.join("cursor.json")).unwrap(),
@@ -44,8 +49,29 @@ fn start<S: Sink + 'static>(
         sink,
         pace: QUICK,
         progress,
+        drain: drained,
     };
-    (tokio::spawn(shipper.run()), told)
+    (
+        tokio::spawn(async move {
+            // Held to the end, so that nothing drains.
+            let _drain = drain;
+            shipper.run().await;
+        }),
+        told,
+    )
+}
+
+fn post(address: SocketAddr) -> Post {
+    Post {
+        dial: Dial {
+            host: address.ip().to_string(),
+            port: address.port(),
+            tls: None,
+        },
+        url: format!("http://{address}/in").parse().unwrap(),
+        headers: HeaderMap::new(),
+        timeout: Duration::from_secs(30),
+    }
 }
 
 /// Takes bodies; while `answers` is false it closes the connection instead of answering.
@@ -56,12 +82,13 @@ async fn receive(listener: TcpListener, bodies: mpsc::UnboundedSender<Bytes>, an
         let service = service_fn(move |request: Request<Incoming>| {
             let bodies = bodies.clone();
             async move {
-                let body = request.into_body().collect().await?.to_bytes();
+                let body = request.into_body().collect().await;
+                let body = body.map_err(std::io::Error::other)?.to_bytes();
                 let _ = bodies.send(body);
                 if answers {
                     Ok(Response::new(Full::new(Bytes::from_static(b"{}"))))
                 } else {
-                    Err::<_, Box<dyn std::error::Error + Send + Sync>>("stopped".into())
+                    Err(std::io::Error::other("stopped"))
                 }
             }
         });
@@ -90,11 +117,8 @@ async fn a_receiver_that_stops_and_comes_back_misses_nothing_and_knows_duplicate
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let sink = || HttpSink {
-        url: format!("http://{address}/in").parse().unwrap(),
+        post: post(address),
         wire: Wire::Lines,
-        headers: HeaderMap::new(),
-        tls: None,
-        timeout: Duration::from_secs(30),
     };
     let (sender, mut bodies) = mpsc::unbounded_channel();
     // It takes the first batch and goes away without a word.
@@ -189,7 +213,7 @@ fn every_wire_names_the_record_and_knows_a_refusal() {
     assert!(!Wire::SplunkHec.took_all(br#"{"text":"Server is busy","code":9}"#));
     assert!(Wire::OtlpLogs.took_all(b"") && Wire::OtlpLogs.took_all(b"{}"));
     assert!(!Wire::OtlpLogs.took_all(br#"{"partialSuccess":{"rejectedLogRecords":"1"}}"#));
-    let framed = String::from_utf8(syslog(Format::Jsonl, &record, "host")).unwrap();
+    let framed = String::from_utf8(message(Format::Jsonl, &record, "host")).unwrap();
     let (length, message) = framed.split_once(' ').unwrap();
     assert_eq!(length.parse::<usize>().unwrap(), message.len());
     assert!(message.starts_with(

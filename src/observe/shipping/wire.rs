@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Format, render, uid};
+use super::{Format, millis, render, uid};
 
 /// What a receiver over HTTP speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,22 +88,6 @@ impl Wire {
     }
 }
 
-/// One syslog message (RFC 5424) with its length before it (RFC 5425, section 4.3). Facility 13 (log audit), severity 6;
-/// alerts have severity 4.
-pub fn syslog(format: Format, record: &Value, host: &str) -> Vec<u8> {
-    let event = &record["event"];
-    let priority = 13 * 8 + if event["kind"] == "alert" { 4 } else { 6 };
-    let time = event["time"].as_str().unwrap_or("-");
-    let kind = event["kind"].as_str().unwrap_or("-");
-    let chain = record["chain"].as_str().unwrap_or_default();
-    let message = format!(
-        "<{priority}>1 {time} {host} privet - {kind} [record@32473 chain=\"{chain}\" seq=\"{}\"] {}",
-        record["seq"],
-        render(format, record)
-    );
-    format!("{} {message}", message.len()).into_bytes()
-}
-
 fn otlp(format: Format, records: &[Value]) -> Value {
     let logs: Vec<Value> = records
         .iter()
@@ -125,11 +109,4 @@ fn otlp(format: Format, records: &[Value]) -> Value {
         ] },
         "scopeLogs": [{ "scope": { "name": "privet.audit" }, "logRecords": logs }],
     }] })
-}
-
-/// Unix milliseconds of the event.
-fn millis(record: &Value) -> i64 {
-    let time = record["event"]["time"].as_str().unwrap_or_default();
-    time.parse::<jiff::Timestamp>()
-        .map_or(0, jiff::Timestamp::as_millisecond)
 }

@@ -1,5 +1,7 @@
 //! `privet run`: settings, live set, audit log, listeners; then until stopped.
 
+mod shipping;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,8 @@ use crate::proxy::shadow::Shadow;
 use crate::proxy::snapshot::{self, Live, Snapshot};
 
 use super::{ConfigFile, exit};
+use crate::observe::shipping::{SinkState, slowest};
+use shipping::Shipping;
 
 /// `privet run`.
 #[derive(Debug, clap::Args)]
@@ -78,6 +82,7 @@ fn settings(path: &Path) -> Result<Settings, Vec<Diagnostic>> {
 pub struct Serving {
     carrier: Arc<Carrier>,
     clients: JoinHandle<bool>,
+    shipping: Shipping,
     others: Vec<JoinHandle<()>>,
     /// Set to 1 to drain, to 2 to end the drain.
     stops: watch::Sender<u32>,
@@ -102,6 +107,7 @@ impl Serving {
             .and_then(|(_, seed)| audit::Signer::from_seed(seed.expose_secret()));
         let options = audit::Options {
             signer: signer.map(Arc::new),
+            commit_wait: Some(metrics.commit_wait.clone()),
             ..audit::Options::default()
         };
         let log = Log::open(&settings.audit_directory, options)?;
@@ -110,7 +116,12 @@ impl Serving {
         let version = Arc::clone(live.current().version());
         log.control(audit::control("started", version, Some(started)))
             .await?;
-        let mut others = vec![tokio::spawn(retire(log.clone(), settings.audit.clone()))];
+        let shipping = Shipping::start(&settings, &log, &metrics)?;
+        let mut others = vec![tokio::spawn(retire(
+            log.clone(),
+            settings.audit.clone(),
+            shipping.sinks.clone(),
+        ))];
         if let Some(file) = settings.audit.witness.clone() {
             others.push(tokio::spawn(audit::copy_to_file(file, log.checkpoints())));
         }
@@ -126,6 +137,9 @@ impl Serving {
             log,
             Arc::clone(&metrics),
         )?);
+        let sinks = shipping.sinks.iter().chain(&shipping.witness);
+        // Just made: nobody has set it.
+        let _ = carrier.sinks.set(sinks.cloned().collect());
         let tls = settings
             .listen
             .tls
@@ -174,6 +188,7 @@ impl Serving {
         Ok(Self {
             carrier,
             clients,
+            shipping,
             others: {
                 others.extend([reloader, admin]);
                 others
@@ -223,16 +238,17 @@ impl Serving {
         let log = self.carrier.log();
         log.control(audit::control("stopping", version, None))
             .await?;
-        log.close().await?;
-        Ok(())
+        let closed = log.close().await;
+        self.shipping.drain().await;
+        Ok(closed?)
     }
 }
 
 /// How often old segments are looked for.
 const RETIRE_EACH: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Removes what retention lets go, again and again.
-async fn retire(log: Log, audit: AuditSettings) {
+/// Removes what retention lets go and every sink has, again and again.
+async fn retire(log: Log, audit: AuditSettings, sinks: Vec<SinkState>) {
     let retention = audit::Retention {
         days: audit.keep_days,
         bytes: audit.keep_bytes,
@@ -243,10 +259,11 @@ async fn retire(log: Log, audit: AuditSettings) {
     loop {
         tokio::time::sleep(RETIRE_EACH).await;
         let log = log.clone();
+        let shipped = slowest(&sinks);
         // Reads what is to go: not on a thread that serves.
         let retired = tokio::task::spawn_blocking(move || {
             let now = jiff::Timestamp::now();
-            tokio::runtime::Handle::current().block_on(log.retire(retention, u64::MAX, now))
+            tokio::runtime::Handle::current().block_on(log.retire(retention, shipped, now))
         });
         match retired.await {
             Ok(Ok(0)) => {}
