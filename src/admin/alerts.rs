@@ -1,14 +1,16 @@
 //! Alerts: what the monitors found, and the records behind it.
 
+use std::sync::Arc;
+
 use http::StatusCode;
-use maud::html;
+use maud::{Markup, html};
 use serde_json::Value;
 
 use super::Pages;
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::doors::Visitor;
 use super::form::{Form, encode};
-use super::shell::time;
+use super::shell::{form_token, is_operator, time};
 
 /// Most rows of a page.
 const ROWS_MAX: usize = 200;
@@ -36,8 +38,8 @@ fn window(seconds: u64) -> String {
     }
 }
 
-/// The page.
-pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form) -> Answer {
+/// The page. `said`: what was just done.
+pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form, said: Option<&str>) -> Answer {
     let wanted = |name: &str| query.get(name).trim().to_owned();
     let (severity, monitor, caller) = (wanted("severity"), wanted("monitor"), wanted("caller"));
     let fits = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
@@ -54,6 +56,10 @@ pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form) -> Answer {
         .collect();
     let content = html! {
         h1 { "Alerts" }
+        @if let Some(said) = said {
+            p.banner role="status" { (said) }
+        }
+        (held_callers(pages, visitor))
         form.filters method="get" action="/alerts" role="search" aria-label="Filter alerts" {
             label {
                 "Severity"
@@ -85,6 +91,7 @@ pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form) -> Answer {
                     th.n scope="col" { "may be" }
                     th scope="col" { "window" }
                     th scope="col" { "about" }
+                    th scope="col" { "step" }
                     th scope="col" { "records" }
                 } }
                 tbody {
@@ -106,6 +113,7 @@ pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form) -> Answer {
                                     (name.as_str().unwrap_or_default())
                                 }
                             }
+                            td { (text(alert, "step")) }
                             td {
                                 @if !request.is_empty() { a href=(format!("/why?request={}", encode(request))) { "request" } " " }
                                 @if !who.is_empty() { a href=(format!("/audit?caller={}", encode(who))) { "all of " (who) } }
@@ -113,11 +121,85 @@ pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form) -> Answer {
                         }
                     }
                     @if rows.is_empty() {
-                        tr.none { td colspan="10" { "Nothing is odd." } }
+                        tr.none { td colspan="11" { "Nothing is odd." } }
                     }
                 }
             }
         }
     };
     pages.framed(StatusCode::OK, "Alerts", "/alerts", visitor, &content)
+}
+
+/// Callers under an automatic step, and for operators a way to end it.
+fn held_callers(pages: &Pages, visitor: &Visitor) -> Markup {
+    let held = pages.carrier.steps.all(jiff::Timestamp::now().as_second());
+    html! {
+        @if !held.is_empty() {
+            section aria-labelledby="held" {
+                h2 #held { "Under an automatic step" }
+                div.wide role="region" aria-labelledby="held" tabindex="0" {
+                    table {
+                        thead { tr {
+                            th scope="col" { "caller" }
+                            th scope="col" { "step" }
+                            th scope="col" { "by monitor" }
+                            th scope="col" { "until, UTC" }
+                            th scope="col" { "end it" }
+                        } }
+                        tbody {
+                            @for (caller, h) in &held {
+                                tr {
+                                    td { (caller) }
+                                    td { span.bad { (h.step.word()) } }
+                                    td { (h.monitor) }
+                                    td.time { (time(h.until_s.saturating_mul(1_000))) }
+                                    td {
+                                        @if is_operator(visitor) {
+                                            form method="post" action="/alerts/lift" {
+                                                (form_token(visitor))
+                                                input type="hidden" name="caller" value=(caller);
+                                                button type="submit" aria-label=(format!("End the step for {caller}")) { "End now" }
+                                            }
+                                        } @else { "operators can" }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Ends the automatic step of a caller, for an operator; recorded first.
+pub(super) async fn lift(pages: &Arc<Pages>, visitor: &Visitor, form: &Form) -> Answer {
+    if !is_operator(visitor) {
+        return answer::text(StatusCode::FORBIDDEN, "only operators end a step\n");
+    }
+    let caller = form.get("caller").to_owned();
+    let now_s = jiff::Timestamp::now().as_second();
+    let steps = Arc::clone(&pages.carrier.steps);
+    let Some(held) = steps.of(&caller, now_s) else {
+        return page(
+            pages,
+            visitor,
+            &Form::default(),
+            Some("No step holds for this caller."),
+        );
+    };
+    let detail = format!("{} of {caller} by an operator", held.step.word());
+    if !pages.record("step-lifted", detail).await {
+        return super::cannot_record();
+    }
+    let own = Arc::clone(&steps);
+    let lifted = tokio::task::spawn_blocking(move || own.lift(&caller, now_s)).await;
+    steps.count(&pages.carrier.metrics, now_s);
+    let said = match lifted {
+        Ok(Ok(())) => "The step has ended.",
+        _ => {
+            "The step has ended, but this could not be written down: a restart would bring it back."
+        }
+    };
+    page(pages, visitor, &Form::default(), Some(said))
 }

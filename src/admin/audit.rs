@@ -73,6 +73,7 @@ pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form) -> Answer {
             li { (log.open_attempts) " open attempts" }
             li { "last commit " (micros(log.commit_us_last)) }
         }
+        (sinks(pages, log.seq_synced))
         form.filters method="get" action="/audit" role="search" aria-label="Filter records" {
             (text("caller", "Caller", &wanted.caller, "tableau"))
             (text("field", "Object or field", &wanted.field, "Contact.Email"))
@@ -117,6 +118,45 @@ pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form) -> Answer {
         }
     };
     pages.framed(StatusCode::OK, "Audit", "/audit", visitor, &content)
+}
+
+/// How far each sink is, if there are any.
+fn sinks(pages: &Pages, synced: u64) -> Markup {
+    let sinks = pages.carrier.sinks.get().map_or(&[][..], Vec::as_slice);
+    html! {
+        @if !sinks.is_empty() {
+            div.wide role="region" aria-label="Sinks" tabindex="0" {
+                table.sinks {
+                    thead { tr {
+                        th scope="col" { "sink" }
+                        th scope="col" { "kind" }
+                        th scope="col" { "format" }
+                        th.n scope="col" { "acknowledged to" }
+                        th.n scope="col" { "behind" }
+                        th.n scope="col" { "failures" }
+                        th scope="col" { "state" }
+                    } }
+                    tbody {
+                        @for sink in sinks {
+                            @let p = sink.progress.borrow().clone();
+                            tr {
+                                td { (sink.name) }
+                                td { (sink.kind) }
+                                td { (sink.format) }
+                                td.n { (number(p.shipped)) }
+                                td.n { (number(synced.saturating_sub(p.shipped))) }
+                                td.n { (number(p.failures_total)) }
+                                td {
+                                    @if p.failures == 0 { span.good { "✓ takes records" } }
+                                    @else { span.bad { "✗ " (p.error) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// One record as text: what the table shows, and what the live tail sends.

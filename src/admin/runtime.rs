@@ -80,6 +80,7 @@ fn content(pages: &Pages, visitor: &Visitor, said: Option<&str>) -> Markup {
                         "last " (micros(log.commit_us_last)) ", mean "
                         (micros(log.commit_us_total.checked_div(log.commits).unwrap_or(0)))
                     }))
+                    (row("waiting for a commit", html! { "99 % under " (seconds(metrics.commit_wait_p99_s())) }))
                 } }
             }
             section aria-labelledby="traffic" {

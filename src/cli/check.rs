@@ -10,6 +10,7 @@ use crate::engine::catalog::Object;
 use crate::engine::policy::{Loaded, Policies, load};
 use crate::engine::protocol::Dialect;
 use crate::engine::workbench::lint::lint;
+use crate::observe::monitors;
 use crate::proxy::refuse::ErrorShape;
 use crate::proxy::upstream::Upstream;
 
@@ -95,8 +96,9 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             return Ok(exit::CONFIG);
         }
     };
+    let watched = monitors_file(&policies);
     match load(&sources) {
-        Ok(loaded) => {
+        Ok(loaded) if watched.is_empty() => {
             let warnings = loaded.warnings.iter().cloned();
             let all = warnings.chain(lint(&sources, &loaded));
             found.extend(all.map(|d| placed(args.format, &policies, d)));
@@ -111,11 +113,24 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
                 exit::UNAVAILABLE
             })
         }
-        Err(problems) => {
-            let all = problems.into_iter();
+        loaded => {
+            let all = loaded.err().into_iter().flatten().chain(watched);
             found.extend(all.map(|d| placed(args.format, &policies, d)));
             print(args, &found, None, out)?;
             Ok(exit::CONFIG)
+        }
+    }
+}
+
+/// Every mistake in the monitors' file of the folder `policies`; without the file there is none.
+fn monitors_file(policies: &Path) -> Vec<Diagnostic> {
+    let name = monitors::FILE;
+    match std::fs::read_to_string(policies.join(name)) {
+        Ok(text) => monitors::rules::read(name, &text).err().unwrap_or_default(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => {
+            let message = format!("`{name}` cannot be read: {}", e.kind());
+            vec![Diagnostic::error("unreadable", None, message)]
         }
     }
 }
@@ -364,6 +379,10 @@ mod tests {
     use super::*;
 
     fn check(rules: &str, verbose: bool, format: Format) -> (u8, String) {
+        check_with("schema: 1\n", rules, verbose, format)
+    }
+
+    fn check_with(monitors: &str, rules: &str, verbose: bool, format: Format) -> (u8, String) {
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);
@@ -378,7 +397,7 @@ mod tests {
         // Not part of the set: must not be read.
         write("tests/broken_test.yaml", "{");
         write(".schema/broken.json", "{");
-        write("monitors.yaml", "{");
+        write("monitors.yaml", monitors);
         let header =
             "# p, effect, who, action, what, treatment, purpose, region, when, priority, id";
         write("rules/all.csv", &format!("{header}\n{rules}\n"));
@@ -454,6 +473,21 @@ mod tests {
             result["locations"][0]["physicalLocation"]["region"],
             serde_json::json!({ "startLine": 2, "startColumn": 14, "endColumn": 18 })
         );
+    }
+
+    /// The monitors are no part of the policy set, but their mistakes are told beside the others.
+    #[test]
+    fn a_mistake_in_the_monitors_has_its_place() {
+        let row = "p, allow, *, read, Person.mail, mask:all, *, *, -, -, mail";
+        let monitors = "schema: 1\nmonitors:\n  a: { kind: refusals, at_least: 3, then: stop }\n";
+        let (code, text) = check_with(monitors, row, false, Format::Text);
+        assert_eq!(code, 78, "{text}");
+        assert!(text.contains("--> monitors.yaml:3:43\n"), "{text}");
+        assert!(text.ends_with("1 error: invalid\n"), "{text}");
+        let (_, text) = check_with("{", &row.replace("read", "raed"), false, Format::Text);
+        assert!(text.ends_with("2 errors: invalid\n"), "{text}");
+        let good = monitors.replace("stop }", "stop-caller, then_for: 2h }");
+        assert_eq!(check_with(&good, row, false, Format::Text).0, 0);
     }
 
     #[test]

@@ -524,3 +524,136 @@ fn pages_on_a_reachable_address_are_warned_of() {
         ]
     );
 }
+
+#[test]
+fn sinks_are_read_and_shown_without_their_secrets() {
+    let ship = r#"audit:
+  spool_bytes_max: 1000000000
+  witness_http: { url: "https://witness.example/checkpoints", token: w1tness }
+  alert_webhook: { url: "https://hooks.example/services/T0/h00k" }
+  ship:
+    - { name: lake, kind: file, path: lake.jsonl, format: ocsf }
+    - { name: siem, kind: syslog, address: "siem.example:6514", trust: bundled, client_certificate: { certificate: c.pem, key: k.pem } }
+    - { name: splunk, kind: splunk, url: "https://splunk.example:8088", token: hec }
+    - { name: elastic, kind: elastic, url: "https://es.example:9200/_bulk", token: apikey, index: privet-audit }
+    - { name: otel, kind: otlp, url: "https://otel.example", headers: { X-Scope-OrgID: acme } }
+    - { name: bus, kind: nats, address: "[::1]:4222", tls: false, subject: privet.audit, user: u, password: p4ss }
+"#;
+    let text = FULL.replace("audit: { directory: /var/lib/privet/audit }\n", ship);
+    let loaded = parse_with(&text, &[]).unwrap();
+    assert!(
+        loaded.warnings.iter().all(|w| w.code != "plain-receiver"),
+        "{:?}",
+        loaded.warnings
+    );
+    let settings = loaded.settings;
+    let audit = &settings.audit;
+    let shown: Vec<String> = audit.ship.iter().map(|s| s.to.to_string()).collect();
+    assert_eq!(
+        shown,
+        [
+            "file /etc/privet/lake.jsonl",
+            "syslog siem.example:6514 over TLS",
+            "splunk https://splunk.example:8088",
+            "elastic https://es.example:9200 index privet-audit",
+            "otlp https://otel.example",
+            "nats ::1:4222 over TCP subject privet.audit",
+        ]
+    );
+    let formats: Vec<&str> = audit.ship.iter().map(|s| s.format.word()).collect();
+    assert_eq!(formats, ["ocsf", "jsonl", "jsonl", "ecs", "jsonl", "jsonl"]);
+    let Destination::Splunk(splunk) = &audit.ship[2].to else {
+        panic!("{:?}", audit.ship[2]);
+    };
+    assert_eq!(
+        splunk.url.expose_secret(),
+        "https://splunk.example:8088/services/collector/event"
+    );
+    assert_eq!(
+        splunk.headers["authorization"].expose_secret(),
+        "Splunk hec"
+    );
+    let Destination::Otlp(otel) = &audit.ship[4].to else {
+        panic!("{:?}", audit.ship[4]);
+    };
+    assert_eq!(otel.url.expose_secret(), "https://otel.example/v1/logs");
+    assert_eq!(otel.headers["X-Scope-OrgID"].expose_secret(), "acme");
+    let rows = format!("{:?} {:?}", effective(&settings), settings);
+    for secret in ["h00k", "w1tness", "hec\"", "apikey", "p4ss"] {
+        assert!(!rows.contains(secret), "{secret}");
+    }
+    assert!(rows.contains("https://hooks.example"));
+}
+
+#[test]
+fn mistakes_in_sinks_have_their_places() {
+    for (line, code, words) in [
+        ("{ name: a, kind: kafka }", "bad-value", "not a word"),
+        ("{ name: A b, kind: stdout }", "bad-value", "must be a name"),
+        (
+            "{ name: a, kind: file }",
+            "missing-key",
+            "`audit.ship.0.path`",
+        ),
+        (
+            "{ name: a, kind: file, path: x, url: y }",
+            "unknown-key",
+            "`audit.ship.0.url`",
+        ),
+        (
+            "{ name: a, kind: syslog, address: siem }",
+            "bad-value",
+            "host and a port",
+        ),
+        (
+            "{ name: a, kind: nats, address: \"n:1\", subject: \"a.>\" }",
+            "bad-value",
+            "subject",
+        ),
+        (
+            "{ name: a, kind: nats, address: \"n:1\", subject: a, user: u }",
+            "missing-key",
+            "password",
+        ),
+        (
+            "{ name: a, kind: http, url: \"ftp://x\" }",
+            "bad-value",
+            "http or https",
+        ),
+        (
+            "{ name: a, kind: elastic, url: \"https://x\" }",
+            "missing-key",
+            "index",
+        ),
+        (
+            "{ name: a, kind: http, url: \"https://x\", headers: { \"a b\": c } }",
+            "bad-value",
+            "header",
+        ),
+        ("{ kind: stdout }", "missing-key", "name"),
+        ("{ name: a }", "missing-key", "kind"),
+    ] {
+        let audit = format!("audit:\n  ship:\n    - {line}\n");
+        let text = FULL.replace("audit: { directory: /var/lib/privet/audit }\n", &audit);
+        let at = text.lines().position(|l| l.contains(line)).unwrap() as u32 + 1;
+        let problems = parse_with(&text, &[]).unwrap_err();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let fits = problems.iter().any(|p| {
+            p.code == code
+                && p.message.contains(words)
+                && p.position.as_ref().is_some_and(|p| p.line == at)
+        });
+        assert!(fits, "{line}: {told:#?}");
+    }
+    let twice = "audit: { ship: [{ name: a, kind: stdout }, { name: a, kind: stdout }] }\n";
+    let text = FULL.replace("audit: { directory: /var/lib/privet/audit }\n", twice);
+    assert_eq!(parse_with(&text, &[]).unwrap_err()[0].code, "same-name");
+    let plain =
+        "audit: { ship: [{ name: a, kind: syslog, address: \"siem.example:514\", tls: false }] }\n";
+    let text = FULL.replace("audit: { directory: /var/lib/privet/audit }\n", plain);
+    let warnings = parse_with(&text, &[]).unwrap().warnings;
+    assert!(
+        warnings.iter().any(|w| w.code == "plain-receiver"),
+        "{warnings:?}"
+    );
+}

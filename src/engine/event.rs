@@ -197,6 +197,28 @@ pub enum Severity {
     High,
 }
 
+/// What a monitor does about a caller, from mild to strict.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// What is personal or unclassified reads as `redact` at least, is not evaluated and not written.
+    Stricter,
+    /// Every request is refused.
+    StopCaller,
+}
+
+impl Step {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stricter => "stricter",
+            Self::StopCaller => "stop-caller",
+        }
+    }
+}
+
 /// What a monitor found: names and numbers, no value.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Alert {
@@ -219,4 +241,10 @@ pub struct Alert {
     /// The request that tipped it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<Arc<str>>,
+    /// What was done about the caller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// For how long, seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_s: Option<u64>,
 }

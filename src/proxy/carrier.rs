@@ -17,6 +17,7 @@ use super::receipts::Receipts;
 use super::refuse::ErrorShape;
 use super::shadow::Shadow;
 use super::snapshot::Snapshot;
+use super::steps::Steps;
 use super::strict_head::HeadBounds;
 use super::upstream::{SetupError, Upstream};
 use crate::observe::shipping::SinkState;
@@ -40,6 +41,8 @@ pub struct Carrier {
     pub shadow: OnceLock<Shadow>,
     /// The sinks of the audit log, once they run.
     pub sinks: OnceLock<Vec<SinkState>>,
+    /// Callers that a monitor has stopped, or holds to stricter treatment.
+    pub steps: Arc<Steps>,
     log: Log,
     apis: Vec<ServedApi>,
     draining: AtomicBool,
@@ -68,6 +71,20 @@ impl Carrier {
         live: Arc<Snapshot>,
         log: Log,
         metrics: Arc<Metrics>,
+    ) -> Result<Self, SetupError> {
+        Self::with_steps(settings, live, log, metrics, Arc::default())
+    }
+
+    /// [`Carrier::new`], with automatic steps that are kept elsewhere too.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_steps(
+        settings: Arc<Settings>,
+        live: Arc<Snapshot>,
+        log: Log,
+        metrics: Arc<Metrics>,
+        steps: Arc<Steps>,
     ) -> Result<Self, SetupError> {
         let bounds = HeadBounds {
             target_bytes_max: settings.limits.target_bytes_max,
@@ -113,6 +130,7 @@ impl Carrier {
             receipts: Arc::default(),
             shadow: OnceLock::new(),
             sinks: OnceLock::new(),
+            steps,
             log,
             apis,
             draining: AtomicBool::new(false),

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 
 use crate::config::{Compress, Credential};
 use crate::engine::coding::{self, Coding, Encoder};
-use crate::engine::event::Ending;
+use crate::engine::event::{Ending, Step};
 use crate::engine::identity::Identity;
 use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
@@ -32,6 +32,7 @@ use super::receipts;
 use super::refuse::{self, Answer, ErrorShape};
 use super::request_body::ClientBody;
 use super::snapshot::Live;
+use super::steps;
 use super::strict_head::REFUSED_METHOD;
 use super::upstream::{Answered, Content, Ids};
 
@@ -143,6 +144,12 @@ impl Page {
         };
         let identity = authenticate::authenticate(&circumstances, &live.verifiers, passthrough)?;
         journal.caller(&identity);
+        let held = carrier.steps.of(steps::caller(&identity), identity.now_s);
+        if let Some(held) = held.as_ref().filter(|h| h.step == Step::StopCaller) {
+            let text = "this client is stopped for now";
+            let detail = format!("stopped by the monitor {}", held.monitor);
+            return Err(Refusal::new(Reason::Denied, text).detail(detail));
+        }
         if let Some(id) = head.path.strip_prefix(receipts::PATH) {
             return self.receipt(&head.method, id, &identity).await;
         }
@@ -181,7 +188,11 @@ impl Page {
             &identity,
             &sealer,
         )?;
-        let decision = policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
+        let mut decision =
+            policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
+        if held.is_some() {
+            policy::tighten(&mut decision, &live.set.catalog, &operation.uses);
+        }
         let account = plan::account(&operation, &decision, &live.set.catalog);
         if let Some(shadow) = carrier.shadow.get() {
             shadow.tell(&live, &identity, &account);

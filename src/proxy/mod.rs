@@ -16,5 +16,6 @@ pub mod refuse;
 pub mod request_body;
 pub mod shadow;
 pub mod snapshot;
+pub mod steps;
 pub mod strict_head;
 pub mod upstream;

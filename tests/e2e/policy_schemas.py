@@ -1,5 +1,5 @@
 """The JSON Schemas of the YAML files, held by an independent validator (jsonschema, PyPI): the files that are shipped are
-valid, and each of 20 broken ones is not.
+valid, and each of 30 broken ones is not.
 
 Usage: policy_schemas.py REPOSITORY. Needs jsonschema and PyYAML. Prints one JSON object; exit code 1 if anything is not as
 it should be.
@@ -47,7 +47,7 @@ def put(document, value, *path):
 def main(root):
     schemas = os.path.join(root, "src/engine/workbench/schemas")
     validators = {}
-    for kind in ["privet", "vocabulary", "api", "policy-test"]:
+    for kind in ["privet", "vocabulary", "api", "policy-test", "monitors"]:
         with open(os.path.join(schemas, kind + ".schema.json"), encoding="utf-8") as file:
             schema = json.load(file)
         Draft202012Validator.check_schema(schema)
@@ -56,6 +56,7 @@ def main(root):
     shipped = [
         ("privet", "examples/*/privet.yaml"),
         ("vocabulary", "policies/vocabulary.yaml"),
+        ("monitors", "policies/monitors.yaml"),
         ("api", "policies/apis/*.yaml"),
         ("policy-test", "policies/tests/*_test.yaml"),
         ("policy-test", "policies/packs/*/tests/*_test.yaml"),
@@ -79,7 +80,16 @@ def main(root):
         "identity": {"api_keys": "keys.yaml", "session_lifetime_s": 3600},
         "apis": {"crm": {"dialect": "salesforce", "upstream": {"url": "https://crm.example"},
                          "credential": {"kind": "passthrough"}}},
-        "limits": {"upload_bytes_max": 1000}, "audit": {"directory": "audit"},
+        "limits": {"upload_bytes_max": 1000},
+        "audit": {"directory": "audit", "spool_bytes_max": 1 << 30,
+                  "witness_http": {"url": "https://witness.example", "token": "t"},
+                  "alert_webhook": {"url": "https://hooks.example/x", "timeout_ms": 5000},
+                  "ship": [{"name": "lake", "kind": "file", "path": "x", "format": "ocsf"}, {"name": "out", "kind": "stdout"},
+                           {"name": "siem", "kind": "syslog", "address": "h:6514", "trust": "ca.pem",
+                            "client_certificate": {"certificate": "c", "key": "k"}},
+                           {"name": "hec", "kind": "splunk", "url": "https://h", "token": "t"},
+                           {"name": "es", "kind": "elastic", "url": "https://h", "index": "i"},
+                           {"name": "bus", "kind": "nats", "address": "h:4222", "tls": False, "subject": "a.b"}]},
         "log": {"format": "json", "level": "info"},
     }
     wrong.extend(f"the house: {e.message}" for e in validators["privet"].iter_errors(house))
@@ -87,6 +97,7 @@ def main(root):
             "tests": [{"name": "t", "caller": "ana", "object": "Contact", "expect": {"ana": {"Email": "clear"}}}]}
     words = first["vocabulary"]
     mapped = first["api"]
+    watch = first["monitors"]
     broken = [
         ("privet", house, lambda d: put(d, 2, "schema")),
         ("privet", house, lambda d: removed(d, "tenant")),
@@ -98,6 +109,16 @@ def main(root):
         ("privet", house, lambda d: put(d, "many", "limits", "upload_bytes_max")),
         ("privet", house, lambda d: put(d, "1h", "identity", "session_lifetime_s")),
         ("privet", house, lambda d: put(d, "x", "audit", "folder")),
+        ("privet", house, lambda d: put(d, "kafka", "audit", "ship", 0, "kind")),
+        ("privet", house, lambda d: removed(d, "audit", "ship", 0, "path")),
+        ("privet", house, lambda d: put(d, "x", "audit", "ship", 1, "url")),
+        ("privet", house, lambda d: put(d, "Big Name", "audit", "ship", 2, "name")),
+        ("privet", house, lambda d: put(d, "x", "audit", "witness_http", "path")),
+        ("monitors", watch, lambda d: put(d, "refusal", "monitors", "query-guessing", "kind")),
+        ("monitors", watch, lambda d: put(d, "stop", "monitors", "query-guessing", "then")),
+        ("monitors", watch, lambda d: put(d, "10", "monitors", "query-guessing", "window")),
+        ("monitors", watch, lambda d: put(d, "stricter", "monitors", "log-trouble", "then")),
+        ("monitors", watch, lambda d: put(d, {"kind": "canary"}, "monitors", "c")),
         ("vocabulary", words, lambda d: put(d, "1.0", "schema")),
         ("vocabulary", words, lambda d: put(d, "support", "purposes")),
         ("vocabulary", words, lambda d: put(d, ["eu"], "region")),

@@ -113,6 +113,8 @@ pub(crate) struct Plan {
     pub(crate) watched: bool,
     /// Whether answers are recorded with the pseudonyms of their records.
     pub(crate) ledger: bool,
+    /// Further keys of `audit:`, each with a comma before it.
+    pub(crate) audit: String,
 }
 
 impl Default for Plan {
@@ -127,6 +129,7 @@ impl Default for Plan {
             people_origin: None,
             watched: true,
             ledger: false,
+            audit: String::new(),
         }
     }
 }
@@ -161,6 +164,9 @@ impl Plan {
         } else {
             text
         };
+        let ledger = "audit: { directory: audit, ledger: true";
+        assert!(text.contains(ledger));
+        let text = text.replace(ledger, &format!("{ledger}{}", self.audit));
         std::fs::write(&config, text).unwrap();
         let credentials = make_keys(&config, &EVERYBODY).unwrap();
         let (settings, live) = load(&config).unwrap();
@@ -180,7 +186,7 @@ impl Plan {
             folder: workspace.folder.clone(),
             credentials,
             carrier,
-            _serving: serving,
+            serving,
             _workspace: workspace,
             _folder: policies,
         }
@@ -218,12 +224,19 @@ pub(crate) struct House {
     pub(crate) folder: PathBuf,
     credentials: Vec<Credential>,
     pub(crate) carrier: Arc<Carrier>,
-    _serving: Option<Serving>,
+    serving: Option<Serving>,
     _workspace: Workspace,
     _folder: tempfile::TempDir,
 }
 
 impl House {
+    /// Drains, closes the audit log, and gives what must live on to look at its files.
+    pub(crate) async fn stop(self) -> (PathBuf, Workspace) {
+        let serving = self.serving.unwrap();
+        serving.stop().await.unwrap();
+        (self.folder, self._workspace)
+    }
+
     /// The API key of a caller.
     pub(crate) fn key(&self, title: &str) -> &str {
         let found = self.credentials.iter().find(|c| c.caller.title == title);

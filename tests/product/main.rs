@@ -18,4 +18,5 @@ mod mapped;
 mod pages;
 mod receipts;
 mod second_net;
+mod watching;
 mod workbench;

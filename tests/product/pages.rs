@@ -20,7 +20,7 @@ const PAGES: [&str; 11] = [
 ];
 
 /// Sends one request to the admin listener.
-async fn send(
+pub(crate) async fn send(
     house: &House,
     method: &str,
     target: &str,
@@ -43,7 +43,7 @@ async fn send(
     Answer::parse(raw)
 }
 
-fn tokens(house: &House) -> (String, String) {
+pub(crate) fn tokens(house: &House) -> (String, String) {
     let admin = &house.carrier.settings.admin;
     let exposed = |t: &Option<privet::engine::secret::Secret<String>>| {
         t.as_ref().unwrap().expose_secret().clone()
@@ -51,12 +51,12 @@ fn tokens(house: &House) -> (String, String) {
     (exposed(&admin.token), exposed(&admin.viewer_token))
 }
 
-fn bearer(token: &str) -> String {
+pub(crate) fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
 /// Signs in with a form and gives the session's cookie.
-async fn sign_in(house: &House, token: &str) -> String {
+pub(crate) async fn sign_in(house: &House, token: &str) -> String {
     let answer = send(
         house,
         "POST",
@@ -76,7 +76,7 @@ async fn sign_in(house: &House, token: &str) -> String {
 }
 
 /// The form token that a page holds.
-fn form_token(page: &str) -> String {
+pub(crate) fn form_token(page: &str) -> String {
     let at = page.find("name=\"form_token\" value=\"").unwrap();
     let rest = &page[at + 25 - 1..];
     let rest = rest.trim_start_matches('"');

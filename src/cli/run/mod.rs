@@ -1,6 +1,7 @@
 //! `privet run`: settings, live set, audit log, listeners; then until stopped.
 
 mod shipping;
+mod watching;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ use crate::config::{AuditSettings, LogSettings, Machine, Settings};
 use crate::diagnostic::Diagnostic;
 use crate::observe::audit::{self, Log};
 use crate::observe::metrics::Metrics;
-use crate::observe::monitors::{self, Finding};
+use crate::observe::monitors::Webhook;
 use crate::proxy::carrier::Carrier;
 use crate::proxy::listener;
 use crate::proxy::shadow::Shadow;
@@ -25,7 +26,10 @@ use crate::proxy::snapshot::{self, Live, Snapshot};
 
 use super::{ConfigFile, exit};
 use crate::observe::shipping::{SinkState, slowest};
+use crate::proxy::steps::Steps;
+use anyhow::Context as _;
 use shipping::Shipping;
+use watching::Watching;
 
 /// `privet run`.
 #[derive(Debug, clap::Args)]
@@ -125,17 +129,34 @@ impl Serving {
         if let Some(file) = settings.audit.witness.clone() {
             others.push(tokio::spawn(audit::copy_to_file(file, log.checkpoints())));
         }
-        others.push(tokio::spawn(watch_log(
-            log.clone(),
-            Arc::clone(&settings),
-            Arc::clone(&metrics),
-        )));
+        let steps = Steps::open(settings.state.join(STEPS))
+            .map_err(|e| anyhow::anyhow!("{}: {e}", settings.state.join(STEPS).display()))?;
+        let steps = Arc::new(steps);
+        let webhook = match &settings.audit.alert_webhook {
+            Some(receiver) => {
+                let post = shipping::post(receiver).context("audit.alert_webhook")?;
+                let (webhook, task) = Webhook::new(post, Arc::clone(&metrics));
+                others.push(tokio::spawn(task));
+                Some(webhook)
+            }
+            None => None,
+        };
+        let watching = Watching {
+            log: log.clone(),
+            settings: Arc::clone(&settings),
+            metrics: Arc::clone(&metrics),
+            live: Arc::clone(&live),
+            steps: Arc::clone(&steps),
+            webhook,
+        };
+        others.push(tokio::spawn(watching.run()));
         let tell = reload_told(log.clone(), Arc::clone(&live));
-        let carrier = Arc::new(Carrier::new(
+        let carrier = Arc::new(Carrier::with_steps(
             Arc::clone(&settings),
             Arc::clone(&live),
             log,
             Arc::clone(&metrics),
+            steps,
         )?);
         let sinks = shipping.sinks.iter().chain(&shipping.witness);
         // Just made: nobody has set it.
@@ -244,6 +265,9 @@ impl Serving {
     }
 }
 
+/// Where automatic steps are kept, in the state folder.
+const STEPS: &str = "steps.json";
+
 /// How often old segments are looked for.
 const RETIRE_EACH: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -272,22 +296,6 @@ async fn retire(log: Log, audit: AuditSettings, sinks: Vec<SinkState>) {
             Err(error) => tracing::error!(%error),
         }
     }
-}
-
-/// Runs the monitors, and records and counts what they find from now on.
-async fn watch_log(log: Log, settings: Arc<Settings>, metrics: Arc<Metrics>) {
-    let since_ms = jiff::Timestamp::now().as_millisecond();
-    let raise = |finding: Finding| {
-        metrics.alerted(&finding.monitor, finding.severity);
-        let log = log.clone();
-        async move {
-            tracing::warn!(monitor = %finding.monitor, measured = finding.measured, threshold = finding.threshold, "alert");
-            // A log that cannot record refuses every request; nothing more is to be said here.
-            let _ = log.alert(finding.event()).await;
-        }
-    };
-    let (policies, audit) = (settings.policies.clone(), settings.audit_directory.clone());
-    monitors::watch(policies, audit, since_ms, raise).await;
 }
 
 /// Records each reload, and a change of the active ring key.

@@ -36,6 +36,7 @@ mod rules;
 mod schema;
 mod standpoint;
 mod table;
+mod tighten;
 pub(crate) mod vocabulary;
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub use load::{Loaded, Sources, load};
 pub(crate) use rules::is_inside;
 pub use rules::{Effect, Rule, What};
 pub use standpoint::{Kin, Point, Standpoint};
+pub use tighten::tighten;
 
 use crate::engine::catalog::{Catalog, FieldRef};
 use crate::engine::protocol::Action;

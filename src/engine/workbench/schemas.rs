@@ -1,8 +1,12 @@
 //! JSON Schemas of the YAML files, for editors. The readers stay the authority: a schema knows no names of the set.
 
 /// (file name, text).
-pub const SCHEMAS: [(&str, &str); 4] = [
+pub const SCHEMAS: [(&str, &str); 5] = [
     ("api.schema.json", include_str!("schemas/api.schema.json")),
+    (
+        "monitors.schema.json",
+        include_str!("schemas/monitors.schema.json"),
+    ),
     (
         "policy-test.schema.json",
         include_str!("schemas/policy-test.schema.json"),

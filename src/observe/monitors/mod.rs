@@ -10,6 +10,7 @@ mod sketch;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod webhook;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -22,9 +23,10 @@ pub use crate::engine::event::Severity;
 use crate::engine::event::{Alert, Event, Kind as EventKind};
 use crate::observe::trail::{Entry, Outcome, What};
 use baseline::{Baseline, Ring, Slot};
-use rules::{Kind, Measure, Monitor, Novelty, Rules};
+use rules::{Kind, Measure, Monitor, Novelty, Rules, Then};
 
 pub use watch::{FILE, watch};
+pub use webhook::Webhook;
 
 /// Most callers that are told apart; the one that was silent longest is forgotten first.
 pub const CALLERS_MAX: usize = 1_024;
@@ -62,6 +64,8 @@ pub struct Finding {
     pub about: Vec<Arc<str>>,
     /// The request that tipped it.
     pub request_id: Option<Arc<str>>,
+    /// What is to be done about the caller.
+    pub then: Option<Then>,
 }
 
 impl Finding {
@@ -86,6 +90,8 @@ impl Finding {
                 window_s: self.window_s.unsigned_abs(),
                 about: self.about,
                 request_id: self.request_id,
+                step: self.then.map(|t| t.step),
+                step_s: self.then.map(|t| t.for_s.unsigned_abs()),
             }),
         }
     }
@@ -192,9 +198,10 @@ impl State {
                 usual: 0.0,
                 hours: 0,
             },
-            Kind::OutOfHours { .. } | Kind::Unplanned { .. } | Kind::Control { .. } => {
-                Knows::Nothing
-            }
+            Kind::OutOfHours { .. }
+            | Kind::Unplanned { .. }
+            | Kind::Control { .. }
+            | Kind::Canary { .. } => Knows::Nothing,
         };
         Self { raised: None, what }
     }
@@ -319,6 +326,18 @@ impl Monitors {
         found: &mut Vec<Finding>,
     ) {
         self.each(entry, caller, now_s, found, |rules, index, _, state| {
+            if let Kind::Canary { known, .. } = &rules.monitors[index].kind {
+                let touched = names.iter().filter(|name| known.contains(name)).count();
+                let sets = entry.event.sets.iter();
+                return (touched > 0).then(|| Odd {
+                    measured: touched as f64,
+                    threshold: 0.0,
+                    about: sets
+                        .map(|s| Arc::from(&*s.object))
+                        .take(ABOUT_MAX)
+                        .collect(),
+                });
+            }
             let Kind::Baseline {
                 measure: Measure::Persons,
                 window_s,
@@ -613,6 +632,7 @@ impl Monitor {
             },
             about: odd.about,
             request_id: (!request.is_empty()).then(|| request.into()),
+            then: self.then,
         }
     }
 }

@@ -1,19 +1,30 @@
 //! `policies/monitors.yaml`: which monitors run, and their thresholds.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
 use super::Severity;
 use crate::diagnostic::{Diagnostic, nearest};
+use crate::engine::event::Step;
+use crate::engine::token::LedgerKey;
 use crate::yaml::{self, At, Node, Place, Value};
 
 /// Keys of the file.
 pub const KEYS: [&str; 3] = ["schema", "zone", "monitors"];
 /// Keys that every monitor may have.
-pub const COMMON: [&str; 5] = ["kind", "severity", "callers", "except", "quiet_for"];
+pub const COMMON: [&str; 7] = [
+    "kind",
+    "severity",
+    "callers",
+    "except",
+    "quiet_for",
+    "then",
+    "then_for",
+];
 /// Kinds of monitors, and the further keys of each.
-pub const KINDS: [(&str, &[&str]); 7] = [
+pub const KINDS: [(&str, &[&str]); 8] = [
     ("first-seen", &["what", "learn"]),
     (
         "baseline",
@@ -26,6 +37,7 @@ pub const KINDS: [(&str, &[&str]); 7] = [
     ("treated-ratio", &["fall", "at_least", "warm_up"]),
     ("unplanned", &["at_least"]),
     ("control", &["words", "window", "at_least"]),
+    ("canary", &["records"]),
 ];
 
 /// The file, read.
@@ -50,8 +62,19 @@ pub struct Monitor {
     pub except: Vec<String>,
     /// How long it says nothing more about the same caller, seconds, unless it gets twice as bad.
     pub quiet_for_s: i64,
+    /// What is done about a caller that it speaks of.
+    pub then: Option<Then>,
     /// What it looks for.
     pub kind: Kind,
+}
+
+/// An automatic step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Then {
+    /// What.
+    pub step: Step,
+    /// For how long, seconds.
+    pub for_s: i64,
 }
 
 /// What a monitor looks for.
@@ -120,6 +143,13 @@ pub enum Kind {
         /// How many.
         at_least: f64,
     },
+    /// Synthetic records that nobody has a reason to look at. Needs the ledger.
+    Canary {
+        /// Their ids, as they were written.
+        ids: Vec<String>,
+        /// Their pseudonyms; those of `ids` once the keys are known.
+        known: HashSet<u64>,
+    },
 }
 
 /// What may be new of a caller.
@@ -163,6 +193,34 @@ pub fn read(file: &str, text: &str) -> Result<Rules, Vec<Diagnostic>> {
         Some(rules) if reader.problems.is_empty() => Ok(rules),
         _ => Err(reader.problems),
     }
+}
+
+impl Rules {
+    /// Turns the ids of canary records into what the ledger calls them under each of `keys`.
+    #[must_use]
+    pub fn with_keys(mut self, keys: &[LedgerKey]) -> Self {
+        for monitor in &mut self.monitors {
+            if let Kind::Canary { ids, known } = &mut monitor.kind {
+                let names = ids
+                    .iter()
+                    .flat_map(|id| keys.iter().map(|key| u64::from_be_bytes(key.pseudonym(id))));
+                known.extend(names);
+            }
+        }
+        self
+    }
+
+    /// Whether a monitor watches for canary records, which only the ledger tells of.
+    pub fn needs_ledger(&self) -> bool {
+        let mut monitors = self.monitors.iter();
+        monitors.any(|m| matches!(m.kind, Kind::Canary { .. }))
+    }
+}
+
+/// A pseudonym of the ledger: 16 hexadecimal digits.
+fn pseudonym(text: &str) -> Option<u64> {
+    let hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    u64::from_str_radix(text, 16).ok().filter(|_| hex)
 }
 
 type Entries = [(At<String>, Node)];
@@ -395,8 +453,28 @@ impl Reader<'_> {
             callers: self.texts(get(entries, "callers"))?,
             except: self.texts(get(entries, "except"))?,
             quiet_for_s: self.duration(get(entries, "quiet_for"), 3_600)?,
+            then: self.then(word, entries)?,
             kind: self.kind(word, entries, name.place)?,
         })
+    }
+
+    /// The automatic step, if there is one.
+    fn then(&mut self, kind: &str, entries: &Entries) -> Option<Option<Then>> {
+        let Some(node) = get(entries, "then") else {
+            return match get(entries, "then_for") {
+                None => Some(None),
+                Some(node) => self.wrong("bad-value", node.place, "`then_for` belongs to a `then`"),
+            };
+        };
+        if kind == "control" {
+            let message = "control events have no caller that something could be done about";
+            return self.wrong("bad-value", node.place, message);
+        }
+        let words = [Step::Stricter, Step::StopCaller].map(|step| (step.word(), step));
+        Some(Some(Then {
+            step: self.word(node, &words)?,
+            for_s: self.duration(get(entries, "then_for"), 3_600)?,
+        }))
     }
 
     fn kind(&mut self, word: &str, entries: &Entries, place: Place) -> Option<Kind> {
@@ -479,6 +557,20 @@ impl Reader<'_> {
             "unplanned" => Kind::Unplanned {
                 at_least: self.number(key("at_least"), 1.0, ANY)?,
             },
+            "canary" => {
+                let list = self.required(entries, "records", place)?;
+                let texts = self.texts(Some(list))?;
+                if texts.is_empty() || texts.iter().any(|t| t.is_empty() || t.len() > 255) {
+                    let message = "at least one record id or pseudonym belongs here";
+                    return self.wrong("bad-value", list.place, message);
+                }
+                let known = texts.iter().filter_map(|t| pseudonym(t)).collect();
+                let ids = texts.into_iter().filter(|t| pseudonym(t).is_none());
+                Kind::Canary {
+                    ids: ids.collect(),
+                    known,
+                }
+            }
             _ => {
                 let list = self.required(entries, "words", place)?;
                 let words = self.texts(Some(list))?;
@@ -519,13 +611,45 @@ mod tests {
         assert!(empty.monitors.is_empty());
     }
 
+    /// The schema for editors knows every kind with its keys, and nothing more.
+    #[test]
+    fn the_schema_knows_what_the_reader_knows() {
+        let text = include_str!("../../engine/workbench/schemas/monitors.schema.json");
+        let schema: serde_json::Value = serde_json::from_str(text).unwrap();
+        let keys = |at: &serde_json::Value| -> Vec<String> {
+            let mut keys: Vec<String> = at["properties"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .cloned()
+                .collect();
+            keys.sort();
+            keys
+        };
+        assert_eq!(keys(&schema), ["monitors", "schema", "zone"]);
+        let one = &schema["properties"]["monitors"]["additionalProperties"]["oneOf"];
+        let one = one.as_array().unwrap();
+        assert_eq!(one.len(), KINDS.len());
+        for ((kind, own), schema) in KINDS.iter().zip(one) {
+            assert_eq!(schema["properties"]["kind"]["const"], *kind);
+            let steps = ["then", "then_for"];
+            let common = COMMON
+                .iter()
+                .filter(|k| *kind != "control" || !steps.contains(k));
+            let mut known: Vec<String> = common.chain(*own).map(ToString::to_string).collect();
+            known.sort();
+            assert_eq!(keys(schema), known, "{kind}");
+        }
+    }
+
     #[test]
     fn every_mistake_has_its_place() {
         let text = "schema: 1\nmonitros: {}\nmonitors:\n  a: {kind: baseline, measure: rowz}\n  \
                     b: {kind: refusals, window: 10, at_least: 0}\n  c: {what: field}\n  \
                     d: {kind: first-seen, what: field, factor: 2}\n  \
                     e: {kind: out-of-hours, days: [mon], from: \"18:00\", to: \"08:00\"}\n  \
-                    F: {kind: unplanned}\n";
+                    F: {kind: unplanned}\n  g: {kind: control, words: [x], then: stricter}\n  \
+                    h: {kind: refusals, then_for: 1h}\n  i: {kind: canary, records: []}\n";
         let told: Vec<(u32, &str)> = read("monitors.yaml", text)
             .unwrap_err()
             .iter()
@@ -541,6 +665,9 @@ mod tests {
                 (7, "unknown-key"),
                 (8, "bad-value"),
                 (9, "bad-value"),
+                (10, "bad-value"),
+                (11, "bad-value"),
+                (12, "bad-value"),
             ]
         );
         assert_eq!(read("m", "schema: 2").unwrap_err().len(), 1);

@@ -1,9 +1,11 @@
 //! Feeds the monitors from the audit files and raises what they find.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Finding, Monitors, rules};
+use crate::engine::token::LedgerKey;
 use crate::observe::trail::{self, Entry, Follower};
 
 /// The rules, in the policy folder. Without it nothing is watched.
@@ -13,13 +15,16 @@ const EACH: Duration = Duration::from_millis(500);
 
 /// Watches the audit log in `audit` by the rules in `policies` until dropped. `raise` gets each finding about a record
 /// that is younger than `since_ms` (Unix milliseconds); older records are learned from. A file that changed is read
-/// again; one with mistakes is told once, and the rules before it stay.
+/// again; one with mistakes is told once, and the rules before it stay. `keys`: those of the ledger, for canary records;
+/// `None` = the ledger is off.
 pub async fn watch<Raised: Future<Output = ()>>(
     policies: PathBuf,
     audit: PathBuf,
     since_ms: i64,
+    keys: impl Fn() -> Option<Vec<LedgerKey>>,
     raise: impl Fn(Finding) -> Raised,
 ) {
+    let mut known_keys: Option<Vec<Arc<str>>> = None;
     let mut text = None;
     let mut state: Option<(Monitors, Option<Follower>)> = None;
     // Findings up to here have been raised.
@@ -30,8 +35,22 @@ pub async fn watch<Raised: Future<Output = ()>>(
     loop {
         ticks.tick().await;
         let (file, directory) = (policies.join(FILE), audit.clone());
+        let keys = keys();
+        let ids: Vec<Arc<str>> = keys
+            .iter()
+            .flatten()
+            .map(|key| Arc::clone(key.id()))
+            .collect();
+        if known_keys.as_ref() != Some(&ids) {
+            // Canary records have another name under another key.
+            text = None;
+            known_keys = Some(ids);
+        }
         let (from, known) = (state.take(), text.clone());
-        let read = tokio::task::spawn_blocking(move || step(&file, &directory, from, known)).await;
+        let read = tokio::task::spawn_blocking(move || {
+            step(&file, &directory, from, known, keys.as_deref())
+        })
+        .await;
         let Ok(step) = read else {
             return;
         };
@@ -72,6 +91,7 @@ fn step(
     directory: &Path,
     from: Option<(Monitors, Option<Follower>)>,
     known: Option<String>,
+    keys: Option<&[LedgerKey]>,
 ) -> Step {
     let mut step = Step {
         state: from,
@@ -85,7 +105,15 @@ fn step(
         Ok(text) if step.text.as_ref() == Some(&text) => {}
         Ok(text) => {
             match rules::read(&file.to_string_lossy(), &text) {
-                Ok(rules) => step.state = Some((Monitors::new(rules), None)),
+                Ok(rules) => {
+                    if rules.needs_ledger() && keys.is_none() {
+                        tracing::warn!(
+                            "a monitor watches for canary records, of which only the ledger tells: set audit.ledger"
+                        );
+                    }
+                    let rules = rules.with_keys(keys.unwrap_or_default());
+                    step.state = Some((Monitors::new(rules), None));
+                }
                 Err(problems) => {
                     for problem in problems {
                         tracing::error!("{problem}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fixture::*;
 use crate::engine::catalog::ObjectId;
 use crate::engine::identity::Identity;
-use crate::engine::policy::{Asking, Decision, Loaded, Verdict, decide_uses};
+use crate::engine::policy::{Asking, Decision, Loaded, Verdict, decide_uses, tighten};
 use crate::engine::protocol::Use;
 use crate::engine::protocol::{Action, Comparison};
 use crate::engine::refusal::Reason;
@@ -755,4 +755,78 @@ fn each_layer_judges_uses_by_what_it_lets_read() {
     assert!(filter(&with_own(other)));
     let denied = "p, deny, *, filter, class:pii, -, *, *, -, -, pack-deny\n";
     assert!(!filter(&with_own(denied)));
+}
+
+/// What an automatic step does: personal fields read as redact at least and are not evaluated; the rest stays.
+#[test]
+fn a_tightened_decision_shows_nothing_personal_and_is_never_weaker() {
+    let l = loaded(&sources(&[]));
+    let names = [
+        "Contact.Email",
+        "Contact.FirstName",
+        "Contact.Birthdate",
+        "Contact.Greeting__c",
+        "Contact.Id",
+        "Account.Name",
+        "Account.Revenue",
+    ];
+    let all = [
+        Action::Read,
+        Action::Filter,
+        Action::Sort,
+        Action::Write,
+        Action::Delete,
+    ];
+    let uses: Vec<Use> = names
+        .iter()
+        .flat_map(|name| all.map(|action| used(&l.catalog, action, name, OTHER)))
+        .collect();
+    let objects = ["Contact", "Account"].map(|o| object_id(&l.catalog, o));
+    let mut seen_permit = 0;
+    for who in [support(), bi()] {
+        let before = decided(&l, &who, Action::Read, &uses, &objects, false);
+        let mut after = decided(&l, &who, Action::Read, &uses, &objects, false);
+        tighten(&mut after, &l.catalog, &uses);
+        for (object, table) in &after.tables {
+            let fields = &l.catalog.get(*object).fields;
+            for ((field, now), was) in fields
+                .iter()
+                .zip(&table.fields)
+                .zip(&before.tables[object].fields)
+            {
+                // Computed from a personal field.
+                let personal =
+                    l.catalog.vocabulary.is_personal(&field.class) || &*field.name == "Greeting__c";
+                for (now, was) in now.by_variant.iter().zip(was.by_variant.iter()) {
+                    assert!(
+                        now.treatment.rank() >= was.treatment.rank(),
+                        "{}",
+                        field.name
+                    );
+                    if personal {
+                        assert!(now.treatment >= T::Redact, "{}", field.name);
+                    } else if &*field.class != "unclassified" {
+                        assert_eq!(now, was, "{}", field.name);
+                    }
+                }
+            }
+        }
+        for ((one, now), was) in uses.iter().zip(&after.verdicts).zip(&before.verdicts) {
+            let known = l.catalog.field(one.field);
+            let personal =
+                l.catalog.vocabulary.is_personal(&known.class) || &*known.name == "Greeting__c";
+            let refused = matches!(now, Verdict::Refuse(_));
+            match was {
+                Verdict::Refuse(_) => assert!(refused),
+                Verdict::Output(_) => assert!(matches!(now, Verdict::Output(_))),
+                _ if personal || one.action == Action::Delete => {
+                    seen_permit += 1;
+                    assert!(refused, "{} {:?}", one.written, one.action);
+                }
+                _ => assert!(!refused, "{} {:?}", one.written, one.action),
+            }
+        }
+        assert!(after.abilities.is_empty());
+    }
+    assert!(seen_permit > 0, "nothing was permitted before");
 }
