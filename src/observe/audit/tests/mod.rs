@@ -455,9 +455,13 @@ fn flat(disk: &Memory) -> Vec<(String, Vec<Vec<u8>>)> {
         .collect()
 }
 
+/// Kinds of [`tampered`].
+const MANIPULATIONS: u8 = 14;
+
 /// The chain's segments with one manipulation, and the sequence number that must be named.
 fn tampered(
     segments: &[(String, Vec<Vec<u8>>)],
+    other: &[(String, Vec<Vec<u8>>)],
     kind: u8,
     at: usize,
     byte: usize,
@@ -473,6 +477,7 @@ fn tampered(
     let mut named = index as u64 + 1;
     let last = index + 1 == places.len();
     let segment_follows = s + 1 < segments.len();
+    let first_of = |s: usize| places.iter().position(|p| *p == (s, 0)).unwrap() as u64 + 1;
     let lines = &mut segments[s].1;
     match kind {
         // A flipped bit.
@@ -499,8 +504,48 @@ fn tampered(
         }
         // A whole segment gone.
         5 if segment_follows => {
-            named = places.iter().position(|p| *p == (s, 0)).unwrap() as u64 + 1;
+            named = first_of(s);
             segments.remove(s);
+        }
+        // Two whole segments under each other's names.
+        7 if segment_follows => {
+            named = first_of(s);
+            let (before, after) = segments.split_at_mut(s + 1);
+            std::mem::swap(&mut before[s].1, &mut after[0].1);
+        }
+        // A whole segment of another chain in the place of one; in the first place, the next one does not fit.
+        8 if s > 0 || segment_follows => {
+            named = first_of(s.max(1));
+            segments[s].1 = other[s % other.len()].1.clone();
+        }
+        // The end of a segment of another chain behind the beginning of one.
+        9 if l > 0 && l < other[s % other.len()].1.len() => {
+            let theirs = &other[s % other.len()].1[l..];
+            lines.truncate(l);
+            lines.extend_from_slice(theirs);
+        }
+        // A segment cut at a record's end, with more behind it.
+        10 if segment_follows => {
+            lines.truncate(l);
+        }
+        // A segment once more, under the name that would follow it.
+        11 if segment_follows => {
+            named = first_of(s + 1);
+            segments[s + 1].1 = segments[s].1.clone();
+        }
+        // A segment without its first records, named by the one that is first now. In the first place nothing stands
+        // before it that it could be missed by; that it has no tree is told.
+        12 if l > 0 => {
+            if s > 0 {
+                named = first_of(s);
+            }
+            lines.drain(..l);
+            segments[s].0 = segment_name(index as u64 + 1);
+        }
+        // An empty file in the place of a segment.
+        13 if segment_follows => {
+            named = first_of(s);
+            segments[s].1.clear();
         }
         // A record written anew, with a hash that fits itself.
         6 if !last => {
@@ -530,14 +575,39 @@ fn verify_finds_every_manipulation_and_names_the_first_record() {
         .build()
         .unwrap();
     let segments = flat(&runtime.block_on(recorded(15, small_segments())));
-    let pieces = (0u8..7, any::<usize>(), any::<usize>());
-    proptest!(ProptestConfig::with_cases(600), |((kind, at, byte) in pieces)| {
-        let Some((disk, named)) = tampered(&segments, kind, at, byte) else {
+    let other = flat(&runtime.block_on(recorded(15, small_segments())));
+    assert!(segments.len() > 3);
+    let pieces = (0..MANIPULATIONS, any::<usize>(), any::<usize>());
+    proptest!(ProptestConfig::with_cases(1_200), |((kind, at, byte) in pieces)| {
+        let Some((disk, named)) = tampered(&segments, &other, kind, at, byte) else {
             return Ok(());
         };
         let damage = verified(&disk).expect_err("must be found");
         prop_assert_eq!(damage.seq, named, "{} (kind {})", damage, kind);
     });
+}
+
+/// Each kind once at every position: none of them is one that chance never tries.
+#[test]
+fn every_kind_of_manipulation_is_found_at_every_position() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let segments = flat(&runtime.block_on(recorded(9, small_segments())));
+    let other = flat(&runtime.block_on(recorded(9, small_segments())));
+    let records: usize = segments.iter().map(|(_, lines)| lines.len()).sum();
+    for kind in 0..MANIPULATIONS {
+        let mut tried = 0;
+        for at in 0..records {
+            let Some((disk, named)) = tampered(&segments, &other, kind, at, 31 * at) else {
+                continue;
+            };
+            tried += 1;
+            let damage = verified(&disk).expect_err("must be found");
+            assert_eq!(damage.seq, named, "{damage} (kind {kind} at {at})");
+        }
+        assert!(tried > 1, "kind {kind}");
+    }
 }
 
 #[tokio::test]
