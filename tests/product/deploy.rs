@@ -20,6 +20,7 @@ fn registered() -> BTreeSet<String> {
         "gauge(",
         "gauges(",
         "histogram(",
+        "HistogramOpts::new(",
         "Gauge::new(",
     ] {
         for (at, _) in source.match_indices(call) {
