@@ -129,6 +129,8 @@ enum Region {
 #[derive(PartialEq, Eq, Hash)]
 struct AnswerKey {
     slice: u64,
+    /// Where no row speaks, the company's own rules hide and a pack has no opinion; layers without rules share a slice.
+    own: bool,
     shape: u32,
     question: Question,
     scoped: bool,
@@ -398,6 +400,7 @@ impl Policies {
         let object = catalog.get(key.object);
         let answer = AnswerKey {
             slice: slice.number,
+            own: layer == OWN,
             shape: self.partition.shape(key.object),
             question: key.question,
             scoped: key.scoped,

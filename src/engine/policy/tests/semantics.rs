@@ -716,6 +716,57 @@ fn over_the_layers_the_most_protective_answer_holds() {
     assert_eq!(read(&off, &bi(), "Contact.Phone").1, ["bi-pii-fallback"]);
 }
 
+/// Who asked before, and what for, changes no answer: a layer without a row on a field tells the company's own rules
+/// nothing, however the caches were filled.
+#[test]
+fn with_a_pack_no_answer_depends_on_who_asked_before() {
+    let set = || {
+        with_pack(
+            "schema: 1\n",
+            "",
+            "p, allow, *, read, Contact.Phone, drop, *, *, -, 99, gdpr-phone\n",
+        )
+    };
+    let shared = set();
+    let all = [
+        support(),
+        caller("nobody", &[]),
+        bi(),
+        caller("mailer", &[]),
+        caller("nobody", &["employee"]),
+    ];
+    for exports in [false, true] {
+        let action = if exports {
+            Action::Export
+        } else {
+            Action::Read
+        };
+        for who in all.iter().chain(all.iter().rev()) {
+            let fresh = set();
+            for name in ["Contact.Email", "Account.Name"] {
+                let before = whole(&shared, who, name, action, exports);
+                let alone = whole(&fresh, who, name, action, exports);
+                for (object, table) in &alone.tables {
+                    let fields = field_names(&fresh, *object);
+                    let rows = fields.iter().zip(&table.fields);
+                    for ((field, alone), before) in rows.zip(&before.tables[object].fields) {
+                        let client = &who.client;
+                        assert_eq!(
+                            alone.by_variant, before.by_variant,
+                            "{field} for {client:?} (export: {exports})"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn field_names(set: &Loaded, object: ObjectId) -> Vec<Arc<str>> {
+    let fields = set.catalog.get(object).fields.iter();
+    fields.map(|f| Arc::clone(&f.name)).collect()
+}
+
 /// What a pack classifies it classifies for itself: no row of the company reaches a field through it.
 #[test]
 fn to_switch_a_pack_on_shows_nothing() {
