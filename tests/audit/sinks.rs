@@ -279,7 +279,7 @@ async fn nats_jetstream_gets_every_record_once_however_often_it_comes() {
     drop(running);
 }
 
-/// A server whose streams take another subject, and one that wants a password.
+/// A server none of whose streams takes the subject.
 #[tokio::test(flavor = "multi_thread")]
 async fn nats_that_does_not_take_records_is_no_acknowledgement() {
     let Some(server) = program("nats-server") else {

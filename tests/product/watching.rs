@@ -64,7 +64,6 @@ fn records_go_where_the_configuration_says_and_pages_and_metrics_tell_how_far() 
         for words in ["<td>lake</td>", "takes records", "<td>siem</td>", "✗ "] {
             assert!(page.contains(words), "{words}: {page}");
         }
-        // Retention takes nothing that a sink has not.
         let folder = house.folder.clone();
         let _kept = house.stop().await;
         let log = std::fs::read_dir(folder.join("audit")).unwrap();
