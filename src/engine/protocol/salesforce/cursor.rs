@@ -169,6 +169,8 @@ pub struct NextPage {
 pub(super) struct Page {
     pub(super) cursor: Cursor,
     pub(super) upstream_origin: Arc<str>,
+    /// SOAP's `queryLocator`: a locator alone instead of a link.
+    pub(super) bare: bool,
 }
 
 impl std::fmt::Debug for NextPage {
@@ -187,11 +189,22 @@ impl NextPage {
 
 impl Page {
     fn link(&self, upstream: &str, seal: &dyn Fn(&[u8]) -> String) -> String {
-        let segment = self.locator(upstream).and_then(|locator| {
+        // The last page of SOAP says so by an empty locator, if not by null.
+        if self.bare && upstream.is_empty() {
+            return String::new();
+        }
+        let found = match self.bare {
+            true => Some(upstream).filter(|u| is_locator(u)),
+            false => self.locator(upstream),
+        };
+        let segment = found.and_then(|locator| {
             let mut cursor = self.cursor.clone();
             cursor.locator = locator.to_owned();
             cursor.seal(seal)
         });
+        if self.bare {
+            return segment.unwrap_or_else(|| NO_CURSOR.to_owned());
+        }
         format!(
             "/services/data/v{}.0/{}/{}",
             self.cursor.version,
@@ -240,6 +253,7 @@ mod tests {
         let page = Page {
             cursor,
             upstream_origin: origin.into(),
+            bare: false,
         };
         page.link(upstream, &seal)
     }
