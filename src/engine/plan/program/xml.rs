@@ -77,13 +77,16 @@ impl LinkRewriter for Listed {
     }
 }
 
-/// A described object without the members that are null for every caller: in XML they are not there.
+/// A described object without what XML does not have: members that are null for every caller, and REST's URLs.
 fn without_nulls(shape: Shape) -> Shape {
     match shape {
         Shape::Object(members) => Shape::Object(
             members
                 .into_iter()
-                .filter(|(_, member)| !matches!(member, Shape::Constant(json) if &**json == "null"))
+                .filter(|(key, member)| {
+                    !matches!(member, Shape::Constant(json) if &**json == "null")
+                        && &**key != "urls"
+                })
                 .map(|(key, member)| (key, without_nulls(member)))
                 .collect(),
         ),

@@ -206,9 +206,7 @@ pub(super) fn object_members() -> Vec<(&'static str, &'static str)> {
         ("childRelationships", "tns:ChildRelationship[]"),
         ("fields", "tns:Field[]"),
         ("recordTypeInfos", "tns:RecordTypeInfo[]"),
-        ("urlDetail", "xsd:string"),
-        ("urlEdit", "xsd:string"),
-        ("urlNew", "xsd:string"),
+        ("supportedScopes", "tns:ScopeInfo[]"),
     ];
     typed(OBJECT_KEEP.iter().copied(), &more)
 }

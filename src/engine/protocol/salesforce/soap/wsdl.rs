@@ -93,7 +93,11 @@ const CALLS: [(&str, &[(&str, &str)], &str); 18] = [
 ];
 
 /// Types whose members may all be missing.
-const TYPES: [(&str, &[(&str, &str)]); 15] = [
+const TYPES: [(&str, &[(&str, &str)]); 16] = [
+    (
+        "ScopeInfo",
+        &[("label", "xsd:string"), ("name", "xsd:string")],
+    ),
     (
         "LoginResult",
         &[
