@@ -7,8 +7,11 @@ use quick_xml::escape::escape;
 
 use super::super::describe;
 
+/// Names and their types.
+type Members = &'static [(&'static str, &'static str)];
+
 /// Calls: name, arguments, and the type of its result; `[]` behind a type: any number of them.
-const CALLS: [(&str, &[(&str, &str)], &str); 18] = [
+const CALLS: [(&str, Members, &str); 18] = [
     (
         "login",
         &[("username", "xsd:string"), ("password", "xsd:string")],
@@ -93,7 +96,7 @@ const CALLS: [(&str, &[(&str, &str)], &str); 18] = [
 ];
 
 /// Types whose members may all be missing.
-const TYPES: [(&str, &[(&str, &str)]); 16] = [
+const TYPES: [(&str, Members); 16] = [
     (
         "ScopeInfo",
         &[("label", "xsd:string"), ("name", "xsd:string")],
@@ -210,7 +213,7 @@ const TYPES: [(&str, &[(&str, &str)]); 16] = [
 ];
 
 /// Headers: name and members.
-const HEADERS: [(&str, &[(&str, &str)]); 4] = [
+const HEADERS: [(&str, Members); 4] = [
     ("SessionHeader", &[("sessionId", "xsd:string")]),
     ("CallOptions", &[("client", "xsd:string")]),
     ("QueryOptions", &[("batchSize", "xsd:int")]),
