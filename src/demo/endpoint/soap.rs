@@ -456,6 +456,10 @@ fn value(name: &str, json: &Json, out: &mut String) {
             }
             let _ = write!(out, "</{name}>");
         }
+        // XML Schema wants a colon or a Z in a time zone, where REST writes neither.
+        Json::String(text) if text.len() == 28 && text.ends_with("+0000") => {
+            let _ = write!(out, "<{name}>{}Z</{name}>", escape(&text[..23]));
+        }
         Json::String(text) => {
             let _ = write!(out, "<{name}>{}</{name}>", escape(text.as_str()));
         }

@@ -301,6 +301,29 @@ mod tests {
     }
 
     #[test]
+    fn a_locator_of_soap_is_the_cursor_alone() {
+        let page = Page {
+            cursor: Cursor::new(
+                &api().name,
+                61,
+                false,
+                "SELECT Id FROM Contact",
+                &caller("ana"),
+            ),
+            upstream_origin: "https://acme.my.salesforce.com".into(),
+            bare: true,
+        };
+        let segment = page.link("01gD0000002HU6K-2000", &seal);
+        let cursor = open(&segment, &caller("ana")).unwrap();
+        assert_eq!(cursor.locator, "01gD0000002HU6K-2000");
+        assert_eq!(page.link("", &seal), "");
+        assert_eq!(
+            page.link("/services/data/v61.0/query/01g-1", &seal),
+            NO_CURSOR
+        );
+    }
+
+    #[test]
     fn pages_are_never_hidden() {
         let ids: Vec<String> = (0u32..2000)
             .map(|i| format!("'{:x}'", u64::from(i).wrapping_mul(0x9E37_79B9_7F4A_7C15)))

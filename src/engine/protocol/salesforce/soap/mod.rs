@@ -447,3 +447,76 @@ fn in_xml(shape: Shape, wsdl: Wsdl) -> Shape {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::catalog::ObjectId;
+    use crate::engine::protocol::RecordShape;
+
+    fn record(key: &str) -> Shape {
+        Shape::Record(RecordShape {
+            objects: vec![ObjectId(0)],
+            scope: 0,
+            members: vec![(key.into(), Shape::Value(Vec::new()))],
+            all_fields: false,
+            attributes: true,
+            paths: Vec::new(),
+        })
+    }
+
+    fn rows(element: Shape) -> Shape {
+        let list = Shape::Array {
+            element: Box::new(element),
+            rows: true,
+        };
+        Shape::Object(vec![("records".into(), list)])
+    }
+
+    #[test]
+    fn a_field_named_like_the_element_of_the_object_is_found_wherever_it_stands() {
+        assert!(says_type(&rows(record("Type"))) && !says_type(&rows(record("Name"))));
+        let aggregate = |alias: &str| {
+            Shape::Object(vec![
+                ("attributes".into(), Shape::Object(Vec::new())),
+                (alias.into(), Shape::Value(Vec::new())),
+            ])
+        };
+        assert!(says_type(&rows(aggregate("TYPE"))) && !says_type(&rows(aggregate("n"))));
+        // A described field has a type of its own, which is no record's.
+        assert!(!says_type(&Shape::Object(vec![(
+            "type".into(),
+            Shape::Keep
+        )])));
+    }
+
+    #[test]
+    fn members_get_the_names_of_soap() {
+        let rest = Shape::Object(vec![
+            ("totalSize".into(), Shape::Number),
+            ("nextRecordsUrl".into(), Shape::Link(Link::NextPage)),
+            ("attributes".into(), Shape::Object(Vec::new())),
+        ]);
+        let names = |wsdl| match in_xml(rest.clone(), wsdl) {
+            Shape::Object(members) => members.iter().map(|(k, _)| k.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(names(Wsdl::Partner), ["size", "queryLocator", "type"]);
+        assert_eq!(names(Wsdl::Enterprise), ["size", "queryLocator"]);
+    }
+
+    #[test]
+    fn headers_that_would_change_the_meaning_are_refused() {
+        let header = |name: &str| Element {
+            name: name.into(),
+            ..Element::default()
+        };
+        assert!(Options::read(&[header("SessionHeader"), header("MruHeader")]).is_ok());
+        for name in ["DuplicateRuleHeader", "AssignmentRuleHeader", "Nothing"] {
+            let refusal = Options::read(&[header(name)]).unwrap_err();
+            assert_eq!(refusal.reason, Reason::EndpointClosed);
+            assert!(refusal.message.contains(name));
+        }
+        assert!(Options::read(&[header("AllOrNoneHeader")]).is_err());
+    }
+}
