@@ -239,6 +239,9 @@ impl Crm {
         };
         match path.as_slice() {
             ["services", "oauth2", "token"] => return Ok(endpoint::token::answer(self, asked)),
+            ["services", "Soap", letter @ ("u" | "c"), version, ..] if asked.method == "POST" => {
+                return Ok(endpoint::soap::answer(self, asked, letter, version));
+            }
             ["services", "data"] => {
                 get()?;
                 return Ok(endpoint::versions::answer());

@@ -108,6 +108,9 @@ impl Page {
         let passthrough =
             served.is_some_and(|s| matches!(s.settings.credential, Credential::Passthrough));
         let address = forwarded_address(&carrier, peer.ip(), &parts.headers);
+        let mut incoming = Some(incoming);
+        // A SOAP call names its caller in its body.
+        let mut call = None;
         if let (Some(served), false) = (served, passthrough)
             && served.api.dialect == Dialect::Salesforce
             && let Some(door) = door(&head.segments)
@@ -116,9 +119,9 @@ impl Page {
             let limits = &carrier.settings.limits;
             let coding = Coding::of(&parts.headers).ok_or_else(internal)?;
             let max = login::body_bytes_max(&door).min(limits.request_body_bytes_max);
-            let body = ClientBody::new(incoming, coding, limits, max)?
-                .whole()
-                .await?;
+            let raw = incoming.take().ok_or_else(internal)?;
+            let mut incoming = ClientBody::new(raw, coding, limits, max)?;
+            let body = incoming.whole().await?;
             let asked = login::Asked {
                 door: &door,
                 method: &head.method,
@@ -128,15 +131,22 @@ impl Page {
                 address,
                 now_s: jiff::Timestamp::now().as_second(),
                 api: &served.api.name,
+                newest: served.api.versions.1,
                 settings: &carrier.settings,
                 live: &live,
                 rate: &carrier.logins,
             };
-            return self.at_door(&asked).await;
+            match login::passes_on(&door, &head.method, &body) {
+                Some(session) => call = Some((incoming, body, session)),
+                None => return self.at_door(&asked).await,
+            }
         }
         let circumstances = Circumstances {
             headers: &parts.headers,
-            session: None,
+            session: call
+                .as_ref()
+                .and_then(|(_, _, s)| s.as_ref())
+                .map(|s| s.expose_secret().as_str()),
             address: Some(address),
             now_s: jiff::Timestamp::now().as_second(),
             tenant: &carrier.settings.tenant,
@@ -167,12 +177,17 @@ impl Page {
         };
         let limits = &carrier.settings.limits;
         let coding = Coding::of(&parts.headers).ok_or_else(internal)?;
-        let mut incoming =
-            ClientBody::new(incoming, coding, limits, limits.request_body_bytes_max)?;
-        let mut body = match protocol::intake(&served.api, &request_head) {
-            Intake::Whole => incoming.whole().await?,
-            Intake::FirstRow => incoming.first_row().await?,
-            Intake::Nothing => Bytes::new(),
+        let (mut incoming, mut body) = if let Some((incoming, body, _)) = call {
+            (incoming, body)
+        } else {
+            let raw = incoming.take().ok_or_else(internal)?;
+            let mut incoming = ClientBody::new(raw, coding, limits, limits.request_body_bytes_max)?;
+            let body = match protocol::intake(&served.api, &request_head) {
+                Intake::Whole => incoming.whole().await?,
+                Intake::FirstRow => incoming.first_row().await?,
+                Intake::Nothing => Bytes::new(),
+            };
+            (incoming, body)
         };
         // Content of a GET means nothing (RFC 9110, section 9.3.1): read to its end, so that it cannot pass for
         // another request, and left here.
@@ -267,7 +282,9 @@ impl Page {
         let journal = self.journal.as_mut().ok_or_else(internal)?;
         journal.asked(login::account(asked));
         let answered = login::answer(asked)?;
-        journal.caller(&answered.identity);
+        if let Some(identity) = &answered.identity {
+            journal.caller(identity);
+        }
         let status = StatusCode::OK;
         self.close(Ending::Complete, status, None, None).await?;
         let mut headers = HeaderMap::new();
@@ -355,7 +372,11 @@ impl Page {
         let mut headers = HeaderMap::new();
         headers.insert(
             CONTENT_TYPE,
-            HeaderValue::from_static(plan.program().format().media_type()),
+            match self.shape {
+                // SOAP 1.1, section 6.
+                ErrorShape::Soap => HeaderValue::from_static("text/xml;charset=UTF-8"),
+                _ => HeaderValue::from_static(plan.program().format().media_type()),
+            },
         );
         let encoder = if plan.is_export() || served.settings.compress == Compress::Api {
             Encoder::new(accepted).map_err(|_| internal())?

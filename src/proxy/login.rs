@@ -15,15 +15,17 @@ use crate::engine::protocol::salesforce::login::oauth::{self, OAuthError};
 use crate::engine::protocol::salesforce::login::soap::{self, Call};
 use crate::engine::protocol::salesforce::login::who::Who;
 use crate::engine::protocol::salesforce::login::{Credentials, Door};
+use crate::engine::protocol::salesforce::soap as soap_api;
 use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::secret::Secret;
 
 use super::authenticate::{self, Circumstances};
 use super::login_rate::LoginRate;
 use super::refuse::ErrorShape;
 use super::snapshot::Live;
 
-/// Largest body of a SOAP call that is read here.
-const ENVELOPE_BYTES_MAX: usize = 64 << 10;
+/// Largest body of a SOAP login: nothing is known of its caller.
+const LOGIN_BYTES_MAX: usize = 64 << 10;
 
 /// What a door is asked, and what it may look at.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(super) struct Asked<'a> {
     pub now_s: i64,
     /// The API that the path belongs to.
     pub api: &'a Arc<str>,
+    /// Its newest version (major).
+    pub newest: u16,
     pub settings: &'a Settings,
     pub live: &'a Live,
     pub rate: &'a LoginRate,
@@ -49,8 +53,8 @@ pub(super) struct Asked<'a> {
 pub(super) struct Answered {
     pub content_type: HeaderValue,
     pub body: Vec<u8>,
-    /// Who it turned out to be.
-    pub identity: Identity,
+    /// Who it turned out to be; `None` where nobody was asked.
+    pub identity: Option<Identity>,
 }
 
 /// How a door spells its errors.
@@ -59,13 +63,14 @@ pub(super) fn error_shape(door: &Door) -> ErrorShape {
         Door::Token | Door::Introspect | Door::Revoke | Door::Authorize => ErrorShape::OAuth,
         Door::UserInfo | Door::Identity { .. } => ErrorShape::Salesforce,
         Door::Soap { .. } => ErrorShape::Soap,
+        Door::Wsdl { .. } => ErrorShape::Salesforce,
     }
 }
 
 /// Longest body that a door reads, bytes.
 pub(super) fn body_bytes_max(door: &Door) -> usize {
     match door {
-        Door::Soap { .. } => ENVELOPE_BYTES_MAX,
+        Door::Soap { .. } => soap_api::ENVELOPE_BYTES_MAX,
         _ => oauth::FORM_BYTES_MAX,
     }
 }
@@ -116,8 +121,12 @@ pub(super) fn answer(asked: &Asked<'_>) -> Result<Answered, Refusal> {
         Door::Revoke => return Err(oauth_refusal(oauth::UNSUPPORTED_REVOCATION)),
         _ => {}
     }
-    let known = |name: &str| name == "format" && !matches!(asked.door, Door::Token);
-    if asked.query.iter().any(|(n, v)| !known(n) || v != "json") {
+    let known = |name: &str, value: &str| match asked.door {
+        Door::Token => false,
+        Door::Wsdl { .. } => (name, value) == ("type", "*"),
+        _ => (name, value) == ("format", "json"),
+    };
+    if asked.query.iter().any(|(n, v)| !known(n, v)) {
         // A secret in a URL stands in the logs of everything on the way.
         let refusal = Refusal::new(Reason::BadRequest, "unknown query parameter");
         return Err(if is_oauth {
@@ -131,6 +140,7 @@ pub(super) fn answer(asked: &Asked<'_>) -> Result<Answered, Refusal> {
         Door::Introspect => introspect(asked),
         Door::UserInfo | Door::Identity { .. } => who_is_it(asked),
         Door::Soap { wsdl, version } => soap_call(asked, *wsdl, version),
+        Door::Wsdl { version } => Ok(wsdl(asked, version.as_deref())),
         Door::Authorize | Door::Revoke => Err(oauth_refusal(oauth::MALFORMED)),
     }
 }
@@ -166,7 +176,7 @@ fn json(body: &serde_json::Value, identity: Identity) -> Answered {
     Answered {
         content_type: HeaderValue::from_static("application/json;charset=UTF-8"),
         body: body.to_string().into_bytes(),
-        identity,
+        identity: Some(identity),
     }
 }
 
@@ -213,8 +223,41 @@ fn who_is_it(asked: &Asked<'_>) -> Result<Answered, Refusal> {
     Ok(json(&answer, identity))
 }
 
+/// The partner WSDL: privet's own address, and nothing that anybody may not know.
+fn wsdl(asked: &Asked<'_>, version: Option<&str>) -> Answered {
+    let newest = format!("{}.0", asked.newest);
+    let origin = &asked.settings.listen.public_url;
+    Answered {
+        content_type: HeaderValue::from_static("text/xml;charset=UTF-8"),
+        body: soap_api::wsdl::partner(origin, version.unwrap_or(&newest)).into_bytes(),
+        identity: None,
+    }
+}
+
+/// The calls that privet answers by itself.
+const OWN_CALLS: [&str; 3] = ["getServerTimestamp", "getUserInfo", "logout"];
+
+/// Whether the request at this door is one that goes upstream, and with which session id it comes.
+pub(super) fn passes_on(
+    door: &Door,
+    method: &Method,
+    body: &[u8],
+) -> Option<Option<Secret<String>>> {
+    if !matches!(door, Door::Soap { .. }) || method != Method::POST {
+        return None;
+    }
+    match soap::read(body) {
+        Ok(Call::Other { session, name }) if !OWN_CALLS.contains(&&*name) => Some(session),
+        _ => None,
+    }
+}
+
 fn soap_call(asked: &Asked<'_>, wsdl: soap::Wsdl, version: &str) -> Result<Answered, Refusal> {
     match soap::read(asked.body)? {
+        Call::Login(_) if asked.body.len() > LOGIN_BYTES_MAX => Err(Refusal::new(
+            Reason::BodyTooLarge,
+            "a login takes at most 65536 bytes",
+        )),
         Call::Login(credentials) => {
             let began = log_in(asked, &credentials).map_err(|failed| {
                 let refusal = match failed {
@@ -231,16 +274,32 @@ fn soap_call(asked: &Asked<'_>, wsdl: soap::Wsdl, version: &str) -> Result<Answe
             Ok(Answered {
                 content_type: HeaderValue::from_static("text/xml;charset=UTF-8"),
                 body: soap::login_response(&who, &began, wsdl, version).into_bytes(),
-                identity: identity(asked, &began),
+                identity: Some(identity(asked, &began)),
             })
         }
-        Call::Other { session } => {
+        Call::Other { session, name } => {
             let session = session.as_ref().map(|s| s.expose_secret().as_str());
-            authenticated(asked, session)?;
-            Err(Refusal::new(
-                Reason::EndpointClosed,
-                "This call of the SOAP API: not open through this proxy",
-            ))
+            let identity = authenticated(asked, session)?;
+            // Sessions are sealed, not stored: an end that could not be kept is not promised.
+            let none = || {
+                Refusal::new(
+                    Reason::EndpointClosed,
+                    "logout: a session ends with its time or its API key, and not by itself",
+                )
+            };
+            let now = jiff::Timestamp::from_second(asked.now_s)
+                .map_err(|_| Refusal::new(Reason::Internal, "internal error"))?
+                .strftime("%Y-%m-%dT%H:%M:%S.000Z")
+                .to_string();
+            let caller = identity.client.as_deref().unwrap_or(&identity.subject);
+            let who = who(asked, caller);
+            let lifetime_s = asked.settings.identity.session_lifetime_s;
+            let body = soap::own_response(&name, &who, wsdl, lifetime_s, &now).ok_or_else(none)?;
+            Ok(Answered {
+                content_type: HeaderValue::from_static("text/xml;charset=UTF-8"),
+                body: body.into_bytes(),
+                identity: Some(identity),
+            })
         }
     }
 }

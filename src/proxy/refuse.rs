@@ -104,8 +104,20 @@ pub fn spelt(refusal: &Refusal, shape: &ErrorShape) -> (StatusCode, &'static str
                     | Reason::Denied
                     | Reason::PurposeNotGranted
                     | Reason::MalformedBody
+                    | Reason::MalformedQuery
+                    | Reason::TreatedFieldEvaluated
+                    | Reason::UnknownField
+                    | Reason::UnknownObject
+                    | Reason::UnknownPath
+                    | Reason::InvalidCursor
+                    | Reason::IntegrityException
+                    | Reason::BadRequest
             ) =>
         {
+            let code = match code {
+                "JSON_PARSER_ERROR" | "BAD_REQUEST" => "INVALID_REQUEST",
+                code => code,
+            };
             (StatusCode::INTERNAL_SERVER_ERROR, code)
         }
         // Codes of OAuth's own are lower case; whatever has none is one of these.
@@ -160,7 +172,8 @@ pub fn replaced_error(
     shape: &ErrorShape,
     request_id: &str,
 ) -> Answer {
-    let text = if status.is_server_error() {
+    // Each fault of SOAP comes with 500.
+    let text = if status.is_server_error() && !matches!(shape, ErrorShape::Soap) {
         "the upstream could not answer"
     } else {
         "the upstream refused the request"

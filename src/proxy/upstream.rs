@@ -32,6 +32,8 @@ use crate::config::{ApiSettings, Credential, Limits, TlsFiles, Trust, millis};
 use crate::engine::coding::{Coding, Decoder};
 use crate::engine::plan::Plan;
 use crate::engine::protocol::UpstreamRequest;
+use crate::engine::protocol::salesforce::errors;
+use crate::engine::protocol::salesforce::login::soap;
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::Format;
 use crate::engine::secret::Secret;
@@ -219,6 +221,26 @@ impl Upstream {
                 .await?;
             response = self.once(plan.request(), &authorization, ids).await?;
         }
+        if plan.request().session_at.is_some()
+            && response.0.status() == StatusCode::INTERNAL_SERVER_ERROR
+        {
+            // A fault, whose code stands in its body alone.
+            let mut code = self.fault_code(response.0).await;
+            if code.as_deref() == Some(NO_SESSION)
+                && matches!(self.credential, Credential::ClientCredentials { .. })
+            {
+                authorization = self
+                    .authorization(client_authorization, Some(&authorization))
+                    .await?;
+                response = self.once(plan.request(), &authorization, ids).await?;
+                if response.0.status() == StatusCode::INTERNAL_SERVER_ERROR {
+                    code = self.fault_code(response.0).await;
+                    return fault(code.as_deref(), started);
+                }
+            } else {
+                return fault(code.as_deref(), started);
+            }
+        }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
         let checked = self
@@ -228,6 +250,13 @@ impl Upstream {
             poison(&connection);
         }
         checked
+    }
+
+    async fn fault_code(&self, response: Response<Incoming>) -> Option<String> {
+        let (head, body) = response.into_parts();
+        let coding = Coding::of(&head.headers)?;
+        let text = self.read_whole(body, coding, SMALL_BODY_MAX as u64).await?;
+        soap::fault_code(&text)
     }
 
     /// The body of a describe, for `privet schema pull`: the operator's own request, so it carries no caller's data and
@@ -246,6 +275,7 @@ impl Upstream {
             path_and_query: path.to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            session_at: None,
         };
         let ids = Ids {
             request_id: "schema-pull",
@@ -299,7 +329,10 @@ impl Upstream {
         authorization: &HeaderValue,
         ids: &Ids<'_>,
     ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
-        let body = OutgoingBody::whole(planned.body.clone());
+        let body = OutgoingBody::whole(match planned.session_at {
+            None => planned.body.clone(),
+            Some(at) => with_session(&planned.body, at, authorization)?,
+        });
         let (request, watch) = self.request(planned, body, authorization, ids)?;
         let exchanged = tokio::time::timeout(self.head_timeout, self.client.request(request));
         let response = tokio::select! {
@@ -376,7 +409,9 @@ impl Upstream {
         let mut request = Request::builder().method(planned.method.clone()).uri(uri);
         if let Some(headers) = request.headers_mut() {
             headers.extend(planned.headers.clone());
-            headers.insert(AUTHORIZATION, authorization.clone());
+            if planned.session_at.is_none() {
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
             for (name, value) in [
                 ("x-request-id", ids.request_id),
@@ -577,6 +612,43 @@ impl Upstream {
             until: Instant::now() + (lifetime - margin).min(Duration::from_secs(24 * 3600)),
         })
     }
+}
+
+/// The exception code of a fault that says that the session is none.
+const NO_SESSION: &str = "INVALID_SESSION_ID";
+
+/// A fault of the upstream: a code that may pass, and nothing else.
+fn fault(code: Option<&str>, started: Instant) -> Result<Answered, Refusal> {
+    if code == Some(NO_SESSION) {
+        return Err(unreachable("the upstream refuses the proxy's credential"));
+    }
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Ok(Answered {
+        status,
+        upstream_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        headers: HeaderMap::new(),
+        content: Content::Error(
+            code.and_then(errors::passing)
+                .unwrap_or_else(|| refuse::code_of_status(status)),
+        ),
+    })
+}
+
+/// A body with our session id in its place.
+fn with_session(body: &Bytes, at: usize, authorization: &HeaderValue) -> Result<Bytes, Refusal> {
+    let internal = || Refusal::new(Reason::Internal, "the upstream request is no request");
+    let session = authorization
+        .to_str()
+        .ok()
+        .and_then(|a| a.split_once(' '))
+        .map(|(_, session)| session.trim())
+        .ok_or_else(internal)?;
+    let (before, after) = (body.get(..at), body.get(at..));
+    let (Some(before), Some(after)) = (before, after) else {
+        return Err(internal());
+    };
+    let session = soap::escaped(session);
+    Ok([before, session.as_bytes(), after].concat().into())
 }
 
 /// What a request on its way is watched by.

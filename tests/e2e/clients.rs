@@ -20,6 +20,10 @@ pub(crate) enum Client {
     SimpleSalesforceWrites,
     /// jsforce, changing records.
     JsforceWrites,
+    /// jsforce's SOAP API.
+    JsforceSoap,
+    /// zeep (PyPI).
+    Zeep,
 }
 
 /// Where a client finds its CRM.
@@ -58,12 +62,18 @@ impl Client {
                     },
                 )
             }
-            Self::Jsforce | Self::JsforceLogin | Self::JsforceWrites => (
+            Self::Zeep => (
+                folder().join("venv/bin/python"),
+                folder().join("venv/.zeep-4.3.3"),
+                "zeep_client.py",
+            ),
+            Self::Jsforce | Self::JsforceLogin | Self::JsforceWrites | Self::JsforceSoap => (
                 PathBuf::from("node"),
                 folder().join("node/node_modules/jsforce"),
                 match self {
                     Self::Jsforce => "jsforce_client.js",
                     Self::JsforceWrites => "jsforce_writes.js",
+                    Self::JsforceSoap => "jsforce_soap.js",
                     _ => "jsforce_login.js",
                 },
             ),

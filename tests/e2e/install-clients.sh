@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm),
+# zeep (PyPI) for SOAP,
 # and the validator that it holds the JSON Schemas with: jsonschema (PyPI).
 # and the SOQL parsers that privet's is held against. tree-sitter-sfapex is built where there is a C compiler.
 # Also, from Debian where it can: nats-server, rsyslog and rsyslog-gnutls, the receivers that tests/audit ships records to.
@@ -7,6 +8,7 @@
 set -euo pipefail
 
 simple_salesforce=1.12.10
+zeep=4.3.3
 jsforce=3.10.16
 jsonschema=4.26.0
 pyyaml=6.0.3
@@ -26,6 +28,12 @@ if [ ! -f "$python_mark" ]; then
     venv/bin/python -m pip install --quiet --disable-pip-version-check \
         "simple-salesforce==$simple_salesforce" "jsonschema==$jsonschema" "PyYAML==$pyyaml"
     touch "$python_mark"
+fi
+
+zeep_mark=venv/.zeep-$zeep
+if [ ! -f "$zeep_mark" ]; then
+    venv/bin/python -m pip install --quiet --disable-pip-version-check "zeep==$zeep"
+    touch "$zeep_mark"
 fi
 
 node_mark=node/.jsforce-$jsforce

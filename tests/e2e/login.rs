@@ -191,7 +191,7 @@ async fn a_session_is_good_wherever_a_crm_takes_one_and_says_nothing_of_the_crm(
     let soap = |session: &str| {
         format!(
             "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Header><SessionHeader>\
-             <sessionId>{session}</sessionId></SessionHeader></e:Header><e:Body><query/></e:Body></e:Envelope>"
+             <sessionId>{session}</sessionId></SessionHeader></e:Header><e:Body><merge/></e:Body></e:Envelope>"
         )
     };
     let xml = "content-type: text/xml\r\n";

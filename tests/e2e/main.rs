@@ -21,6 +21,7 @@ mod house;
 mod login;
 mod pages;
 mod schemas;
+mod soap;
 mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -221,11 +222,15 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
         match client {
             Client::SimpleSalesforce
             | Client::SimpleSalesforceLogin
-            | Client::SimpleSalesforceWrites => {
+            | Client::SimpleSalesforceWrites
+            | Client::Zeep => {
                 assert_eq!(refusal["kind"], "SalesforceMalformedRequest");
                 assert_eq!(refusal["status"], 400);
             }
-            Client::Jsforce | Client::JsforceLogin | Client::JsforceWrites => {
+            Client::Jsforce
+            | Client::JsforceLogin
+            | Client::JsforceWrites
+            | Client::JsforceSoap => {
                 assert_eq!(refusal["kind"], "HttpApiError");
             }
         }

@@ -18,6 +18,7 @@ mod house;
 mod reads;
 mod records;
 mod search;
+mod soap;
 mod tree;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write

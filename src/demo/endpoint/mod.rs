@@ -15,6 +15,7 @@ pub mod related;
 pub mod resources;
 pub mod row;
 pub mod search;
+pub mod soap;
 pub mod token;
 pub mod tree;
 pub mod versions;

@@ -53,6 +53,28 @@ pub fn decide(
     decision
 }
 
+/// The objects that the answer describes.
+fn described(shape: &Shape) -> &[ObjectId] {
+    match shape {
+        Shape::Describe(object) => std::slice::from_ref(object),
+        Shape::Layouts { objects, .. } => objects,
+        Shape::Xml(document) => enveloped(&document.root),
+        _ => &[],
+    }
+}
+
+/// As [`described`], of a document that stands in envelopes.
+fn enveloped(shape: &Shape) -> &[ObjectId] {
+    match shape {
+        Shape::Object(members) => members
+            .iter()
+            .map(|(_, member)| enveloped(member))
+            .find(|found| !found.is_empty())
+            .unwrap_or_default(),
+        other => described(other),
+    }
+}
+
 /// What may be done with the fields that the answer describes.
 fn able(
     decision: &mut Decision,
@@ -61,11 +83,10 @@ fn able(
     identity: &Identity,
     operation: &Operation,
 ) {
-    let described = match &operation.shape {
-        Shape::Describe(object) => std::slice::from_ref(object),
-        Shape::Layouts { objects, .. } => objects,
-        _ => return,
-    };
+    let described = described(&operation.shape);
+    if described.is_empty() {
+        return;
+    }
     let standpoint = policies.standpoint(catalog, identity, decision.purpose.clone());
     let judge = Judge {
         policies,

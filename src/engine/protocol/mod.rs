@@ -418,6 +418,8 @@ pub struct UpstreamRequest {
     pub headers: HeaderMap,
     /// Body; empty = none.
     pub body: Bytes,
+    /// Where in the body the session id belongs that the upstream is to see; such a request has no `Authorization`.
+    pub session_at: Option<usize>,
 }
 
 /// How much of the request body [`understand`] wants to see. Asked before any of it has been read.

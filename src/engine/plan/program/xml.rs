@@ -1,14 +1,16 @@
 //! Shape → XML program.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::engine::catalog::{ConditionValue, FieldRef, FieldType, ObjectId};
 use crate::engine::policy::FieldRuling;
+use crate::engine::protocol::salesforce::describe;
 use crate::engine::protocol::{Link, RecordShape, Shape, XmlNull, XmlShape, XmlTyped};
 use crate::engine::refusal::Refusal;
-use crate::engine::rewrite::NodeId;
 use crate::engine::rewrite::xml::{Child, Children, Nil, XmlBy, XmlChoose, XmlNode, XmlProgram};
+use crate::engine::rewrite::{LinkRewriter, NodeId};
 use crate::engine::treatment::{Prepared, Treatment};
 
 use super::super::link::ErrorCode;
@@ -64,6 +66,45 @@ pub(super) fn place(children: &mut Children, key: &str, node: NodeId, unique: bo
     });
 }
 
+/// A text that stands in a list; any other is removed with its element.
+#[derive(Debug)]
+struct Listed(Vec<Arc<str>>);
+
+impl LinkRewriter for Listed {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        let listed = self.0.iter().any(|name| **name == *upstream);
+        listed.then_some(Cow::Borrowed(upstream))
+    }
+}
+
+/// A described object without what XML does not have: members that are null for every caller, and REST's URLs.
+fn without_nulls(shape: Shape) -> Shape {
+    match shape {
+        Shape::Object(members) => Shape::Object(
+            members
+                .into_iter()
+                .filter(|(key, member)| {
+                    !matches!(member, Shape::Constant(json) if &**json == "null")
+                        && &**key != "urls"
+                })
+                .map(|(key, member)| (key, without_nulls(member)))
+                .collect(),
+        ),
+        Shape::Array { element, rows } => Shape::Array {
+            element: Box::new(without_nulls(*element)),
+            rows,
+        },
+        Shape::ByName { member, cases } => Shape::ByName {
+            member,
+            cases: cases
+                .into_iter()
+                .map(|(name, case)| (name, without_nulls(case)))
+                .collect(),
+        },
+        other => other,
+    }
+}
+
 struct Lowering<'a, 'c> {
     core: &'c mut Core<'a>,
     typed: XmlTyped,
@@ -93,6 +134,18 @@ impl<'a> Lowering<'a, '_> {
                 let text = match serde_json::from_str(json) {
                     Ok(serde_json::Value::String(text)) => text,
                     Ok(serde_json::Value::Null) => String::new(),
+                    // The elements of a list stand side by side: those that are in it stay.
+                    Ok(serde_json::Value::Array(items)) => {
+                        let names: Vec<Arc<str>> = items
+                            .iter()
+                            .filter_map(|i| i.as_str().map(Arc::from))
+                            .collect();
+                        return Ok(if names.is_empty() {
+                            DROP
+                        } else {
+                            self.add(XmlNode::Link(Arc::new(Listed(names))))
+                        });
+                    }
                     _ => json.to_string(),
                 };
                 self.add(XmlNode::Constant(text.into()))
@@ -140,11 +193,56 @@ impl<'a> Lowering<'a, '_> {
             Shape::Expect(text) => self.add(XmlNode::Expect(vec![text.clone()])),
             Shape::ErrorCode => self.add(XmlNode::Link(Arc::new(ErrorCode))),
             Shape::Answer(answer) => self.shape(answer, record, row)?,
+            Shape::Describe(object) => {
+                let shape = describe::describe_shape(
+                    self.core.catalog,
+                    *object,
+                    &|field| self.core.view(*object, field),
+                    &|field| {
+                        self.core
+                            .decision
+                            .read(field)
+                            .is_some_and(|ruling| !ruling.is_hidden())
+                    },
+                    &|field| self.core.decision.may_evaluate(field),
+                );
+                self.shape(&without_nulls(shape), None, false)?
+            }
+            Shape::DescribeGlobal => {
+                let api = self.core.operation.api.name.clone();
+                let shape = describe::describe_global_shape(self.core.catalog, &api, &|object| {
+                    self.core.is_readable(object)
+                });
+                self.shape(&without_nulls(shape), None, false)?
+            }
+            Shape::OneOf {
+                records,
+                others_dropped,
+            } => {
+                let mut cases = Vec::with_capacity(records.len());
+                for record in records {
+                    let Some(object) = record.objects.first() else {
+                        continue;
+                    };
+                    let node = if self.core.is_readable(*object) {
+                        self.record(record, row)?
+                    } else {
+                        DROP
+                    };
+                    let name = &self.core.catalog.get(*object).name;
+                    cases.push((ConditionValue::Text((&**name).into()), node));
+                }
+                let otherwise = if *others_dropped { DROP } else { REFUSE };
+                self.add(XmlNode::Choose(XmlChoose {
+                    by: self.by_type(),
+                    cases,
+                    otherwise,
+                    absent: REFUSE,
+                    overflow: REFUSE,
+                }))
+            }
             Shape::Positional(_)
             | Shape::Paths(_)
-            | Shape::Describe(_)
-            | Shape::DescribeGlobal
-            | Shape::OneOf { .. }
             | Shape::Layouts { .. }
             | Shape::Opaque
             | Shape::Csv(_)

@@ -165,6 +165,7 @@ impl Forward {
             path_and_query: target(&segments, &query),
             headers,
             body: Bytes::from(text),
+            session_at: None,
         })
     }
 }

@@ -169,6 +169,8 @@ pub struct NextPage {
 pub(super) struct Page {
     pub(super) cursor: Cursor,
     pub(super) upstream_origin: Arc<str>,
+    /// SOAP's `queryLocator`: a locator alone instead of a link.
+    pub(super) bare: bool,
 }
 
 impl std::fmt::Debug for NextPage {
@@ -187,11 +189,22 @@ impl NextPage {
 
 impl Page {
     fn link(&self, upstream: &str, seal: &dyn Fn(&[u8]) -> String) -> String {
-        let segment = self.locator(upstream).and_then(|locator| {
+        // The last page of SOAP says so by an empty locator, if not by null.
+        if self.bare && upstream.is_empty() {
+            return String::new();
+        }
+        let found = match self.bare {
+            true => Some(upstream).filter(|u| is_locator(u)),
+            false => self.locator(upstream),
+        };
+        let segment = found.and_then(|locator| {
             let mut cursor = self.cursor.clone();
             cursor.locator = locator.to_owned();
             cursor.seal(seal)
         });
+        if self.bare {
+            return segment.unwrap_or_else(|| NO_CURSOR.to_owned());
+        }
         format!(
             "/services/data/v{}.0/{}/{}",
             self.cursor.version,
@@ -240,6 +253,7 @@ mod tests {
         let page = Page {
             cursor,
             upstream_origin: origin.into(),
+            bare: false,
         };
         page.link(upstream, &seal)
     }
@@ -284,6 +298,29 @@ mod tests {
             let elsewhere = Cursor::open(segment, &unseal, "other", &caller("ana"));
             assert_eq!(elsewhere.unwrap_err(), invalid());
         }
+    }
+
+    #[test]
+    fn a_locator_of_soap_is_the_cursor_alone() {
+        let page = Page {
+            cursor: Cursor::new(
+                &api().name,
+                61,
+                false,
+                "SELECT Id FROM Contact",
+                &caller("ana"),
+            ),
+            upstream_origin: "https://acme.my.salesforce.com".into(),
+            bare: true,
+        };
+        let segment = page.link("01gD0000002HU6K-2000", &seal);
+        let cursor = open(&segment, &caller("ana")).unwrap();
+        assert_eq!(cursor.locator, "01gD0000002HU6K-2000");
+        assert_eq!(page.link("", &seal), "");
+        assert_eq!(
+            page.link("/services/data/v61.0/query/01g-1", &seal),
+            NO_CURSOR
+        );
     }
 
     #[test]

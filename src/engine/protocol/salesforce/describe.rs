@@ -140,6 +140,138 @@ const FIELD_EMPTY: &[&str] = &[
     "referenceTargetField",
 ];
 
+/// Members that are whole numbers, and those that are texts; all others that pass are true or false.
+const NUMBERS: &[&str] = &[
+    "byteLength",
+    "digits",
+    "length",
+    "precision",
+    "relationshipOrder",
+    "scale",
+];
+const TEXTS: &[&str] = &[
+    "associateEntityType",
+    "associateParentEntity",
+    "calculatedFormula",
+    "compoundFieldName",
+    "defaultImplementation",
+    "defaultValue",
+    "extendedBy",
+    "extendsInterfaces",
+    "extraTypeInfo",
+    "implementedBy",
+    "implementsInterfaces",
+    "inlineHelpText",
+    "keyPrefix",
+    "label",
+    "labelPlural",
+    "mask",
+    "maskType",
+    "name",
+    "relationshipName",
+    "sobjectDescribeOption",
+    "soapType",
+    "type",
+    "childSObject",
+    "field",
+    "developerName",
+    "recordTypeId",
+];
+
+/// Names with their XML Schema types, in the order of their names.
+fn typed(
+    names: impl Iterator<Item = &'static str>,
+    more: &[(&'static str, &'static str)],
+) -> Vec<(&'static str, &'static str)> {
+    let mut all: Vec<_> = names
+        .map(|name| {
+            let kind = if NUMBERS.contains(&name) {
+                "xsd:int"
+            } else if TEXTS.contains(&name) {
+                "xsd:string"
+            } else {
+                "xsd:boolean"
+            };
+            (name, kind)
+        })
+        .chain(more.iter().copied())
+        .collect();
+    all.sort_unstable();
+    all
+}
+
+/// The members of a described object, for a WSDL.
+pub(super) fn object_members() -> Vec<(&'static str, &'static str)> {
+    let more = [
+        ("childRelationships", "tns:ChildRelationship[]"),
+        ("fields", "tns:Field[]"),
+        ("recordTypeInfos", "tns:RecordTypeInfo[]"),
+        ("supportedScopes", "tns:ScopeInfo[]"),
+    ];
+    typed(OBJECT_KEEP.iter().copied(), &more)
+}
+
+/// The members of an object of a global describe.
+pub(super) fn summary_members() -> Vec<(&'static str, &'static str)> {
+    typed(OBJECT_KEEP.iter().copied(), &[])
+}
+
+/// The members of a described field.
+pub(super) fn field_members() -> Vec<(&'static str, &'static str)> {
+    let more = [
+        ("picklistValues", "tns:PicklistEntry[]"),
+        ("referenceTo", "xsd:string[]"),
+    ];
+    let names = [
+        "aggregatable",
+        "byteLength",
+        "calculatedFormula",
+        "compoundFieldName",
+        "defaultValue",
+        "dependentPicklist",
+        "filterable",
+        "groupable",
+        "idLookup",
+        "inlineHelpText",
+        "length",
+        "queryByDistance",
+        "relationshipName",
+        "restrictedPicklist",
+        "searchPrefilterable",
+        "soapType",
+        "sortable",
+        "type",
+    ];
+    typed(FIELD_KEEP.iter().copied().chain(names), &more)
+}
+
+/// The members of a child relationship.
+pub(super) fn child_members() -> Vec<(&'static str, &'static str)> {
+    let names = [
+        "cascadeDelete",
+        "childSObject",
+        "deprecatedAndHidden",
+        "field",
+        "relationshipName",
+        "restrictedDelete",
+    ];
+    typed(names.into_iter(), &[])
+}
+
+/// The members of a record type.
+pub(super) fn record_type_members() -> Vec<(&'static str, &'static str)> {
+    let names = [
+        "active",
+        "available",
+        "defaultRecordTypeMapping",
+        "developerName",
+        "master",
+        "name",
+        "recordTypeId",
+    ];
+    typed(names.into_iter(), &[])
+}
+
 pub(super) fn keep<'a>(names: &'a [&'a str]) -> impl Iterator<Item = (Arc<str>, Shape)> + 'a {
     names.iter().map(|name| (Arc::from(*name), Shape::Keep))
 }

@@ -18,6 +18,7 @@ use super::record::Outputs;
 use super::related::{BlobTarget, RelatedTarget};
 use super::resolve::{Binding, Followed, Scope, literal, malformed};
 use super::search::SearchTarget;
+use super::soap::SoapTarget;
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
     Query, Slot, Span, Value,
@@ -68,6 +69,8 @@ pub(super) enum Target {
     Blob(Box<BlobTarget>),
     /// A search.
     Search(Box<SearchTarget>),
+    /// A call of the SOAP API.
+    Soap(Box<SoapTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -141,6 +144,7 @@ impl Forward {
         let mut body = String::new();
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
+            Target::Soap(target) => return target.print(resolved),
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
             Target::Query {
@@ -149,15 +153,9 @@ impl Forward {
                 bindings,
                 scopes,
             } => {
-                let mut query = query.clone();
-                let printer = Printer {
-                    bindings,
-                    scopes,
-                    resolved,
-                };
-                printer.rewrite(&mut query, true)?;
+                let text = query_text(query, bindings, scopes, resolved)?;
                 let mut path = format!("{base}/{}?q=", endpoint(*all));
-                percent_encode(&query.to_string(), &mut path);
+                percent_encode(&text, &mut path);
                 path
             }
             Target::Related(target) => target.path(&base, resolved)?,
@@ -230,6 +228,7 @@ impl Forward {
             path_and_query,
             headers,
             body: Bytes::from(body),
+            session_at: None,
         })
     }
 
@@ -251,6 +250,7 @@ impl Forward {
             page: Page {
                 cursor,
                 upstream_origin: self.upstream_origin.clone(),
+                bare: matches!(self.target, Target::Soap(_)),
             },
             sealer,
         })
@@ -285,6 +285,23 @@ impl Forward {
             .find(|(o, _)| *o == object)
             .map(|(_, written)| written)
     }
+}
+
+/// A query as it goes upstream.
+pub(super) fn query_text(
+    query: &Query,
+    bindings: &[Binding],
+    scopes: &[Scope],
+    resolved: &Resolved<'_>,
+) -> Result<String, Refusal> {
+    let mut query = query.clone();
+    let printer = Printer {
+        bindings,
+        scopes,
+        resolved,
+    };
+    printer.rewrite(&mut query, true)?;
+    Ok(query.to_string())
 }
 
 fn endpoint(all: bool) -> &'static str {

@@ -20,6 +20,7 @@ mod resolve;
 mod route;
 pub mod schema_pull;
 mod search;
+pub mod soap;
 pub mod soql;
 pub mod sosl;
 mod template;
@@ -155,9 +156,10 @@ fn understand_within(
             "This resource inside another request: not open through this proxy",
         ));
     }
+    let is_soap = matches!(endpoint, Endpoint::Soap { .. });
     let tree = if endpoint.takes_body(head.method) {
         Some(json_body::read(head.headers, body)?)
-    } else if body.is_empty() {
+    } else if body.is_empty() || is_soap {
         None
     } else {
         return Err(Refusal::new(
@@ -241,21 +243,8 @@ fn understand_within(
                 request.page(cursor)
             }
         }
-        Endpoint::DescribeGlobal { version } => {
-            let objects = (0u32..)
-                .map(ObjectId)
-                .zip(&catalog.objects)
-                .filter(|(_, o)| o.api == api.name)
-                .map(|(id, _)| id)
-                .collect();
-            let mut operation = request.fixed(
-                "describe-global",
-                format!("/v{version}.0/sobjects"),
-                Shape::DescribeGlobal,
-            );
-            operation.objects = objects;
-            Ok(operation)
-        }
+        Endpoint::DescribeGlobal { version } => Ok(request.describe_global(version)),
+        Endpoint::Soap { wsdl, version } => request.soap(wsdl, version, body, around),
         Endpoint::Describe { version, object } => request.describe(version, &object),
         Endpoint::Row {
             version,
@@ -447,6 +436,22 @@ impl Request<'_> {
             .ok_or_else(|| Refusal::unknown_object(written))?;
         self.forward.written.push((object, written.clone()));
         Ok(object)
+    }
+
+    fn describe_global(self, version: u16) -> Operation {
+        let objects = (0u32..)
+            .map(ObjectId)
+            .zip(&self.catalog.objects)
+            .filter(|(_, o)| o.api == self.api.name)
+            .map(|(id, _)| id)
+            .collect();
+        let mut operation = self.fixed(
+            "describe-global",
+            format!("/v{version}.0/sobjects"),
+            Shape::DescribeGlobal,
+        );
+        operation.objects = objects;
+        operation
     }
 
     fn describe(mut self, version: u16, written: &Arc<str>) -> Result<Operation, Refusal> {

@@ -8,6 +8,7 @@ use crate::engine::protocol::{Api, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 
 use super::composite::Envelope;
+use super::login::soap::Wsdl;
 use super::resolve::malformed;
 use super::{is_record_id, unknown_path};
 
@@ -137,6 +138,11 @@ pub(super) enum Endpoint {
         ids: String,
         all_or_none: bool,
     },
+    /// `/services/Soap/u|c/{version}`
+    Soap {
+        wsdl: Wsdl,
+        version: u16,
+    },
     /// POST, PATCH or DELETE of a record.
     Change {
         version: u16,
@@ -260,6 +266,11 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
     if segments.last() == Some(&"") {
         segments.pop();
     }
+    if let ["services", "Soap", letter @ ("u" | "c"), version, rest @ ..] = &*segments
+        && rest.len() <= 1
+    {
+        return soap(api, head, letter, version);
+    }
     let ["services", "data", rest @ ..] = &*segments else {
         let known = CLOSED_ROOTS.iter().find(|(root, _)| {
             segments.len() >= root.len()
@@ -382,6 +393,26 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             .find(|(name, _)| name.eq_ignore_ascii_case(first))
             .map_or_else(unknown_path, |(_, what)| closed(what))),
     }
+}
+
+fn soap(
+    api: &Api,
+    head: &RequestHead<'_>,
+    letter: &str,
+    version: &str,
+) -> Result<Endpoint, Refusal> {
+    no_parameters(head)?;
+    if head.method != Method::POST {
+        return Err(Refusal::method_not_allowed("POST"));
+    }
+    let version = parse_version(&format!("v{version}"))
+        .filter(|v| (api.versions.0..=api.versions.1).contains(v))
+        .ok_or_else(unknown_path)?;
+    let wsdl = match letter {
+        "u" => Wsdl::Partner,
+        _ => Wsdl::Enterprise,
+    };
+    Ok(Endpoint::Soap { wsdl, version })
 }
 
 fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<Endpoint, Refusal> {

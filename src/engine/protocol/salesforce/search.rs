@@ -517,23 +517,7 @@ impl SearchTarget {
         base: &str,
         resolved: &Resolved<'_>,
     ) -> Result<(String, Option<String>), Refusal> {
-        let clear = |used: &usize| resolved.clear.get(*used).copied().unwrap_or(false);
-        if self.marked.as_ref().is_some_and(|m| !m.iter().all(clear)) {
-            return Err(Refusal::new(
-                Reason::TreatedFieldEvaluated,
-                "WITH SNIPPET and WITH HIGHLIGHT show every field that is searched: each of them must be read in clear",
-            ));
-        }
-        let mut search = self.search.clone();
-        let printer = Printer {
-            bindings: &self.bindings,
-            scopes: &self.scopes,
-            resolved,
-        };
-        for one in &mut search.returning {
-            printer.rewrite(&mut one.query, false)?;
-            one.listed |= one.query.select.len() > 1;
-        }
+        let search = self.rewritten(resolved)?;
         match &self.way {
             Way::Sosl => {
                 let mut path = format!("{base}/search?q=");
@@ -583,6 +567,32 @@ impl SearchTarget {
                 Ok((path, None))
             }
         }
+    }
+
+    /// The search as SOSL.
+    pub(super) fn text(&self, resolved: &Resolved<'_>) -> Result<String, Refusal> {
+        Ok(self.rewritten(resolved)?.to_string())
+    }
+
+    fn rewritten(&self, resolved: &Resolved<'_>) -> Result<Search, Refusal> {
+        let clear = |used: &usize| resolved.clear.get(*used).copied().unwrap_or(false);
+        if self.marked.as_ref().is_some_and(|m| !m.iter().all(clear)) {
+            return Err(Refusal::new(
+                Reason::TreatedFieldEvaluated,
+                "WITH SNIPPET and WITH HIGHLIGHT show every field that is searched: each of them must be read in clear",
+            ));
+        }
+        let mut search = self.search.clone();
+        let printer = Printer {
+            bindings: &self.bindings,
+            scopes: &self.scopes,
+            resolved,
+        };
+        for one in &mut search.returning {
+            printer.rewrite(&mut one.query, false)?;
+            one.listed |= one.query.select.len() > 1;
+        }
+        Ok(*search)
     }
 }
 

@@ -579,7 +579,7 @@ fn paths_are_open_closed_or_unknown() {
         "/services/data/v61.0/tooling/query",
         "/services/data/v61.0/composite/elsewhere",
         "/services/apexrest/x",
-        "/services/Soap/u/61.0",
+        "/services/Soap/m/61.0",
         "/id/00D/005",
     ] {
         assert_eq!(get(closed), Err(Reason::EndpointClosed), "{closed}");

@@ -37,6 +37,11 @@ pub enum Door {
         /// As in the path, such as `61.0`.
         version: String,
     },
+    /// The partner WSDL: `/services/wsdl/partner[/{version}]`, `/soap/wsdl.jsp?type=*`.
+    Wsdl {
+        /// As in the path, such as `61.0`.
+        version: Option<String>,
+    },
 }
 
 /// Client name and API key, as a login says them. `Debug` shows neither.
@@ -78,17 +83,28 @@ pub fn door(segments: &[String]) -> Option<Door> {
                 "c" => soap::Wsdl::Enterprise,
                 _ => return None,
             };
-            let (major, minor) = version.split_once('.')?;
-            let digits = |text: &str, max: usize| {
-                (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
-            };
-            (digits(major, 3) && digits(minor, 1)).then(|| Door::Soap {
+            is_version(version).then(|| Door::Soap {
                 wsdl,
                 version: version.to_owned(),
             })
         }
+        ["soap", "wsdl.jsp"] | ["services", "wsdl", "partner"] => {
+            Some(Door::Wsdl { version: None })
+        }
+        ["services", "wsdl", "partner", version] => is_version(version).then(|| Door::Wsdl {
+            version: Some(version.to_owned()),
+        }),
         _ => None,
     }
+}
+
+/// `61.0`.
+fn is_version(text: &str) -> bool {
+    let digits = |text: &str, max: usize| {
+        (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    text.split_once('.')
+        .is_some_and(|(major, minor)| digits(major, 3) && digits(minor, 1))
 }
 
 impl Door {
@@ -102,6 +118,7 @@ impl Door {
             Self::UserInfo => "oauth-userinfo",
             Self::Identity { .. } => "identity",
             Self::Soap { .. } => "soap",
+            Self::Wsdl { .. } => "soap-wsdl",
         }
     }
 
@@ -109,6 +126,7 @@ impl Door {
     pub fn methods(&self) -> &'static str {
         match self {
             Self::Token | Self::Introspect | Self::Soap { .. } => "POST",
+            Self::Wsdl { .. } => "GET, HEAD",
             Self::Revoke | Self::Authorize | Self::UserInfo => "GET, HEAD, POST",
             Self::Identity { .. } => "GET, HEAD, POST",
         }

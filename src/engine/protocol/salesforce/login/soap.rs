@@ -14,7 +14,7 @@ use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::secret::Secret;
 
 /// Deepest nesting of an envelope.
-const DEPTH_MAX: usize = 32;
+pub(in super::super) const DEPTH_MAX: usize = 32;
 
 /// Which WSDL a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +26,14 @@ pub enum Wsdl {
 }
 
 impl Wsdl {
-    fn letter(self) -> char {
+    pub(in super::super) fn letter(self) -> char {
         match self {
             Self::Partner => 'u',
             Self::Enterprise => 'c',
         }
     }
 
-    fn word(self) -> &'static str {
+    pub(in super::super) fn word(self) -> &'static str {
         match self {
             Self::Partner => "partner",
             Self::Enterprise => "enterprise",
@@ -50,10 +50,12 @@ pub enum Call {
     Other {
         /// The session id, if there is one.
         session: Option<Secret<String>>,
+        /// The call's name.
+        name: String,
     },
 }
 
-fn malformed() -> Refusal {
+pub(in super::super) fn malformed() -> Refusal {
     Refusal::new(
         Reason::MalformedBody,
         "the request body is no SOAP envelope that can be read",
@@ -84,7 +86,7 @@ pub fn read(body: &[u8]) -> Result<Call, Refusal> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = Reader::from_str(text);
     let mut path: Vec<String> = Vec::new();
-    let (mut roots, mut calls, mut is_login) = (0, 0, false);
+    let (mut roots, mut calls, mut called) = (0, 0, String::new());
     let mut values: [Option<Secret<String>>; LEAVES.len()] = Default::default();
     loop {
         let event = reader.read_event().map_err(|_| malformed())?;
@@ -92,7 +94,7 @@ pub fn read(body: &[u8]) -> Result<Call, Refusal> {
         match event {
             Event::Start(start) => {
                 path.push(start.local_name().as_ref().to_owned());
-                opened(&path, &mut roots, &mut calls, &mut is_login)?;
+                opened(&path, &mut roots, &mut calls, &mut called)?;
                 let again = leaf(&path)
                     .and_then(|i| values.get_mut(i)?.replace(Secret::new(String::new())));
                 if again.is_some() || open.is_some() {
@@ -102,7 +104,7 @@ pub fn read(body: &[u8]) -> Result<Call, Refusal> {
             Event::Empty(_) if open.is_some() => return Err(malformed()),
             Event::Empty(start) => {
                 path.push(start.local_name().as_ref().to_owned());
-                opened(&path, &mut roots, &mut calls, &mut is_login)?;
+                opened(&path, &mut roots, &mut calls, &mut called)?;
                 path.pop();
             }
             Event::End(_) => {
@@ -123,8 +125,11 @@ pub fn read(body: &[u8]) -> Result<Call, Refusal> {
         return Err(malformed());
     }
     let [name, key, session] = values;
-    if !is_login {
-        return Ok(Call::Other { session });
+    if called != "login" {
+        return Ok(Call::Other {
+            session,
+            name: called,
+        });
     }
     Ok(Call::Login(Credentials {
         client: name.ok_or_else(malformed)?.expose_secret().clone(),
@@ -137,14 +142,14 @@ fn opened(
     path: &[String],
     roots: &mut usize,
     calls: &mut usize,
-    is_login: &mut bool,
+    called: &mut String,
 ) -> Result<(), Refusal> {
     match path {
         [root] if root == "Envelope" => *roots += 1,
         [_] => return Err(malformed()),
         [_, body, call] if body == "Body" => {
             *calls += 1;
-            *is_login = call == "login";
+            called.clone_from(call);
         }
         _ if path.len() > DEPTH_MAX => return Err(malformed()),
         _ => {}
@@ -172,7 +177,7 @@ fn put(
     Ok(())
 }
 
-fn resolved(reference: &BytesRef<'_>) -> Option<char> {
+pub(in super::super) fn resolved(reference: &BytesRef<'_>) -> Option<char> {
     if reference.is_char_ref() {
         return reference.resolve_char_ref().ok()?;
     }
@@ -191,7 +196,6 @@ pub fn login_response(who: &Who<'_>, began: &Began, wsdl: Wsdl, version: &str) -
     let organisation = who.organisation();
     let user = who.user();
     let origin = escape(who.origin);
-    let name = escape(who.name);
     let version = escape(version);
     let server = format!(
         "{origin}/services/Soap/{}/{version}/{organisation}",
@@ -210,31 +214,87 @@ pub fn login_response(who: &Who<'_>, began: &Began, wsdl: Wsdl, version: &str) -
          <serverUrl>{server}</serverUrl>\
          <sessionId>{session}</sessionId>\
          <userId>{user}</userId>\
-         <userInfo>\
-         <organizationId>{organisation}</organizationId>\
+         <userInfo>{}</userInfo>\
+         </result></loginResponse></soapenv:Body></soapenv:Envelope>",
+        wsdl.word(),
+        user_info(who, began.lifetime_s),
+    )
+}
+
+/// The members of a `GetUserInfoResult`. `lifetime_s`: how long a session is good.
+fn user_info(who: &Who<'_>, lifetime_s: i64) -> String {
+    let (organisation, user) = (who.organisation(), who.user());
+    let name = escape(who.name);
+    format!(
+        "<organizationId>{organisation}</organizationId>\
          <organizationName>{name}</organizationName>\
-         <sessionSecondsValid>{}</sessionSecondsValid>\
+         <sessionSecondsValid>{lifetime_s}</sessionSecondsValid>\
          <userFullName>{name}</userFullName>\
          <userId>{user}</userId>\
          <userLanguage>en_US</userLanguage>\
          <userLocale>en_US</userLocale>\
          <userName>{name}</userName>\
          <userTimeZone>GMT</userTimeZone>\
-         <userType>Standard</userType>\
-         </userInfo>\
-         </result></loginResponse></soapenv:Body></soapenv:Envelope>",
-        wsdl.word(),
-        began.lifetime_s,
+         <userType>Standard</userType>"
     )
+}
+
+/// The answer to a call that privet answers by itself: `getUserInfo` and `getServerTimestamp`. `None`: another call.
+/// `now`: the time as RFC 3339 spells it.
+pub fn own_response(
+    call: &str,
+    who: &Who<'_>,
+    wsdl: Wsdl,
+    lifetime_s: i64,
+    now: &str,
+) -> Option<String> {
+    let result = match call {
+        "getUserInfo" => user_info(who, lifetime_s),
+        "getServerTimestamp" => format!("<timestamp>{}</timestamp>", escape(now)),
+        _ => return None,
+    };
+    Some(format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+         <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+         xmlns=\"urn:{}.soap.sforce.com\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">\
+         <soapenv:Body><{call}Response><result>{result}</result></{call}Response></soapenv:Body></soapenv:Envelope>",
+        wsdl.word()
+    ))
+}
+
+/// `text` as it stands in an element.
+pub fn escaped(text: &str) -> String {
+    escape(text).into_owned()
+}
+
+/// The exception code of a fault; `None` where there is none that can be read.
+pub fn fault_code(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut reader = Reader::from_str(text);
+    let (mut inside, mut code) = (false, String::new());
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(start) => inside = start.local_name().as_ref() == "exceptionCode",
+            Event::Text(text) if inside => code.push_str(&text),
+            Event::End(_) if inside => return Some(code),
+            Event::DocType(_) | Event::Eof => return None,
+            _ => {}
+        }
+    }
 }
 
 /// A fault (SOAP 1.1, section 4.4) as Salesforce spells it. `code`: an exception code.
 pub fn fault(code: &str, message: &str) -> String {
     let (code, message) = (escape(code), escape(message));
-    let kind = if code.starts_with("INVALID_LOGIN") || code.starts_with("LOGIN_") {
-        "LoginFault"
-    } else {
-        "UnexpectedErrorFault"
+    let kind = match &*code {
+        "INVALID_FIELD" => "InvalidFieldFault",
+        "INVALID_TYPE" => "InvalidSObjectFault",
+        "MALFORMED_QUERY" => "MalformedQueryFault",
+        "MALFORMED_SEARCH" => "MalformedSearchFault",
+        "INVALID_QUERY_LOCATOR" => "InvalidQueryLocatorFault",
+        "MALFORMED_ID" => "InvalidIdFault",
+        code if code.starts_with("INVALID_LOGIN") || code.starts_with("LOGIN_") => "LoginFault",
+        _ => "UnexpectedErrorFault",
     };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
@@ -290,10 +350,11 @@ mod tests {
             "<SessionHeader><sessionId>pvs_x</sessionId></SessionHeader>",
             "<query><queryString>SELECT Id FROM Contact</queryString></query>",
         );
-        let Ok(Call::Other { session }) = read(text.as_bytes()) else {
+        let Ok(Call::Other { session, name }) = read(text.as_bytes()) else {
             panic!("not read");
         };
         assert_eq!(session.unwrap().expose_secret(), "pvs_x");
+        assert_eq!(name, "query");
     }
 
     #[test]
