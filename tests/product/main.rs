@@ -11,6 +11,7 @@ mod callers;
 mod canary;
 mod coverage;
 mod deploy;
+mod discover;
 mod house;
 mod ledger;
 mod live;
