@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit;
-use crate::config::{self, Machine, Settings, folder};
+use crate::config::{self, Machine, Settings, bundle, folder};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::catalog::Object;
 use crate::engine::policy::{Loaded, Policies, load};
@@ -62,6 +62,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
         return Ok(exit::USAGE);
     }
     let mut served = None;
+    let mut bundled = None;
     let (policies, mut found) = match &args.config {
         None => (
             args.policies
@@ -72,6 +73,9 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
         Some(file) => match config::load_with_warnings(file, &Machine) {
             Ok(loaded) => {
                 let policies = loaded.settings.policies.clone();
+                if loaded.settings.bundle.is_some() {
+                    bundled = Some(bundle::read(&loaded.settings).map(|(sources, _)| sources));
+                }
                 served = args.online.then_some(loaded.settings);
                 (policies, loaded.warnings)
             }
@@ -81,9 +85,14 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             }
         },
     };
-    let sources = match folder::read(&policies) {
-        Ok(sources) => sources,
-        Err(e) => {
+    let sources = match bundled.map_or_else(|| Ok(folder::read(&policies)), |b| b.map(Ok)) {
+        Ok(Ok(sources)) => sources,
+        Err(refused) => {
+            found.extend(refused);
+            print(args, &found, None, out)?;
+            return Ok(exit::CONFIG);
+        }
+        Ok(Err(e)) => {
             let finding = Diagnostic::error(
                 "unreadable",
                 None,

@@ -9,7 +9,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::cli::{complain, exit};
-use crate::config::{ApiSettings, Machine, Settings, folder};
+use crate::config::{ApiSettings, Machine, Settings, bundle, folder};
 use crate::engine::catalog::{Catalog, FieldType};
 use crate::engine::discover::dictionary::Dictionary;
 use crate::engine::discover::{Described, Profile, Proposal, merge, propose};
@@ -110,9 +110,14 @@ pub fn execute(
     let policies = policies
         .or_else(|| settings.as_ref().map(|s| s.policies.clone()))
         .unwrap_or_else(|| PathBuf::from("policies"));
-    let sources = folder::read(&policies)
-        .with_context(|| format!("{} cannot be read", policies.display()))?;
-    let loaded = match load(&sources) {
+    let read = match &settings {
+        Some(settings) if args.policies.is_none() => {
+            bundle::read(settings).map(|(sources, _)| sources)
+        }
+        _ => Ok(folder::read(&policies)
+            .with_context(|| format!("{} cannot be read", policies.display()))?),
+    };
+    let loaded = match read.and_then(|sources| load(&sources)) {
         Ok(loaded) => loaded,
         Err(problems) => {
             complain(notes, &problems)?;

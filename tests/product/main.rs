@@ -7,6 +7,7 @@
     reason = "a panic is how a test fails"
 )]
 
+mod bundle;
 mod callers;
 mod canary;
 mod coverage;

@@ -23,6 +23,7 @@
 //!   not ask whether the field can be read.
 
 mod casbin;
+pub mod bundle;
 mod condition;
 pub(crate) mod csv;
 mod decide;
