@@ -4,12 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit;
-use crate::config::{self, Machine, Settings, bundle, folder};
+use crate::config::{self, Machine, Settings, bundle, folder, trust};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::catalog::Object;
 use crate::engine::policy::{Loaded, Policies, load};
 use crate::engine::protocol::Dialect;
 use crate::engine::workbench::lint::lint;
+use crate::proxy::listener;
 use crate::proxy::refuse::ErrorShape;
 use crate::proxy::upstream::Upstream;
 
@@ -76,8 +77,10 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
                 if loaded.settings.bundle.is_some() {
                     bundled = Some(bundle::read(&loaded.settings).map(|(sources, _)| sources));
                 }
+                let mut warnings = loaded.warnings;
+                warnings.extend(material(&loaded.settings));
                 served = args.online.then_some(loaded.settings);
-                (policies, loaded.warnings)
+                (policies, warnings)
             }
             Err(found) => {
                 print(args, &found, None, out)?;
@@ -109,6 +112,10 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             let warnings = loaded.warnings.iter().cloned();
             let all = warnings.chain(lint(&sources, &loaded));
             found.extend(all.map(|d| placed(args.format, &policies, d)));
+            if found.iter().any(|d| d.severity == Severity::Error) {
+                print(args, &found, None, out)?;
+                return Ok(exit::CONFIG);
+            }
             let answered = match &served {
                 Some(settings) => online(settings, &loaded, &mut found)?,
                 None => true,
@@ -127,6 +134,45 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             Ok(exit::CONFIG)
         }
     }
+}
+
+/// What `privet run` would find wrong with the files that the configuration names: key ring, API keys, JWKS, certificate
+/// and key, trust stores.
+fn material(settings: &Settings) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut settings = settings.clone();
+    let issued = &mut settings.identity.api_keys;
+    if let Some(path) = issued.take_if(|path| !path.exists()) {
+        let message = format!("{} is not there: no API key was issued yet", path.display());
+        found.push(
+            Diagnostic::warning("no-api-keys", None, message)
+                .help("`privet keys issue CLIENT` writes the first key; without the file privet does not start"),
+        );
+    }
+    match trust::key_ring(&settings, &Machine) {
+        Ok(ring) => found.extend(
+            trust::verifiers(&settings, &ring, &Machine)
+                .err()
+                .unwrap_or_default(),
+        ),
+        Err(problems) => found.extend(problems),
+    }
+    if let Some(Err(e)) = settings.listen.tls.as_ref().map(listener::tls) {
+        let message = format!("`listen.tls` cannot be used: {e}");
+        found.push(Diagnostic::error("tls", None, message).help(
+            "certificate (with its chain, leaf first) and key must be PEM and belong together",
+        ));
+    }
+    for (name, api) in &settings.apis {
+        if let Err(e) = Upstream::new(api, &settings.limits, ErrorShape::Salesforce) {
+            found.push(Diagnostic::error(
+                "trust",
+                None,
+                format!("the upstream of `{name}`: {e}"),
+            ));
+        }
+    }
+    found
 }
 
 /// Asks each Salesforce upstream for one describe, under privet's own credential, and compares it with the schema.

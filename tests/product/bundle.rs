@@ -192,18 +192,21 @@ fn an_invalid_set_is_not_signed_and_check_reads_the_bundle() {
     assert_eq!(code, 78, "{why}");
     assert!(!at.join("other.tar").exists());
 
-    std::fs::write(at.join("secret"), "s").unwrap();
-    std::fs::write(
-        at.join("privet.yaml"),
-        format!(
-            "schema: 1\ntenant: acme\npolicies: {{ bundle: set.tar, keys: [\"{key}\"] }}\nkeys: keys.json\nstate: state\n\
-             identity: {{ jwt: [{{ issuer: \"https://idp.example/\", audience: privet, jwks: idp.json }}] }}\n\
-             listen: {{ address: \"127.0.0.1:8080\" }}\napis:\n  salesforce:\n    dialect: salesforce\n    paths: [/services/]\n    \
-             upstream: {{ url: \"https://acme.my.salesforce.com\", trust: bundled }}\n    \
-             credential: {{ kind: bearer, token: \"file:secret\" }}\n"
-        ),
-    )
-    .unwrap();
+    let init = ["init", "--upstream", "https://acme.my.salesforce.com", "."];
+    std::fs::rename(at.join("policies"), at.join("broken")).unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_privet"))
+        .args(init)
+        .current_dir(at)
+        .output()
+        .unwrap();
+    assert!(done.status.success());
+    let config = std::fs::read_to_string(at.join("privet.yaml")).unwrap();
+    let named = format!("policies: {{ bundle: set.tar, keys: [\"{key}\"] }}");
+    let config = config
+        .replace("policies: policies ", &format!("{named} "))
+        .replace("trust: system", "trust: bundled");
+    assert!(config.contains(&named));
+    std::fs::write(at.join("privet.yaml"), config).unwrap();
     let check = || {
         let done = Command::new(env!("CARGO_BIN_EXE_privet"))
             .args(["check", "--config", "privet.yaml"])
@@ -217,10 +220,12 @@ fn an_invalid_set_is_not_signed_and_check_reads_the_bundle() {
     };
     let (code, out) = check();
     assert_eq!(code, 0, "{out}");
+    // The bundle's rules, not those of the folder.
+    assert!(out.contains("43 rules"), "{out}");
     let mut bytes = std::fs::read(at.join("set.tar")).unwrap();
     bytes[600] ^= 1;
     std::fs::write(at.join("set.tar"), bytes).unwrap();
     let (code, out) = check();
     assert_eq!(code, 78, "{out}");
-    assert!(out.starts_with("error[bundle-not-signed]: "), "{out}");
+    assert!(out.contains("error[bundle-not-signed]: "), "{out}");
 }
