@@ -10,6 +10,7 @@
 mod bundle;
 mod callers;
 mod canary;
+mod checked;
 mod coverage;
 mod deploy;
 mod discover;
