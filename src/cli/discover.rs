@@ -569,7 +569,7 @@ fn escaped(text: &str) -> String {
     for b in text.bytes() {
         match b {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                escaped.push(char::from(b))
+                escaped.push(char::from(b));
             }
             b' ' => escaped.push('+'),
             b => {

@@ -265,7 +265,7 @@ fn surroundings(args: &RedactArgs) -> Result<Surroundings, Vec<crate::diagnostic
     let settings = crate::config::load(&args.config, &Machine)?;
     let keys = trust::key_ring(&settings, &Machine)?;
     let (sources, _) = bundle::read(&settings)?;
-    Ok((load(&sources)?, keys, settings.tenant.clone()))
+    Ok((load(&sources)?, keys, settings.tenant))
 }
 
 fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str>) -> String {

@@ -228,7 +228,8 @@ fn head(header: &[u8]) -> Result<(String, u8, usize), BundleRefused> {
             && !part.contains(['\\', ':'])
             && !part.chars().any(char::is_control)
     };
-    if !bare.split('/').all(safe) && !(header[156] == b'5' && matches!(bare, "" | ".")) {
+    let root = header[156] == b'5' && matches!(bare, "" | ".");
+    if !(root || bare.split('/').all(safe)) {
         // A name that is not safe is not repeated.
         return Err(malformed(
             "the name of an entry leads out of the bundle, or is none",
