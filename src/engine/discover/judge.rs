@@ -428,7 +428,10 @@ fn marked(best: Option<Joined>, described: &Described) -> Option<Joined> {
     };
     let holds = if group("HIPAA") {
         Holds::Health
-    } else if ["PII", "PersonalInfo", "GDPR", "CCPA", "COPPA"].into_iter().any(group) {
+    } else if ["PII", "PersonalInfo", "GDPR", "CCPA", "COPPA"]
+        .into_iter()
+        .any(group)
+    {
         Holds::Personal
     } else if group("PCI") {
         Holds::PaymentCard
