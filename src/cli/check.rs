@@ -4,13 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::exit;
-use crate::config::{self, Machine, Settings, folder};
+use crate::config::{self, Machine, Settings, bundle, folder, trust};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::engine::catalog::Object;
 use crate::engine::policy::{Loaded, Policies, load};
 use crate::engine::protocol::Dialect;
 use crate::engine::workbench::lint::lint;
 use crate::observe::monitors;
+use crate::proxy::listener;
 use crate::proxy::refuse::ErrorShape;
 use crate::proxy::upstream::Upstream;
 
@@ -63,6 +64,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
         return Ok(exit::USAGE);
     }
     let mut served = None;
+    let mut bundled = None;
     let (policies, mut found) = match &args.config {
         None => (
             args.policies
@@ -73,8 +75,13 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
         Some(file) => match config::load_with_warnings(file, &Machine) {
             Ok(loaded) => {
                 let policies = loaded.settings.policies.clone();
+                if loaded.settings.bundle.is_some() {
+                    bundled = Some(bundle::read(&loaded.settings).map(|(sources, _)| sources));
+                }
+                let mut warnings = loaded.warnings;
+                warnings.extend(material(&loaded.settings));
                 served = args.online.then_some(loaded.settings);
-                (policies, loaded.warnings)
+                (policies, warnings)
             }
             Err(found) => {
                 print(args, &found, None, out)?;
@@ -82,9 +89,14 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             }
         },
     };
-    let sources = match folder::read(&policies) {
-        Ok(sources) => sources,
-        Err(e) => {
+    let sources = match bundled.map_or_else(|| Ok(folder::read(&policies)), |b| b.map(Ok)) {
+        Ok(Ok(sources)) => sources,
+        Err(refused) => {
+            found.extend(refused);
+            print(args, &found, None, out)?;
+            return Ok(exit::CONFIG);
+        }
+        Ok(Err(e)) => {
             let finding = Diagnostic::error(
                 "unreadable",
                 None,
@@ -102,6 +114,10 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> std::io::Result<u8> {
             let warnings = loaded.warnings.iter().cloned();
             let all = warnings.chain(lint(&sources, &loaded));
             found.extend(all.map(|d| placed(args.format, &policies, d)));
+            if found.iter().any(|d| d.severity == Severity::Error) {
+                print(args, &found, None, out)?;
+                return Ok(exit::CONFIG);
+            }
             let answered = match &served {
                 Some(settings) => online(settings, &loaded, &mut found)?,
                 None => true,
@@ -133,6 +149,45 @@ fn monitors_file(policies: &Path) -> Vec<Diagnostic> {
             vec![Diagnostic::error("unreadable", None, message)]
         }
     }
+}
+
+/// What `privet run` would find wrong with the files that the configuration names: key ring, API keys, JWKS, certificate
+/// and key, trust stores.
+fn material(settings: &Settings) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut settings = settings.clone();
+    let issued = &mut settings.identity.api_keys;
+    if let Some(path) = issued.take_if(|path| !path.exists()) {
+        let message = format!("{} is not there: no API key was issued yet", path.display());
+        found.push(
+            Diagnostic::warning("no-api-keys", None, message)
+                .help("`privet keys issue CLIENT` writes the first key; without the file privet does not start"),
+        );
+    }
+    match trust::key_ring(&settings, &Machine) {
+        Ok(ring) => found.extend(
+            trust::verifiers(&settings, &ring, &Machine)
+                .err()
+                .unwrap_or_default(),
+        ),
+        Err(problems) => found.extend(problems),
+    }
+    if let Some(Err(e)) = settings.listen.tls.as_ref().map(listener::tls) {
+        let message = format!("`listen.tls` cannot be used: {e}");
+        found.push(Diagnostic::error("tls", None, message).help(
+            "certificate (with its chain, leaf first) and key must be PEM and belong together",
+        ));
+    }
+    for (name, api) in &settings.apis {
+        if let Err(e) = Upstream::new(api, &settings.limits, ErrorShape::Salesforce) {
+            found.push(Diagnostic::error(
+                "trust",
+                None,
+                format!("the upstream of `{name}`: {e}"),
+            ));
+        }
+    }
+    found
 }
 
 /// Asks each Salesforce upstream for one describe, under privet's own credential, and compares it with the schema.

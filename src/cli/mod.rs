@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod discover;
 pub mod health;
 pub mod init;
 pub mod keys;
@@ -59,6 +60,8 @@ pub enum Verb {
     /// Work on the schema files that policies are written against
     #[command(subcommand)]
     Schema(SchemaVerb),
+    /// Say what the fields seem to hold, from describes and a sample of records: proposals for classes/*.csv
+    Discover(discover::DiscoverArgs),
     /// Treat records from standard input as one caller would get them, for tickets and test data
     Redact(redact::RedactArgs),
     /// Prove that the audit log is whole
@@ -97,6 +100,7 @@ pub fn execute(arguments: Arguments) -> anyhow::Result<u8> {
         Verb::Policy(verb) => policy::execute(&verb, out, notes),
         Verb::Keys(command) => Ok(keys::run(&command, out, notes)?),
         Verb::Schema(SchemaVerb::Pull(pull)) => schema::execute(&pull, out, notes),
+        Verb::Discover(args) => discover::execute(&args, out, notes),
         Verb::Redact(args) => redact::execute(&args, out, notes),
         Verb::Audit(arguments) => Ok(audit::execute(&arguments)?),
         Verb::Health(health) => health::execute(&health),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::cli::{complain, exit};
-use crate::config::{Machine, folder, trust};
+use crate::config::{Machine, bundle, folder, trust};
 use crate::diagnostic::nearest;
 use crate::engine::identity::{Identity, Proof};
 use crate::engine::policy::{Loaded, load};
@@ -264,7 +264,8 @@ fn surroundings(args: &RedactArgs) -> Result<Surroundings, Vec<crate::diagnostic
     }
     let settings = crate::config::load(&args.config, &Machine)?;
     let keys = trust::key_ring(&settings, &Machine)?;
-    Ok((set(&settings.policies)?, keys, settings.tenant.clone()))
+    let (sources, _) = bundle::read(&settings)?;
+    Ok((load(&sources)?, keys, settings.tenant))
 }
 
 fn unknown<'a>(what: &str, word: &str, known: impl Iterator<Item = &'a str>) -> String {

@@ -288,6 +288,7 @@ mod tests {
         Settings {
             tenant: "acme".into(),
             policies: policies.to_owned(),
+            bundle: None,
             keys: PathBuf::new(),
             state: PathBuf::new(),
             listen: Listen {

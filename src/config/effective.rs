@@ -10,6 +10,11 @@ pub fn effective(s: &Settings) -> Vec<(String, String)> {
     let hidden = |there: bool| if there { "(hidden)" } else { "none" }.to_owned();
     say("tenant", s.tenant.to_string());
     say("policies", path(&s.policies));
+    if let Some(bundle) = &s.bundle {
+        say("policies.bundle", path(&bundle.file));
+        say("policies.signature", path(&bundle.signature));
+        say("policies.keys", bundle.keys.len().to_string());
+    }
     say("keys", path(&s.keys));
     say("state", path(&s.state));
     say("listen.address", s.listen.address.to_string());

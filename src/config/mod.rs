@@ -2,6 +2,7 @@
 //! problem reported at once.
 
 mod apis;
+pub mod bundle;
 mod effective;
 pub mod folder;
 mod identity;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub tenant: Arc<str>,
     /// The policy folder.
     pub policies: PathBuf,
+    /// Where the live set comes from instead of the folder.
+    pub bundle: Option<bundle::BundleSettings>,
     /// The key ring file.
     pub keys: PathBuf,
     /// The state folder.

@@ -360,7 +360,10 @@ fn is_origin(text: &str) -> bool {
     !authority.contains(['/', '?', '#', '@', '\\', '%'])
         && authority
             .parse::<http::uri::Authority>()
-            .is_ok_and(|a| !a.host().is_empty() && (a.port().is_none() || a.port_u16().is_some()))
+            // `port()` is silent about a port that is no number.
+            .is_ok_and(|a| {
+                !a.host().is_empty() && (a.host() == authority || a.port_u16().is_some())
+            })
         && !authority.ends_with(':')
 }
 

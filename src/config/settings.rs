@@ -2,15 +2,23 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use data_encoding::BASE64;
+
 use super::apis::apis;
+use super::bundle::BundleSettings;
 use super::identity::identity;
 use super::reader::{Reader, Section};
 use super::shipping::{http_receiver, shipments};
 use super::{Admin, AuditSettings, KeyPlaces, Limits, Listen, LogSettings, Settings, TlsFiles};
 use crate::engine::identity::is_well_formed_name;
-use crate::yaml::Node;
+use crate::engine::policy::bundle::PublicKey;
+use crate::yaml::{Node, Value};
+
+/// The keys of `policies` where it is a mapping.
+pub(super) const POLICIES: [&str; 4] = ["bundle", "signature", "keys", "directory"];
 
 /// The keys of the top level.
 pub(super) const SECTIONS: [&str; 12] = [
@@ -30,10 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     let tenant = reader
         .required(&top, "tenant")
         .and_then(|node| name(reader, node));
-    let policies = match top.get("policies") {
-        Some(node) => reader.path(node),
-        None => Some(reader.base.join("policies")),
-    };
+    let policies = policies(reader, &top);
     let keys = reader
         .required(&top, "keys")
         .and_then(|node| reader.path(node));
@@ -61,7 +66,8 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> Option<Settings> {
     let log = log(reader, &top);
     Some(Settings {
         tenant: tenant?,
-        policies: policies?,
+        policies: policies.as_ref()?.0.clone(),
+        bundle: policies?.1,
         keys: keys?,
         state: state?,
         listen: listen?,
@@ -84,15 +90,72 @@ pub(super) fn key_places(reader: &mut Reader<'_>, root: &Node) -> Option<KeyPlac
         None => None,
     };
     let api_keys = identity.as_ref().and_then(|i| i.get("api_keys"));
-    let policies = match top.get("policies") {
-        Some(node) => reader.path(node),
-        None => Some(reader.base.join("policies")),
-    };
+    let policies = policies(reader, &top).map(|(folder, _)| folder);
     Some(KeyPlaces {
         keys,
         policies,
         api_keys: api_keys.and_then(|node| reader.path(node)),
     })
+}
+
+/// `policies`: a folder, or a bundle with the keys that may sign it.
+fn policies(
+    reader: &mut Reader<'_>,
+    top: &Section<'_>,
+) -> Option<(PathBuf, Option<BundleSettings>)> {
+    let folder = reader.base.join("policies");
+    let Some(node) = top.get("policies") else {
+        return Some((folder, None));
+    };
+    if !matches!(node.value, Value::Map(_)) {
+        return reader.path(node).map(|folder| (folder, None));
+    }
+    let section = reader.section(node, "policies".into(), &POLICIES)?;
+    let file = reader
+        .required(&section, "bundle")
+        .and_then(|n| reader.path(n));
+    let signature = match section.get("signature") {
+        Some(node) => reader.path(node),
+        None => file.as_ref().map(|file| file.with_added_extension("sig")),
+    };
+    let folder = match section.get("directory") {
+        Some(node) => reader.path(node),
+        None => Some(folder),
+    };
+    let nodes = reader
+        .required(&section, "keys")
+        .and_then(|n| reader.list(n))?;
+    let mut keys = Vec::new();
+    for node in nodes {
+        let text = reader.text(node)?;
+        let key = BASE64.decode(text.trim().as_bytes()).ok();
+        let Some(key) = key.and_then(|k| PublicKey::try_from(k).ok()) else {
+            reader
+                .error(
+                    "bad-value",
+                    &node.place,
+                    "must be an Ed25519 public key: 32 bytes, base64",
+                )
+                .help = Some("`privet policy bundle` prints it".to_owned());
+            return None;
+        };
+        keys.push(key);
+    }
+    if keys.is_empty() {
+        let place = *section.place();
+        reader.error(
+            "bad-value",
+            &place,
+            "without a key no bundle could be trusted",
+        );
+        return None;
+    }
+    let bundle = BundleSettings {
+        file: file?,
+        signature: signature?,
+        keys,
+    };
+    Some((folder?, Some(bundle)))
 }
 
 /// A name that may stand in policies, tokens and file names.

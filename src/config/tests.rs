@@ -657,3 +657,107 @@ fn mistakes_in_sinks_have_their_places() {
         "{warnings:?}"
     );
 }
+
+/// The keys that the reader knows where a section has one that nobody knows, from its own words.
+fn known_keys(text: &str) -> std::collections::BTreeSet<String> {
+    let found = parse_with(text, &[]).unwrap_err();
+    let unknown = found
+        .iter()
+        .find(|d| d.code == "unknown-key" && d.message.contains("qqqqqqqqqqqqqqqq"));
+    let help = unknown.and_then(|d| d.help.clone());
+    let help = help.unwrap_or_else(|| panic!("{text}: {found:?}"));
+    let keys = help.strip_prefix("known keys: ").unwrap();
+    keys.split(", ").map(str::to_owned).collect()
+}
+
+/// Editors complete and accept what the reader reads, no more and no less: each object of the schema is a section.
+#[test]
+fn the_schema_of_privet_yaml_has_the_keys_that_the_reader_knows() {
+    let schema: serde_json::Value = serde_json::from_str(include_str!(
+        "../engine/workbench/schemas/privet.schema.json"
+    ))
+    .unwrap();
+    let api = "/properties/apis/additionalProperties";
+    let jwt = "/properties/identity/properties/jwt/items";
+    let q = "qqqqqqqqqqqqqqqq: 1";
+    let sections = [
+        (String::new(), q.to_owned()),
+        (
+            "/properties/policies/anyOf/1".to_owned(),
+            format!("policies: {{ {q} }}"),
+        ),
+        (
+            "/properties/listen".to_owned(),
+            format!("listen: {{ {q} }}"),
+        ),
+        (
+            "/properties/listen/properties/tls".to_owned(),
+            format!("listen: {{ tls: {{ {q} }} }}"),
+        ),
+        ("/properties/admin".to_owned(), format!("admin: {{ {q} }}")),
+        (
+            "/properties/identity".to_owned(),
+            format!("identity: {{ {q} }}"),
+        ),
+        (
+            "/properties/identity/properties/purpose".to_owned(),
+            format!("identity: {{ purpose: {{ {q} }} }}"),
+        ),
+        (
+            jwt.to_owned(),
+            format!("identity: {{ jwt: [ {{ {q} }} ] }}"),
+        ),
+        (
+            format!("{jwt}/properties/hmac"),
+            format!("identity: {{ jwt: [ {{ issuer: a, audience: b, hmac: {{ {q} }} }} ] }}"),
+        ),
+        (
+            format!("{jwt}/properties/mfa"),
+            format!(
+                "identity: {{ jwt: [ {{ issuer: a, audience: b, jwks: c, mfa: {{ {q} }} }} ] }}"
+            ),
+        ),
+        (
+            format!("{jwt}/properties/claims"),
+            format!(
+                "identity: {{ jwt: [ {{ issuer: a, audience: b, jwks: c, claims: {{ {q} }} }} ] }}"
+            ),
+        ),
+        (api.to_owned(), format!("apis: {{ crm: {{ {q} }} }}")),
+        (
+            format!("{api}/properties/upstream"),
+            format!("apis: {{ crm: {{ upstream: {{ {q} }} }} }}"),
+        ),
+        (
+            format!("{api}/properties/credential"),
+            format!("apis: {{ crm: {{ credential: {{ {q} }} }} }}"),
+        ),
+        (
+            format!("{api}/properties/versions"),
+            format!("apis: {{ crm: {{ versions: {{ {q} }} }} }}"),
+        ),
+        (
+            "/properties/limits".to_owned(),
+            format!("limits: {{ {q} }}"),
+        ),
+        ("/properties/audit".to_owned(), format!("audit: {{ {q} }}")),
+        ("/properties/log".to_owned(), format!("log: {{ {q} }}")),
+    ];
+    for (pointer, text) in &sections {
+        let of_schema = schema.pointer(&format!("{pointer}/properties")).unwrap();
+        let of_schema: std::collections::BTreeSet<String> =
+            of_schema.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(of_schema, known_keys(text), "{pointer}");
+    }
+    // No object of the schema was left out above.
+    fn objects(node: &serde_json::Value) -> usize {
+        let below: usize = match node {
+            serde_json::Value::Object(all) => all.values().map(objects).sum(),
+            serde_json::Value::Array(all) => all.iter().map(objects).sum(),
+            _ => 0,
+        };
+        let named = node["additionalProperties"] == false;
+        below + usize::from(named)
+    }
+    assert_eq!(objects(&schema), sections.len());
+}

@@ -21,7 +21,7 @@ pub const TASKS: usize = 400;
 pub const TODAY: jiff::civil::Date = jiff::civil::Date::constant(2026, 11, 23);
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
-struct Dice(u64);
+struct Dice(u64, Vec<&'static Locale>);
 
 impl Dice {
     fn next(&mut self) -> u64 {
@@ -45,9 +45,9 @@ impl Dice {
     }
 
     fn locale(&mut self) -> &'static Locale {
-        let total: u64 = LOCALES.iter().map(|l| l.weight).sum();
+        let total: u64 = self.1.iter().map(|l| l.weight).sum();
         let mut n = self.below(total);
-        for l in LOCALES {
+        for l in &self.1 {
             if n < l.weight {
                 return l;
             }
@@ -93,8 +93,16 @@ fn index(name: &str) -> usize {
 
 /// The organisation of the demo.
 pub fn store() -> Store {
+    store_of(0x5EED_0F91, &[])
+}
+
+/// An organisation from another seed, whose people live in these countries (ISO 3166-1); none = in all.
+pub fn store_of(seed: u64, countries: &[&str]) -> Store {
     let mut store = Store::default();
-    let mut dice = Dice(0x5EED_0F91);
+    let locales = LOCALES
+        .iter()
+        .filter(|l| countries.is_empty() || countries.contains(&l.code));
+    let mut dice = Dice(seed, locales.collect());
     let users = users(&mut store, &mut dice);
     let accounts = accounts(&mut store, &mut dice, &users);
     let contacts = contacts(&mut store, &mut dice, &users, &accounts);

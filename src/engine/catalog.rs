@@ -227,6 +227,14 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
+    /// The smallest group that an aggregate of `class` may stand for, by the nearest declared class around it.
+    pub fn group_size_min(&self, class: &str) -> u32 {
+        std::iter::successors(Some(class), |c| c.rfind('.').map(|i| &c[..i]))
+            .find_map(|c| self.classes.get(c))
+            .and_then(|c| c.group_size_min)
+            .unwrap_or(1)
+    }
+
     /// Whether `class`, or the nearest declared class around it, is personal data.
     pub fn is_personal(&self, class: &str) -> bool {
         let mut name = class;

@@ -9,6 +9,7 @@
 pub mod catalog;
 pub mod coding;
 pub mod detect;
+pub mod discover;
 pub mod event;
 pub mod identity;
 pub mod key;

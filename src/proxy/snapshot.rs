@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
-use crate::config::{Machine, Settings, folder, trust};
+use crate::config::{Machine, Settings, bundle, trust};
 use crate::diagnostic::Diagnostic;
 use crate::engine::identity::verifiers::Verifiers;
 use crate::engine::policy::{self, Loaded};
@@ -43,11 +43,14 @@ impl Live {
             .as_ref()
             .map_err(|_| Vec::new())
             .and_then(|ring| trust::verifiers(settings, ring, &Machine));
-        let loaded = folder::read(&settings.policies)
-            .map_err(|e| vec![Diagnostic::error("unreadable", None, e.to_string())])
-            .and_then(|sources| policy::load(&sources));
+        let loaded = bundle::read(settings)
+            .and_then(|(sources, taken)| Ok((policy::load(&sources)?, taken)));
         match (ring, verifiers, loaded) {
-            (Ok(keys), Ok(verifiers), Ok(set)) => {
+            (Ok(keys), Ok(verifiers), Ok((set, taken))) => {
+                // Last: a bundle that cannot serve is not one that a later must follow.
+                if let Some(taken) = taken {
+                    bundle::remember(settings, &taken)?;
+                }
                 for warning in &set.warnings {
                     tracing::warn!(diagnostic = %warning, "policy");
                 }
@@ -221,10 +224,10 @@ pub async fn watch(
 /// The policy folder, and the folders of the files that are reloaded with it (files are replaced, not written).
 fn watched(settings: &Settings) -> Vec<PathBuf> {
     let mut paths = vec![settings.policies.clone()];
-    let files = settings
-        .identity
-        .api_keys
-        .iter()
+    let bundle = settings.bundle.iter();
+    let files = bundle
+        .flat_map(|b| [&b.file, &b.signature])
+        .chain(settings.identity.api_keys.iter())
         .chain(settings.identity.jwt.iter().filter_map(|j| j.jwks.as_ref()));
     for file in files.chain([&settings.keys]) {
         if !paths.contains(file) {

@@ -243,6 +243,11 @@ impl House {
         &found.unwrap().bearer
     }
 
+    /// The server itself, of a house that is watched.
+    pub(crate) fn serving(&self) -> &Serving {
+        self.serving.as_ref().unwrap()
+    }
+
     /// Asks as the caller with this title.
     pub(crate) async fn ask(&self, who: &str, method: &str, target: &str, body: &str) -> Answer {
         let mut stream = self.begin(who, method, target, body).await;

@@ -7,10 +7,13 @@
     reason = "a panic is how a test fails"
 )]
 
+mod bundle;
 mod callers;
 mod canary;
+mod checked;
 mod coverage;
 mod deploy;
+mod discover;
 mod house;
 mod ledger;
 mod live;

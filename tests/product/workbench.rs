@@ -341,3 +341,36 @@ fn packs_only_ever_protect_more() {
         assert_ne!(privet(at, &["policy", "test", &invariants]).0, 0);
     }
 }
+
+#[test]
+fn explain_says_that_a_class_asks_for_groups() {
+    let folder = shipped();
+    let explained = |action: &str| {
+        let flags = [
+            "policy",
+            "explain",
+            "--as",
+            "ana",
+            "--roles",
+            "support_agent",
+            "--client",
+            "service-desk",
+            "--purpose",
+            "support",
+            "--field",
+            "Contact.Salary__c",
+            "--action",
+            action,
+        ];
+        let (code, out, why) = privet(folder.path(), &flags);
+        assert_eq!(code, 0, "{out}{why}");
+        out
+    };
+    let wanted = "class:pii.salary asks for groups of at least 10: ";
+    assert!(
+        explained("aggregate").contains(wanted),
+        "{}",
+        explained("aggregate")
+    );
+    assert!(!explained("filter").contains(wanted));
+}

@@ -1,5 +1,6 @@
 //! `privet policy`: the security team's workbench.
 
+pub mod bundle;
 pub mod diff;
 pub mod explain;
 pub mod fmt;
@@ -36,6 +37,8 @@ pub enum PolicyVerb {
     Fmt(fmt::FmtArgs),
     /// Print the JSON Schemas of the YAML files, or write them for editors
     Schema(schema::SchemaArgs),
+    /// Write the policy folder as one signed file, which `policies: { bundle: FILE }` takes
+    Bundle(bundle::BundleArgs),
     /// Begin a rule, a class or a role
     #[command(subcommand)]
     New(scaffold::New),
@@ -58,6 +61,7 @@ pub fn execute(
         PolicyVerb::Matrix(args) => matrix::execute(args, out, notes),
         PolicyVerb::Fmt(args) => fmt::execute(args, out, notes),
         PolicyVerb::Schema(args) => schema::execute(args, out),
+        PolicyVerb::Bundle(args) => bundle::execute(args, out, notes),
         PolicyVerb::New(new) => scaffold::execute(new, out, notes),
     }
 }

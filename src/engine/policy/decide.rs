@@ -672,12 +672,8 @@ impl Judge<'_> {
 
     /// The smallest group that an aggregate of the field may stand for, by its class or the nearest one around it.
     fn group_size_min(&self, field: FieldRef) -> u32 {
-        let classes = &self.catalog.vocabulary.classes;
-        let class = &*self.catalog.field(field).class;
-        iter::successors(Some(class), |c| c.rfind('.').map(|i| &c[..i]))
-            .find_map(|c| classes.get(c))
-            .and_then(|c| c.group_size_min)
-            .unwrap_or(1)
+        let class = &self.catalog.field(field).class;
+        self.catalog.vocabulary.group_size_min(class)
     }
 
     fn write(&self, one: &Use, nothing: &dyn Fn() -> bool, read: &FieldRuling) -> Verdict {

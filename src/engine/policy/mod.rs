@@ -22,6 +22,7 @@
 //! * A hidden field stays hidden for predicates even where a row allows the use; a write that a row allows does
 //!   not ask whether the field can be read.
 
+pub mod bundle;
 mod casbin;
 mod condition;
 pub(crate) mod csv;

@@ -47,6 +47,15 @@ pub fn field(
             names.join(", ")
         );
     }
+    let class = &set.catalog.field(field).class;
+    let group = set.catalog.vocabulary.group_size_min(class);
+    if action == Action::Aggregate && group > 1 {
+        let _ = writeln!(
+            text,
+            "  class:{class} asks for groups of at least {group}: sums and extremes need it read in clear, a row alone \
+             lets it be counted"
+        );
+    }
     let strongest = of.iter().map(|c| c.outcome.rank()).min().unwrap_or(0);
     let mut near: Vec<String> = Vec::new();
     for rule in set.policies.rules() {

@@ -68,4 +68,42 @@ mod tests {
             assert_eq!(properties(file, pointer), known, "{file} {pointer}");
         }
     }
+
+    /// The words of all `properties` below `node`.
+    fn all_properties(node: &serde_json::Value, found: &mut BTreeSet<String>) {
+        match node {
+            serde_json::Value::Object(all) => {
+                let properties = all.get("properties").and_then(|p| p.as_object());
+                found.extend(properties.into_iter().flat_map(|p| p.keys().cloned()));
+                all.values().for_each(|v| all_properties(v, found));
+            }
+            serde_json::Value::Array(all) => all.iter().for_each(|v| all_properties(v, found)),
+            _ => {}
+        }
+    }
+
+    /// The reader of API maps takes its keys one by one; each that it takes is in the schema, and the reverse.
+    #[test]
+    fn the_schema_of_api_maps_has_the_keys_that_the_reader_takes() {
+        let reader = [
+            include_str!("../protocol/map/parse/mod.rs"),
+            include_str!("../protocol/map/parse/paths.rs"),
+            include_str!("../protocol/map/parse/request_body.rs"),
+        ]
+        .concat();
+        let mut taken = BTreeSet::new();
+        for call in ["take(\"", "need(\"", "need_text(\""] {
+            for (at, _) in reader.match_indices(call) {
+                let word = reader[at + call.len()..].split('"').next().unwrap();
+                taken.insert(word.to_owned());
+            }
+        }
+        let (_, text) = SCHEMAS
+            .iter()
+            .find(|(n, _)| *n == "api.schema.json")
+            .unwrap();
+        let mut known = BTreeSet::new();
+        all_properties(&serde_json::from_str(text).unwrap(), &mut known);
+        assert_eq!(known, taken);
+    }
 }

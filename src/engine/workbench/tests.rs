@@ -39,6 +39,8 @@ near misses:
   would be clear with a session younger than 15m (email-clear)
 "
     );
+    // The class of this field asks for no group.
+    assert!(!explained(Action::Aggregate, &[], "eu").contains("groups"));
     let abroad = explained(Action::Read, &["mfa", "session<900s"], "us");
     assert!(
         abroad.contains("would be clear from eu (email-clear)"),
