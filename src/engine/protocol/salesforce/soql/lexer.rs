@@ -6,7 +6,7 @@ use super::{IDENTIFIER_BYTES_MAX, SyntaxError};
 /// One token outside literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Token<'q> {
-    /// `[A-Za-z_][A-Za-z0-9_]*`: a name or a keyword.
+    /// `[A-Za-z][A-Za-z0-9_]*`: a name or a keyword.
     Word(&'q str),
     /// Punctuation or an operator.
     Sign(&'static str),
@@ -90,7 +90,7 @@ impl<'q> Lexer<'q> {
         let Some(&first) = rest.as_bytes().first() else {
             return Ok((Token::End, 0));
         };
-        if first.is_ascii_alphabetic() || first == b'_' {
+        if first.is_ascii_alphabetic() {
             let len = rest
                 .bytes()
                 .position(|b| !b.is_ascii_alphanumeric() && b != b'_')
@@ -267,17 +267,9 @@ pub(in super::super) fn is_word_literal(word: &str) -> bool {
         || is_date_literal(word)
 }
 
+/// An integer or a decimal, signed or not: SOQL has no exponents.
 pub(super) fn is_number(word: &str) -> bool {
-    let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
-    let (mantissa, exponent) = match digits.find(['e', 'E']) {
-        Some(i) => (&digits[..i], Some(&digits[i + 1..])),
-        None => (digits, None),
-    };
-    is_unsigned_number(mantissa)
-        && exponent.is_none_or(|e| {
-            let e = e.strip_prefix(['+', '-']).unwrap_or(e);
-            (1..=3).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_digit())
-        })
+    is_unsigned_number(word.strip_prefix(['+', '-']).unwrap_or(word))
 }
 
 fn is_unsigned_number(text: &str) -> bool {
@@ -286,7 +278,8 @@ fn is_unsigned_number(text: &str) -> bool {
     text.len() <= 64
         && digits(whole)
         && digits(fraction)
-        && !(whole.is_empty() && (fraction.is_empty() || !text.contains('.')))
+        && !fraction.is_empty()
+        && (!whole.is_empty() || text.contains('.'))
 }
 
 /// `0` in `pattern` is any digit, other characters stand for themselves.
