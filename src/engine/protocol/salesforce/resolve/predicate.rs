@@ -20,7 +20,7 @@ impl Resolver<'_> {
             values: Vec::new(),
             named: true,
         };
-        self.push_uses(&fields, &template);
+        self.push_uses(&fields, template);
         Ok(())
     }
 
@@ -39,11 +39,21 @@ impl Resolver<'_> {
             for key in &mut group.keys {
                 match key {
                     Expr::Path(path) => {
-                        self.evaluate(level, path, &[(Action::Group, Comparison::Identity)], &[])?;
+                        self.evaluate(
+                            level,
+                            path,
+                            &[(Action::Group, Comparison::Identity)],
+                            Vec::new(),
+                        )?;
                     }
                     Expr::Call(call) if call.aggregate().is_none() => {
                         for path in call.paths_mut() {
-                            self.evaluate(level, path, &[(Action::Group, Comparison::Other)], &[])?;
+                            self.evaluate(
+                                level,
+                                path,
+                                &[(Action::Group, Comparison::Other)],
+                                Vec::new(),
+                            )?;
                         }
                     }
                     Expr::Call(_) => return Err(malformed("GROUP BY takes no aggregate")),
@@ -56,7 +66,12 @@ impl Resolver<'_> {
         for order in &mut query.order {
             match &mut order.by {
                 Expr::Path(path) => {
-                    self.evaluate(level, path, &[(Action::Sort, Comparison::Other)], &[])?;
+                    self.evaluate(
+                        level,
+                        path,
+                        &[(Action::Sort, Comparison::Other)],
+                        Vec::new(),
+                    )?;
                 }
                 Expr::Call(call) => self.evaluate_call(level, call, Action::Sort, aggregate)?,
             }
@@ -92,7 +107,7 @@ impl Resolver<'_> {
             Some(_) => vec![(Action::Aggregate, Comparison::Other), own],
         };
         for path in call.paths_mut() {
-            self.evaluate(level, path, &actions, &[])?;
+            self.evaluate(level, path, &actions, Vec::new())?;
         }
         Ok(())
     }
@@ -126,7 +141,7 @@ impl Resolver<'_> {
         };
         match &mut compare.left {
             Expr::Path(path) => {
-                self.evaluate(level, path, &[(Action::Filter, comparison)], &values)?;
+                self.evaluate(level, path, &[(Action::Filter, comparison)], values)?;
             }
             Expr::Call(call) => self.evaluate_call(level, call, Action::Filter, having)?,
         }
@@ -169,7 +184,12 @@ impl Resolver<'_> {
         else {
             return Err(malformed("a semi-join selects one field"));
         };
-        self.evaluate(&level, path, &[(Action::Filter, Comparison::Other)], &[])?;
+        self.evaluate(
+            &level,
+            path,
+            &[(Action::Filter, Comparison::Other)],
+            Vec::new(),
+        )?;
         self.clauses(query, &level, negated, false)
     }
 }

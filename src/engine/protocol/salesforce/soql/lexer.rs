@@ -27,11 +27,6 @@ pub(in super::super) struct Lexer<'q> {
     next: Option<(Token<'q>, usize)>,
 }
 
-/// Signs, longest first.
-const SIGNS: [&str; 13] = [
-    "<=", ">=", "<>", "!=", "=", "<", ">", "(", ")", ",", ".", ":", "-",
-];
-
 impl<'q> Lexer<'q> {
     pub(super) fn starting_at(text: &'q str, at: usize) -> Self {
         Self {
@@ -106,11 +101,23 @@ impl<'q> Lexer<'q> {
         if first.is_ascii_digit() {
             return Ok((Token::Digit, 0));
         }
-        SIGNS
-            .iter()
-            .find(|s| rest.starts_with(**s))
-            .map(|s| (Token::Sign(s), s.len()))
-            .ok_or_else(|| SyntaxError::new(self.at, "unexpected character"))
+        let sign = match (first, rest.as_bytes().get(1)) {
+            (b'<', Some(b'=')) => "<=",
+            (b'>', Some(b'=')) => ">=",
+            (b'<', Some(b'>')) => "<>",
+            (b'!', Some(b'=')) => "!=",
+            (b'=', _) => "=",
+            (b'<', _) => "<",
+            (b'>', _) => ">",
+            (b'(', _) => "(",
+            (b')', _) => ")",
+            (b',', _) => ",",
+            (b'.', _) => ".",
+            (b':', _) => ":",
+            (b'-', _) => "-",
+            _ => return Err(SyntaxError::new(self.at, "unexpected character")),
+        };
+        Ok((Token::Sign(sign), sign.len()))
     }
 
     /// The next token, not consumed.
