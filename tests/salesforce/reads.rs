@@ -624,7 +624,10 @@ fn a_file_passes_only_where_its_field_is_read_in_clear() {
 fn clauses_of_a_query_are_done_or_refused_by_name() {
     let house = House::with(RULES);
     for (clause, named) in [
-        ("USING SCOPE mine", "USING SCOPE"),
+        ("USING SCOPE mine_and_my_groups", "USING SCOPE"),
+        ("USING SCOPE my_territory", "USING SCOPE"),
+        ("USING SCOPE my_team_territory", "USING SCOPE"),
+        ("USING SCOPE scopingRule", "USING SCOPE"),
         ("USING SCOPE team", "USING SCOPE"),
         ("WITH SYSTEM_MODE", "WITH SYSTEM_MODE"),
         ("WITH DATA CATEGORY G__c AT a__c", "WITH DATA CATEGORY"),
@@ -646,6 +649,8 @@ fn clauses_of_a_query_are_done_or_refused_by_name() {
     }
     for soql in [
         "SELECT Id FROM Contact USING SCOPE everything",
+        "SELECT Id FROM Contact USING SCOPE mine",
+        "SELECT Id FROM Task WHERE Who.Type = 'Contact'",
         "SELECT Id FROM Contact WITH SECURITY_ENFORCED",
         "SELECT Id FROM Contact WITH USER_MODE LIMIT 1",
         "SELECT c.Id, a.Name FROM Contact c, c.Account a WHERE a.Name != null",

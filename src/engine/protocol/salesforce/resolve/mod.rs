@@ -135,6 +135,8 @@ struct Target {
     steps: Vec<Step>,
     /// The field in each possible object that has it.
     fields: Fields,
+    /// Whether it is the name of the object that a polymorphic relationship leads to.
+    object_name: bool,
 }
 
 /// Fields, at least one, and nearly always one only.
@@ -205,16 +207,19 @@ pub(super) fn resolve(
     })
 }
 
+/// The fields of a record that a scope of `USING SCOPE` compares with the user whom privet signs in as (SOQL and SOSL
+/// Reference, "USING SCOPE"): `delegated` are records that one has made and another owns.
+const SCOPES: [(&str, &[&str]); 3] = [
+    ("everything", &[]),
+    ("mine", &["OwnerId"]),
+    ("delegated", &["OwnerId", "CreatedById"]),
+];
+
+/// The field of a polymorphic relationship that holds the name of the object it leads to.
+const OBJECT_NAME: &str = "Type";
+
 /// Clauses that no query may have yet.
 fn refuse_clauses(query: &Query) -> Result<(), Refusal> {
-    // Any other scope is that of the user whom privet signs in as, and not the caller's.
-    if let Some(scope) = &query.using_scope
-        && !scope.eq_ignore_ascii_case("everything")
-    {
-        return Err(malformed(
-            "USING SCOPE takes everything, and no other scope",
-        ));
-    }
     match &query.with {
         // The CRM's own checks on top of privet's.
         None | Some(With::SecurityEnforced | With::UserMode) => {}
@@ -411,18 +416,86 @@ impl Resolver<'_> {
         Ok(steps)
     }
 
+    /// `USING SCOPE` asks which records have a certain owner: its fields are evaluated. Other scopes go by who is in a
+    /// team, a queue or a territory; that stands in no field of the object, so that nothing could be decided by it.
+    pub(super) fn using_scope(&mut self, query: &Query, level: &Level) -> Result<(), Refusal> {
+        let Some(scope) = &query.using_scope else {
+            return Ok(());
+        };
+        let Some((_, names)) = SCOPES.iter().find(|(n, _)| n.eq_ignore_ascii_case(scope)) else {
+            return Err(malformed(
+                "USING SCOPE takes everything, mine or delegated, and no other scope",
+            ));
+        };
+        for name in *names {
+            let known = self.catalog.get(level.object);
+            let field =
+                (known.field(name)).ok_or_else(|| Refusal::unknown_field(name, &known.name))?;
+            let field = FieldRef {
+                object: level.object,
+                field,
+            };
+            self.uses.push(Use {
+                field,
+                action: Action::Filter,
+                written: (*name).into(),
+                comparison: Comparison::Other,
+                values: Vec::new(),
+                named: true,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether `step` leads to objects of more than one kind, known or not, from each of its references.
+    fn is_polymorphic(&self, step: &Step) -> bool {
+        (step.references.iter()).all(|field| self.catalog.field(*field).reference_to.len() > 1)
+    }
+
     /// Where `path` leads; `written`: its text.
-    fn target(&self, level: &Level, path: &Path, written: &str) -> Result<Target, Refusal> {
+    ///
+    /// `Who.Type`, where `Who` may be of several objects, is the name of the object that the reference leads to: asking
+    /// for it evaluates the reference itself. As an `output` it is a field like any other.
+    ///
+    /// # Errors
+    /// Unknown relationships and fields.
+    fn target(
+        &self,
+        level: &Level,
+        path: &Path,
+        written: &str,
+        output: bool,
+    ) -> Result<Target, Refusal> {
         let known = self.catalog.get(level.object);
         let segments = expand(known, level, &path.segments)?;
         let Some((leaf, parents)) = segments.split_last() else {
             return Err(Refusal::unknown_field(&path.segments[0], &known.name));
         };
-        let steps = self.follow(level, parents, written)?;
+        let mut steps = self.follow(level, parents, written)?;
+        if !output
+            && leaf.eq_ignore_ascii_case(OBJECT_NAME)
+            && steps.last().is_some_and(|step| self.is_polymorphic(step))
+            && let Some(step) = steps.pop()
+        {
+            // Some have a field of that name too, from which the CRM may take it.
+            let own = step.objects.iter().filter_map(|&object| {
+                let field = self.catalog.get(object).field(OBJECT_NAME)?;
+                Some(FieldRef { object, field })
+            });
+            return Ok(Target {
+                steps,
+                fields: Fields::Several(step.references.iter().copied().chain(own).collect()),
+                object_name: true,
+            });
+        }
         let own = [level.object];
         let objects = steps.last().map_or(&own[..], |step| &step.objects[..]);
         let fields = self.fields(objects, leaf, written)?;
-        Ok(Target { steps, fields })
+        Ok(Target {
+            steps,
+            fields,
+            object_name: false,
+        })
     }
 
     /// The field `leaf` in every object of `objects` that has it; `written`: how the caller spelt it.
@@ -487,9 +560,15 @@ impl Resolver<'_> {
         output: bool,
     ) -> Result<(Target, Range<usize>), Refusal> {
         let written = path.text();
-        let target = self.target(level, path, &written)?;
+        let target = self.target(level, path, &written, output)?;
+        // What is compared with the name of an object is no value of the reference, and no token of one.
         let first = self.uses.len();
         for (i, &(action, comparison)) in actions.iter().enumerate() {
+            let comparison = if target.object_name {
+                Comparison::Other
+            } else {
+                comparison
+            };
             let values = if i + 1 == actions.len() {
                 std::mem::take(&mut values)
             } else {

@@ -32,6 +32,7 @@ impl Resolver<'_> {
         negated: bool,
         aggregate: bool,
     ) -> Result<(), Refusal> {
+        self.using_scope(query, level)?;
         if let Some(filter) = &mut query.filter {
             self.condition(level, filter, negated, false)?;
         }

@@ -215,6 +215,7 @@ impl Resolver<'_> {
         let target = Target {
             steps: Vec::new(),
             fields,
+            object_name: false,
         };
         Ok((target, outputs))
     }
