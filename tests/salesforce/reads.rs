@@ -620,6 +620,30 @@ fn a_file_passes_only_where_its_field_is_read_in_clear() {
     }
 }
 
+/// A scope and the kind of a parent ask about a field that the query does not name.
+#[test]
+fn scopes_and_kinds_of_parents_ask_about_references() {
+    let asked = [
+        "/query?q=SELECT+Id+FROM+Contact+USING+SCOPE+mine",
+        "/query?q=SELECT+Id+FROM+Task+WHERE+Who.Type+=+'Contact'",
+        "/query?q=SELECT+Id+FROM+Task+ORDER+BY+Who.Type",
+    ];
+    for (rules, refused) in [
+        ("", None),
+        (
+            "p, deny, *, read, Contact.OwnerId, -, *, *, -, -, t-owner\n\
+             p, deny, *, read, Task.WhoId, -, *, *, -, -, t-who\n",
+            Some(Reason::UnknownField),
+        ),
+    ] {
+        let house = House::with(&format!("{RULES}{rules}"));
+        for target in asked {
+            let reason = house.ask("desk", "GET", target, "").err().map(|r| r.reason);
+            assert_eq!(reason, refused, "{target}");
+        }
+    }
+}
+
 #[test]
 fn clauses_of_a_query_are_done_or_refused_by_name() {
     let house = House::with(RULES);
