@@ -155,12 +155,22 @@ pub enum ConditionValue {
     Number(Box<str>),
 }
 
+/// `find` of the ASCII lower case of `name`: without an allocation, as names are looked up for every path of a query.
+fn lowercase<T>(name: &str, find: impl FnOnce(&str) -> T) -> T {
+    let mut buffer = [0; 64];
+    let Some(lower) = buffer.get_mut(..name.len()) else {
+        return find(&name.to_ascii_lowercase());
+    };
+    lower.copy_from_slice(name.as_bytes());
+    lower.make_ascii_lowercase();
+    // Folding ASCII letters keeps UTF-8 what it is.
+    find(std::str::from_utf8(lower).unwrap_or_default())
+}
+
 impl Catalog {
     /// The object named `name` (ASCII case-insensitive) of `api`.
     pub fn object(&self, api: &str, name: &str) -> Option<ObjectId> {
-        let id = *self
-            .object_by_name
-            .get(name.to_ascii_lowercase().as_str())?;
+        let id = lowercase(name, |name| self.object_by_name.get(name).copied())?;
         (&*self.objects[id.0 as usize].api == api).then_some(id)
     }
 
@@ -183,9 +193,7 @@ impl Catalog {
 impl Object {
     /// The field named `name` (ASCII case-insensitive).
     pub fn field(&self, name: &str) -> Option<u32> {
-        self.field_by_name
-            .get(name.to_ascii_lowercase().as_str())
-            .copied()
+        lowercase(name, |name| self.field_by_name.get(name).copied())
     }
 
     /// The reference field whose relationship is called `name` (ASCII case-insensitive).

@@ -2,7 +2,7 @@
 # Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm),
 # zeep (PyPI) for SOAP,
 # and the validator that it holds the JSON Schemas with: jsonschema (PyPI).
-# and the SOQL parsers that privet's is held against. tree-sitter-sfapex is built where there is a C compiler.
+# and the SOQL parsers that privet's is held against; tree-sitter-sfapex needs a C++ compiler.
 # Also, from Debian where it can: nats-server, rsyslog and rsyslog-gnutls, the receivers that tests/audit ships records to.
 # Where: $PRIVET_CLIENTS, else .cache/clients in the repository. Running it again does nothing.
 set -euo pipefail
@@ -54,7 +54,8 @@ if [ ! -f "$grammars_mark" ]; then
         cd grammars
         npm install --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps \
             "@jetstreamapp/soql-parser-js@$soql_parser" "tree-sitter@$tree_sitter" "tree-sitter-sfapex@$tree_sitter_sfapex"
-        npm rebuild --silent tree-sitter tree-sitter-sfapex || echo "tree-sitter-sfapex cannot be built; the test goes without it"
+        npm rebuild --silent tree-sitter tree-sitter-sfapex ||
+            { echo "tree-sitter-sfapex cannot be built: the test of SOQL needs it" >&2; exit 1; }
     )
     touch "$grammars_mark"
 fi

@@ -620,11 +620,38 @@ fn a_file_passes_only_where_its_field_is_read_in_clear() {
     }
 }
 
+/// A scope and the kind of a parent ask about a field that the query does not name.
+#[test]
+fn scopes_and_kinds_of_parents_ask_about_references() {
+    let asked = [
+        "/query?q=SELECT+Id+FROM+Contact+USING+SCOPE+mine",
+        "/query?q=SELECT+Id+FROM+Task+WHERE+Who.Type+=+'Contact'",
+        "/query?q=SELECT+Id+FROM+Task+ORDER+BY+Who.Type",
+    ];
+    for (rules, refused) in [
+        ("", None),
+        (
+            "p, deny, *, read, Contact.OwnerId, -, *, *, -, -, t-owner\n\
+             p, deny, *, read, Task.WhoId, -, *, *, -, -, t-who\n",
+            Some(Reason::UnknownField),
+        ),
+    ] {
+        let house = House::with(&format!("{RULES}{rules}"));
+        for target in asked {
+            let reason = house.ask("desk", "GET", target, "").err().map(|r| r.reason);
+            assert_eq!(reason, refused, "{target}");
+        }
+    }
+}
+
 #[test]
 fn clauses_of_a_query_are_done_or_refused_by_name() {
     let house = House::with(RULES);
     for (clause, named) in [
-        ("USING SCOPE mine", "USING SCOPE"),
+        ("USING SCOPE mine_and_my_groups", "USING SCOPE"),
+        ("USING SCOPE my_territory", "USING SCOPE"),
+        ("USING SCOPE my_team_territory", "USING SCOPE"),
+        ("USING SCOPE scopingRule", "USING SCOPE"),
         ("USING SCOPE team", "USING SCOPE"),
         ("WITH SYSTEM_MODE", "WITH SYSTEM_MODE"),
         ("WITH DATA CATEGORY G__c AT a__c", "WITH DATA CATEGORY"),
@@ -646,6 +673,8 @@ fn clauses_of_a_query_are_done_or_refused_by_name() {
     }
     for soql in [
         "SELECT Id FROM Contact USING SCOPE everything",
+        "SELECT Id FROM Contact USING SCOPE mine",
+        "SELECT Id FROM Task WHERE Who.Type = 'Contact'",
         "SELECT Id FROM Contact WITH SECURITY_ENFORCED",
         "SELECT Id FROM Contact WITH USER_MODE LIMIT 1",
         "SELECT c.Id, a.Name FROM Contact c, c.Account a WHERE a.Name != null",

@@ -451,8 +451,8 @@ impl Printer<'_> {
             !b.outputs.is_empty()
                 && !b
                     .outputs
-                    .iter()
-                    .any(|u| self.resolved.kept.get(*u).copied().unwrap_or(false))
+                    .clone()
+                    .any(|u| self.resolved.kept.get(u).copied().unwrap_or(false))
         })
     }
 
@@ -545,8 +545,8 @@ impl Printer<'_> {
                         .is_some_and(|s| s.list == Some(list))
             }) && b
                 .outputs
-                .iter()
-                .any(|u| self.resolved.kept.get(*u).copied().unwrap_or(false))
+                .clone()
+                .any(|u| self.resolved.kept.get(u).copied().unwrap_or(false))
         })
     }
 
@@ -621,8 +621,8 @@ impl Printer<'_> {
         };
         let written: Vec<Literal> = values.iter().map(literal).collect();
         let mut replaced: Option<&Vec<Literal>> = None;
-        for index in &binding.evaluated {
-            let new = match self.resolved.values.get(*index) {
+        for index in binding.evaluated.clone() {
+            let new = match self.resolved.values.get(index) {
                 Some(Some(new)) => new,
                 _ => &written,
             };

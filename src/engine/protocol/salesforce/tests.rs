@@ -317,6 +317,68 @@ fn a_polymorphic_predicate_needs_every_target() {
 }
 
 #[test]
+fn the_kind_of_a_polymorphic_parent_evaluates_its_reference() {
+    for (clause, used) in [
+        ("WHERE Owner.Type = 'User'", "filter Case.OwnerId"),
+        ("WHERE NOT owner.TYPE IN ('User')", "filter Case.OwnerId"),
+        ("ORDER BY Owner.Type", "sort Case.OwnerId"),
+        ("WHERE c.Owner.Type = 'User'", "filter Case.OwnerId"),
+    ] {
+        let operation = query(&format!("SELECT Id FROM Case c {clause}")).unwrap();
+        assert_eq!(uses(&operation)[1..], [used], "{clause}");
+    }
+    let operation = query("SELECT Id FROM Case GROUP BY Id, Owner.Type").unwrap();
+    assert_eq!(
+        uses(&operation)[1..],
+        ["group Case.Id #", "group Case.OwnerId"]
+    );
+    // Of one kind of parent it is a field like any other, and so it is where it is put out.
+    for soql in [
+        "SELECT Id FROM Account WHERE Owner.Type = 'User'",
+        "SELECT Id FROM Case WHERE Contact.Type = 'x'",
+        "SELECT Id FROM Case WHERE Type = 'x'",
+        "SELECT Owner.Type FROM Case",
+    ] {
+        assert_eq!(
+            query(soql).unwrap_err().reason,
+            Reason::UnknownField,
+            "{soql}"
+        );
+    }
+}
+
+#[test]
+fn a_scope_evaluates_the_fields_it_goes_by() {
+    let used = |soql: &str| uses(&query(soql).unwrap()).split_off(1);
+    assert!(used("SELECT Id FROM Case USING SCOPE everything").is_empty());
+    let mine = ["filter Case.OwnerId"];
+    assert_eq!(used("SELECT Id FROM Case USING SCOPE Mine"), mine);
+    assert_eq!(
+        used("SELECT Name, (SELECT Id FROM Cases USING SCOPE mine) FROM Contact")[1..],
+        mine
+    );
+    assert_eq!(
+        used("SELECT Id FROM Contact WHERE Id IN (SELECT ContactId FROM Case USING SCOPE mine)"),
+        [
+            "filter Contact.Id",
+            "filter Case.ContactId",
+            "filter Case.OwnerId"
+        ]
+    );
+    // As if it were asked for by name.
+    for soql in [
+        "SELECT Id FROM Contact USING SCOPE mine",
+        "SELECT Id FROM Case USING SCOPE delegated",
+    ] {
+        assert_eq!(
+            query(soql).unwrap_err().reason,
+            Reason::UnknownField,
+            "{soql}"
+        );
+    }
+}
+
+#[test]
 fn hidden_outputs_leave_and_conditions_come_first() {
     let operation = query(
         "SELECT Salary__c, Email, HasOptedOutOfEmail, (SELECT Status, ContactId FROM Cases WHERE Status = 'New') \
@@ -441,7 +503,11 @@ fn refusals_speak_salesforce() {
         );
     }
     for (soql, names) in [
-        ("SELECT Id FROM Contact USING SCOPE mine", "USING SCOPE"),
+        ("SELECT Id FROM Case USING SCOPE team", "USING SCOPE"),
+        (
+            "SELECT Id, (SELECT Id FROM Cases USING SCOPE my_territory) FROM Contact",
+            "USING SCOPE",
+        ),
         ("SELECT Id FROM Contact WITH SYSTEM_MODE", "WITH"),
         ("SELECT Id FROM Contact FOR VIEW", "FOR VIEW"),
         ("SELECT Id FROM Contact UPDATE TRACKING", "UPDATE TRACKING"),

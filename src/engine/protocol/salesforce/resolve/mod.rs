@@ -6,9 +6,11 @@ mod predicate;
 mod rows;
 mod search;
 
+use std::borrow::Cow;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId};
+use crate::engine::catalog::{Catalog, FieldRef, FieldType, Object, ObjectId};
 use crate::engine::protocol::{Action, Comparison, Literal, RecordShape, Shape, Use};
 use crate::engine::refusal::{Reason, Refusal};
 
@@ -83,10 +85,10 @@ impl From<Refusal> for Box<Stopped> {
 /// What one path of the query is bound to.
 #[derive(Debug)]
 pub(super) struct Binding {
-    /// Its outputs, one per possible object.
-    pub(super) outputs: Vec<usize>,
-    /// Its evaluating uses, one per possible object.
-    pub(super) evaluated: Vec<usize>,
+    /// Its outputs, one per possible object: indices of uses.
+    pub(super) outputs: Range<usize>,
+    /// Its evaluating uses, one per possible object: indices of uses.
+    pub(super) evaluated: Range<usize>,
     /// What the field holds.
     pub(super) kind: FieldType,
     /// The record scope and field that a plain output stands for.
@@ -131,9 +133,31 @@ struct Step {
 struct Target {
     /// Relationship key and possible objects, step by step.
     steps: Vec<Step>,
-    /// The field in each possible object that has it; never empty.
-    fields: Vec<FieldRef>,
+    /// The field in each possible object that has it.
+    fields: Fields,
+    /// Whether it is the name of the object that a polymorphic relationship leads to.
+    object_name: bool,
 }
+
+/// Fields, at least one, and nearly always one only.
+enum Fields {
+    One(FieldRef),
+    Several(Vec<FieldRef>),
+}
+
+impl Deref for Fields {
+    type Target = [FieldRef];
+
+    fn deref(&self) -> &[FieldRef] {
+        match self {
+            Self::One(field) => std::slice::from_ref(field),
+            Self::Several(fields) => fields,
+        }
+    }
+}
+
+/// Room for the uses of a usual query.
+const USES_USUAL: usize = 16;
 
 struct Resolver<'c> {
     catalog: &'c Catalog,
@@ -152,7 +176,7 @@ struct Resolver<'c> {
 }
 
 /// A refusal that names a clause.
-pub(super) fn malformed(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+pub(super) fn malformed(message: impl Into<Cow<'static, str>>) -> Refusal {
     Refusal::new(Reason::MalformedQuery, message)
 }
 
@@ -183,16 +207,19 @@ pub(super) fn resolve(
     })
 }
 
+/// The fields of a record that a scope of `USING SCOPE` compares with the user whom privet signs in as (SOQL and SOSL
+/// Reference, "USING SCOPE"): `delegated` are records that one has made and another owns.
+const SCOPES: [(&str, &[&str]); 3] = [
+    ("everything", &[]),
+    ("mine", &["OwnerId"]),
+    ("delegated", &["OwnerId", "CreatedById"]),
+];
+
+/// The field of a polymorphic relationship that holds the name of the object it leads to.
+const OBJECT_NAME: &str = "Type";
+
 /// Clauses that no query may have yet.
 fn refuse_clauses(query: &Query) -> Result<(), Refusal> {
-    // Any other scope is that of the user whom privet signs in as, and not the caller's.
-    if let Some(scope) = &query.using_scope
-        && !scope.eq_ignore_ascii_case("everything")
-    {
-        return Err(malformed(
-            "USING SCOPE takes everything, and no other scope",
-        ));
-    }
     match &query.with {
         // The CRM's own checks on top of privet's.
         None | Some(With::SecurityEnforced | With::UserMode) => {}
@@ -223,11 +250,11 @@ impl<'c> Resolver<'c> {
         Self {
             catalog,
             api,
-            uses: Vec::new(),
+            uses: Vec::with_capacity(USES_USUAL),
             objects: Vec::new(),
             written: Vec::new(),
             named: Vec::new(),
-            bindings: Vec::new(),
+            bindings: Vec::with_capacity(USES_USUAL),
             scopes: Vec::new(),
             followed: Followed::default(),
             children: Vec::new(),
@@ -310,8 +337,7 @@ impl Resolver<'_> {
         }
         for Source { path, alias } in &query.joins {
             let alias = alias.as_ref().unwrap_or_else(|| path.leaf());
-            let first = &path.segments[0];
-            let segments = expand(&level, &path.segments, known.relationship(first).is_some())?;
+            let segments = expand(known, &level, &path.segments)?.into_owned();
             let is_alias = |a: &Arc<str>| a.eq_ignore_ascii_case(alias);
             let taken = level.alias.as_ref().is_some_and(is_alias)
                 || level.joins.iter().any(|(a, _)| is_alias(a))
@@ -326,18 +352,23 @@ impl Resolver<'_> {
     }
 
     /// A parent in FROM asks which rows have one: its reference fields are evaluated.
-    fn join(&mut self, level: &Level, segments: &[Arc<str>], written: &str) -> Result<(), Refusal> {
+    fn join(
+        &mut self,
+        level: &Level,
+        segments: &[Arc<str>],
+        written: &Arc<str>,
+    ) -> Result<(), Refusal> {
         let steps = self.follow(level, segments, written)?;
         for Step { references, .. } in steps {
             let template = Use {
                 field: references[0],
                 action: Action::Filter,
-                written: written.into(),
+                written: written.clone(),
                 comparison: Comparison::Other,
                 values: Vec::new(),
                 named: true,
             };
-            self.push_uses(&references, &template);
+            self.push_uses(&references, template);
         }
         Ok(())
     }
@@ -349,8 +380,11 @@ impl Resolver<'_> {
         segments: &[Arc<str>],
         written: &str,
     ) -> Result<Vec<Step>, Refusal> {
+        if segments.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut at = vec![level.object];
-        let mut steps = Vec::new();
+        let mut steps = Vec::with_capacity(segments.len());
         for segment in segments {
             let mut key = None;
             let mut targets: Vec<ObjectId> = Vec::new();
@@ -382,57 +416,120 @@ impl Resolver<'_> {
         Ok(steps)
     }
 
-    fn target(&self, level: &Level, path: &Path) -> Result<Target, Refusal> {
-        let first = &path.segments[0];
-        let related = self.catalog.get(level.object).relationship(first).is_some();
-        let segments = expand(level, &path.segments, related)?;
-        let Some((leaf, parents)) = segments.split_last() else {
-            return Err(Refusal::unknown_field(
-                first,
-                &self.catalog.get(level.object).name,
+    /// `USING SCOPE` asks which records have a certain owner: its fields are evaluated. Other scopes go by who is in a
+    /// team, a queue or a territory; that stands in no field of the object, so that nothing could be decided by it.
+    pub(super) fn using_scope(&mut self, query: &Query, level: &Level) -> Result<(), Refusal> {
+        let Some(scope) = &query.using_scope else {
+            return Ok(());
+        };
+        let Some((_, names)) = SCOPES.iter().find(|(n, _)| n.eq_ignore_ascii_case(scope)) else {
+            return Err(malformed(
+                "USING SCOPE takes everything, mine or delegated, and no other scope",
             ));
         };
-        let written = path.text();
-        let steps = self.follow(level, parents, &written)?;
+        for name in *names {
+            let known = self.catalog.get(level.object);
+            let field =
+                (known.field(name)).ok_or_else(|| Refusal::unknown_field(name, &known.name))?;
+            let field = FieldRef {
+                object: level.object,
+                field,
+            };
+            self.uses.push(Use {
+                field,
+                action: Action::Filter,
+                written: (*name).into(),
+                comparison: Comparison::Other,
+                values: Vec::new(),
+                named: true,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether `step` leads to objects of more than one kind, known or not, from each of its references.
+    fn is_polymorphic(&self, step: &Step) -> bool {
+        (step.references.iter()).all(|field| self.catalog.field(*field).reference_to.len() > 1)
+    }
+
+    /// Where `path` leads; `written`: its text.
+    ///
+    /// `Who.Type`, where `Who` may be of several objects, is the name of the object that the reference leads to: asking
+    /// for it evaluates the reference itself. As an `output` it is a field like any other.
+    ///
+    /// # Errors
+    /// Unknown relationships and fields.
+    fn target(
+        &self,
+        level: &Level,
+        path: &Path,
+        written: &str,
+        output: bool,
+    ) -> Result<Target, Refusal> {
+        let known = self.catalog.get(level.object);
+        let segments = expand(known, level, &path.segments)?;
+        let Some((leaf, parents)) = segments.split_last() else {
+            return Err(Refusal::unknown_field(&path.segments[0], &known.name));
+        };
+        let mut steps = self.follow(level, parents, written)?;
+        if !output
+            && leaf.eq_ignore_ascii_case(OBJECT_NAME)
+            && steps.last().is_some_and(|step| self.is_polymorphic(step))
+            && let Some(step) = steps.pop()
+        {
+            // Some have a field of that name too, from which the CRM may take it.
+            let own = step.objects.iter().filter_map(|&object| {
+                let field = self.catalog.get(object).field(OBJECT_NAME)?;
+                Some(FieldRef { object, field })
+            });
+            return Ok(Target {
+                steps,
+                fields: Fields::Several(step.references.iter().copied().chain(own).collect()),
+                object_name: true,
+            });
+        }
         let own = [level.object];
         let objects = steps.last().map_or(&own[..], |step| &step.objects[..]);
-        let fields = self.fields(objects, leaf, &written)?;
-        Ok(Target { steps, fields })
+        let fields = self.fields(objects, leaf, written)?;
+        Ok(Target {
+            steps,
+            fields,
+            object_name: false,
+        })
     }
 
     /// The field `leaf` in every object of `objects` that has it; `written`: how the caller spelt it.
-    fn fields(
-        &self,
-        objects: &[ObjectId],
-        leaf: &str,
-        written: &str,
-    ) -> Result<Vec<FieldRef>, Refusal> {
-        let fields: Vec<_> = objects
-            .iter()
-            .filter_map(|&object| {
-                let field = self.catalog.get(object).field(leaf)?;
-                Some(FieldRef { object, field })
-            })
-            .collect();
-        if fields.is_empty() {
+    fn fields(&self, objects: &[ObjectId], leaf: &str, written: &str) -> Result<Fields, Refusal> {
+        let mut fields = objects.iter().filter_map(|&object| {
+            let field = self.catalog.get(object).field(leaf)?;
+            Some(FieldRef { object, field })
+        });
+        let Some(first) = fields.next() else {
             let name = &self.catalog.get(objects[0]).name;
             return Err(Refusal::unknown_field(written, name));
-        }
-        Ok(fields)
+        };
+        Ok(match fields.next() {
+            None => Fields::One(first),
+            Some(second) => Fields::Several([first, second].into_iter().chain(fields).collect()),
+        })
     }
 
     /// Adds one use per field; gives their indices.
-    fn push_uses(&mut self, fields: &[FieldRef], template: &Use) -> Vec<usize> {
-        fields
-            .iter()
-            .map(|&field| {
+    fn push_uses(&mut self, fields: &[FieldRef], template: Use) -> Range<usize> {
+        let first = self.uses.len();
+        if let Some((&last, others)) = fields.split_last() {
+            for &field in others {
                 self.uses.push(Use {
                     field,
                     ..template.clone()
                 });
-                self.uses.len() - 1
-            })
-            .collect()
+            }
+            self.uses.push(Use {
+                field: last,
+                ..template
+            });
+        }
+        first..self.uses.len()
     }
 
     /// Gives `path` a slot with these uses.
@@ -447,7 +544,7 @@ impl Resolver<'_> {
         level: &Level,
         path: &mut Path,
         actions: &[(Action, Comparison)],
-        values: &[Literal],
+        values: Vec<Literal>,
     ) -> Result<(), Refusal> {
         self.read_and_evaluate(level, path, actions, values, false)
             .map(drop)
@@ -459,35 +556,49 @@ impl Resolver<'_> {
         level: &Level,
         path: &mut Path,
         actions: &[(Action, Comparison)],
-        values: &[Literal],
+        mut values: Vec<Literal>,
         output: bool,
-    ) -> Result<(Target, Vec<usize>), Refusal> {
-        let target = self.target(level, path)?;
-        let written: Arc<str> = path.text().into();
-        let mut evaluated = Vec::new();
-        for &(action, comparison) in actions {
+    ) -> Result<(Target, Range<usize>), Refusal> {
+        let written = path.text();
+        let target = self.target(level, path, &written, output)?;
+        // What is compared with the name of an object is no value of the reference, and no token of one.
+        let first = self.uses.len();
+        for (i, &(action, comparison)) in actions.iter().enumerate() {
+            let comparison = if target.object_name {
+                Comparison::Other
+            } else {
+                comparison
+            };
+            let values = if i + 1 == actions.len() {
+                std::mem::take(&mut values)
+            } else {
+                values.clone()
+            };
             let template = Use {
                 field: target.fields[0],
                 action,
                 written: written.clone(),
                 comparison,
-                values: values.to_vec(),
+                values,
                 named: true,
             };
-            evaluated.extend(self.push_uses(&target.fields, &template));
+            self.push_uses(&target.fields, template);
         }
+        let evaluated = first..self.uses.len();
         let outputs = if output {
             self.push_outputs(&target.fields, written, true)
         } else {
-            Vec::new()
+            evaluated.end..evaluated.end
         };
-        let references: Vec<FieldRef> = target
-            .steps
-            .iter()
-            .flat_map(|step| step.references.iter().copied())
-            .collect();
-        for index in evaluated.iter().chain(&outputs) {
-            self.follows(*index, &references);
+        if !target.steps.is_empty() {
+            let references: Vec<FieldRef> = target
+                .steps
+                .iter()
+                .flat_map(|step| step.references.iter().copied())
+                .collect();
+            for index in evaluated.start..outputs.end {
+                self.follows(index, &references);
+            }
         }
         let kind = self.catalog.field(target.fields[0]).kind;
         self.bind(
@@ -512,7 +623,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn push_outputs(&mut self, fields: &[FieldRef], written: Arc<str>, named: bool) -> Vec<usize> {
+    fn push_outputs(
+        &mut self,
+        fields: &[FieldRef],
+        written: Arc<str>,
+        named: bool,
+    ) -> Range<usize> {
         let template = Use {
             field: fields[0],
             action: Action::Read,
@@ -521,7 +637,7 @@ impl Resolver<'_> {
             values: Vec::new(),
             named,
         };
-        self.push_uses(fields, &template)
+        self.push_uses(fields, template)
     }
 
     fn record(&mut self, objects: &[ObjectId], list: Option<u32>, steps: &[Step]) -> RecordShape {
@@ -592,27 +708,31 @@ pub(super) fn condition_fields(catalog: &Catalog, object: ObjectId) -> Vec<(Fiel
         .collect()
 }
 
-/// The relationship path and field behind `segments`: aliases and the object's own name taken away.
-fn expand(level: &Level, segments: &[Arc<str>], related: bool) -> Result<Vec<Arc<str>>, Refusal> {
+/// The relationship path and field behind `segments`: aliases and the name of the object, `known`, taken away.
+fn expand<'p>(
+    known: &Object,
+    level: &Level,
+    segments: &'p [Arc<str>],
+) -> Result<Cow<'p, [Arc<str>]>, Refusal> {
     let Some((first, rest)) = segments.split_first() else {
-        return Ok(Vec::new());
+        return Ok(Cow::Borrowed(segments));
     };
     let is = |name: &Arc<str>| name.eq_ignore_ascii_case(first);
     if level.alias.as_ref().is_some_and(is) && !rest.is_empty() {
-        return Ok(rest.to_vec());
+        return Ok(Cow::Borrowed(rest));
     }
     if let Some((_, path)) = level.joins.iter().find(|(alias, _)| is(alias)) {
         let mut whole = path.clone();
         whole.extend_from_slice(rest);
-        return Ok(whole);
+        return Ok(Cow::Owned(whole));
     }
-    if level.names.iter().any(is) && !rest.is_empty() {
-        if related {
+    if !rest.is_empty() && level.names.iter().any(is) {
+        if known.relationship(first).is_some() {
             return Err(malformed(format!(
                 "{first} is both the object and a relationship of it"
             )));
         }
-        return Ok(rest.to_vec());
+        return Ok(Cow::Borrowed(rest));
     }
-    Ok(segments.to_vec())
+    Ok(Cow::Borrowed(segments))
 }

@@ -20,7 +20,7 @@ impl Resolver<'_> {
             values: Vec::new(),
             named: true,
         };
-        self.push_uses(&fields, &template);
+        self.push_uses(&fields, template);
         Ok(())
     }
 
@@ -32,6 +32,7 @@ impl Resolver<'_> {
         negated: bool,
         aggregate: bool,
     ) -> Result<(), Refusal> {
+        self.using_scope(query, level)?;
         if let Some(filter) = &mut query.filter {
             self.condition(level, filter, negated, false)?;
         }
@@ -39,11 +40,21 @@ impl Resolver<'_> {
             for key in &mut group.keys {
                 match key {
                     Expr::Path(path) => {
-                        self.evaluate(level, path, &[(Action::Group, Comparison::Identity)], &[])?;
+                        self.evaluate(
+                            level,
+                            path,
+                            &[(Action::Group, Comparison::Identity)],
+                            Vec::new(),
+                        )?;
                     }
                     Expr::Call(call) if call.aggregate().is_none() => {
                         for path in call.paths_mut() {
-                            self.evaluate(level, path, &[(Action::Group, Comparison::Other)], &[])?;
+                            self.evaluate(
+                                level,
+                                path,
+                                &[(Action::Group, Comparison::Other)],
+                                Vec::new(),
+                            )?;
                         }
                     }
                     Expr::Call(_) => return Err(malformed("GROUP BY takes no aggregate")),
@@ -56,7 +67,12 @@ impl Resolver<'_> {
         for order in &mut query.order {
             match &mut order.by {
                 Expr::Path(path) => {
-                    self.evaluate(level, path, &[(Action::Sort, Comparison::Other)], &[])?;
+                    self.evaluate(
+                        level,
+                        path,
+                        &[(Action::Sort, Comparison::Other)],
+                        Vec::new(),
+                    )?;
                 }
                 Expr::Call(call) => self.evaluate_call(level, call, Action::Sort, aggregate)?,
             }
@@ -92,7 +108,7 @@ impl Resolver<'_> {
             Some(_) => vec![(Action::Aggregate, Comparison::Other), own],
         };
         for path in call.paths_mut() {
-            self.evaluate(level, path, &actions, &[])?;
+            self.evaluate(level, path, &actions, Vec::new())?;
         }
         Ok(())
     }
@@ -126,7 +142,7 @@ impl Resolver<'_> {
         };
         match &mut compare.left {
             Expr::Path(path) => {
-                self.evaluate(level, path, &[(Action::Filter, comparison)], &values)?;
+                self.evaluate(level, path, &[(Action::Filter, comparison)], values)?;
             }
             Expr::Call(call) => self.evaluate_call(level, call, Action::Filter, having)?,
         }
@@ -169,7 +185,12 @@ impl Resolver<'_> {
         else {
             return Err(malformed("a semi-join selects one field"));
         };
-        self.evaluate(&level, path, &[(Action::Filter, Comparison::Other)], &[])?;
+        self.evaluate(
+            &level,
+            path,
+            &[(Action::Filter, Comparison::Other)],
+            Vec::new(),
+        )?;
         self.clauses(query, &level, negated, false)
     }
 }

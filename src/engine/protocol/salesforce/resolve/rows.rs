@@ -1,5 +1,6 @@
 //! Select lists → rows: every item traced and put where its value will stand in the answer.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::engine::catalog::{FieldRef, FieldType, ObjectId};
@@ -122,6 +123,7 @@ impl Resolver<'_> {
         self.write_out_fields(query, level)?;
         let list = query.slot.0;
         let mut record = self.record(&[level.object], Some(list), &[]);
+        record.members.reserve(query.select.len());
         let mut unnamed = false;
         for item in &mut query.select {
             let alias = item.alias.clone();
@@ -134,10 +136,10 @@ impl Resolver<'_> {
                         if path.span.end == IMPLICIT.end && path.span.start == IMPLICIT.start {
                             self.implicit(level, path)?
                         } else {
-                            self.read_and_evaluate(level, path, &[], &[], true)?
+                            self.read_and_evaluate(level, path, &[], Vec::new(), true)?
                         };
                     let key = self.catalog.field(target.fields[0]).name.clone();
-                    let shape = Shape::Value(outputs);
+                    let shape = Shape::Value(outputs.collect());
                     let scope = self.place(&mut record, list, &target.steps, 0, key, shape)?;
                     if let Some(binding) = self.bindings.get_mut(path.slot.0 as usize) {
                         binding.home = Some((scope, target.fields[0]));
@@ -155,7 +157,8 @@ impl Resolver<'_> {
                     let mut steps = Vec::new();
                     let mut key = None;
                     for path in call.paths_mut() {
-                        let (target, read) = self.read_and_evaluate(level, path, &[], &[], true)?;
+                        let (target, read) =
+                            self.read_and_evaluate(level, path, &[], Vec::new(), true)?;
                         outputs.extend(read);
                         key = Some(self.catalog.field(target.fields[0]).name.clone());
                         steps = target.steps;
@@ -196,7 +199,7 @@ impl Resolver<'_> {
         &mut self,
         level: &Level,
         path: &mut Path,
-    ) -> Result<(Target, Vec<usize>), Refusal> {
+    ) -> Result<(Target, Range<usize>), Refusal> {
         let fields = self.fields(&[level.object], path.leaf(), path.leaf())?;
         let outputs = self.push_outputs(&fields, path.leaf().clone(), false);
         let kind = self.catalog.field(fields[0]).kind;
@@ -204,7 +207,7 @@ impl Resolver<'_> {
             path,
             Binding {
                 outputs: outputs.clone(),
-                evaluated: Vec::new(),
+                evaluated: 0..0,
                 kind,
                 home: None,
             },
@@ -212,6 +215,7 @@ impl Resolver<'_> {
         let target = Target {
             steps: Vec::new(),
             fields,
+            object_name: false,
         };
         Ok((target, outputs))
     }
@@ -324,9 +328,8 @@ impl Resolver<'_> {
         level: &Level,
         type_of: &mut TypeOf,
     ) -> Result<(Arc<str>, Shape), Refusal> {
-        let first = &type_of.relationship.segments[0];
-        let related = self.catalog.get(level.object).relationship(first).is_some();
-        let segments = expand(level, &type_of.relationship.segments, related)?;
+        let known = self.catalog.get(level.object);
+        let segments = expand(known, level, &type_of.relationship.segments)?.into_owned();
         if segments.len() != 1 {
             return Err(malformed("TYPEOF takes one relationship"));
         }
@@ -346,8 +349,8 @@ impl Resolver<'_> {
         self.bind(
             &mut type_of.relationship,
             Binding {
-                outputs: Vec::new(),
-                evaluated: Vec::new(),
+                outputs: 0..0,
+                evaluated: 0..0,
                 kind: FieldType::Reference,
                 home,
             },
@@ -403,20 +406,20 @@ impl Resolver<'_> {
             }
             seen.push(key.clone());
             let outputs = self.push_outputs(&fields, path.leaf().clone(), true);
-            for index in &outputs {
-                self.follows(*index, &step.references);
+            for index in outputs.clone() {
+                self.follows(index, &step.references);
             }
             let kind = self.catalog.field(fields[0]).kind;
             let binding = Binding {
                 outputs: outputs.clone(),
-                evaluated: Vec::new(),
+                evaluated: 0..0,
                 kind,
                 home: None,
             };
             self.bind(path, binding);
             match record.members.iter_mut().find(|(k, _)| *k == key) {
                 Some((_, Shape::Value(all))) => all.extend(outputs),
-                _ => record.members.push((key, Shape::Value(outputs))),
+                _ => record.members.push((key, Shape::Value(outputs.collect()))),
             }
         }
         Ok(())
@@ -432,9 +435,10 @@ impl Resolver<'_> {
         for item in &mut query.select {
             let (default, shape) = match &mut item.kind {
                 ItemKind::Expr(Expr::Path(path)) => {
-                    let (target, outputs) = self.read_and_evaluate(level, path, &[], &[], true)?;
+                    let (target, outputs) =
+                        self.read_and_evaluate(level, path, &[], Vec::new(), true)?;
                     let key = self.catalog.field(target.fields[0]).name.clone();
-                    (Some(key), Shape::Value(outputs))
+                    (Some(key), Shape::Value(outputs.collect()))
                 }
                 ItemKind::Expr(Expr::Call(call)) => {
                     (None, Shape::Value(self.aggregate_call(level, call)?))
@@ -479,7 +483,10 @@ impl Resolver<'_> {
         let (actions, output) = aggregate_actions(aggregate);
         let mut outputs = Vec::new();
         for path in call.paths_mut() {
-            outputs.extend(self.read_and_evaluate(level, path, actions, &[], output)?.1);
+            outputs.extend(
+                self.read_and_evaluate(level, path, actions, Vec::new(), output)?
+                    .1,
+            );
         }
         Ok(outputs)
     }

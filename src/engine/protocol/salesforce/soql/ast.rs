@@ -151,8 +151,11 @@ pub struct Path {
 
 impl Path {
     /// The path as the caller wrote it, without white space.
-    pub fn text(&self) -> String {
-        self.segments.join(".")
+    pub fn text(&self) -> Arc<str> {
+        match &*self.segments {
+            [only] => only.clone(),
+            segments => segments.join(".").into(),
+        }
     }
 
     /// The last name.

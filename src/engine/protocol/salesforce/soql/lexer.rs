@@ -6,7 +6,7 @@ use super::{IDENTIFIER_BYTES_MAX, SyntaxError};
 /// One token outside literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Token<'q> {
-    /// `[A-Za-z_][A-Za-z0-9_]*`: a name or a keyword.
+    /// `[A-Za-z][A-Za-z0-9_]*`: a name or a keyword.
     Word(&'q str),
     /// Punctuation or an operator.
     Sign(&'static str),
@@ -26,11 +26,6 @@ pub(in super::super) struct Lexer<'q> {
     /// The token at `at` and its length, once it has been looked at.
     next: Option<(Token<'q>, usize)>,
 }
-
-/// Signs, longest first.
-const SIGNS: [&str; 13] = [
-    "<=", ">=", "<>", "!=", "=", "<", ">", "(", ")", ",", ".", ":", "-",
-];
 
 impl<'q> Lexer<'q> {
     pub(super) fn starting_at(text: &'q str, at: usize) -> Self {
@@ -90,7 +85,7 @@ impl<'q> Lexer<'q> {
         let Some(&first) = rest.as_bytes().first() else {
             return Ok((Token::End, 0));
         };
-        if first.is_ascii_alphabetic() || first == b'_' {
+        if first.is_ascii_alphabetic() {
             let len = rest
                 .bytes()
                 .position(|b| !b.is_ascii_alphanumeric() && b != b'_')
@@ -106,11 +101,23 @@ impl<'q> Lexer<'q> {
         if first.is_ascii_digit() {
             return Ok((Token::Digit, 0));
         }
-        SIGNS
-            .iter()
-            .find(|s| rest.starts_with(**s))
-            .map(|s| (Token::Sign(s), s.len()))
-            .ok_or_else(|| SyntaxError::new(self.at, "unexpected character"))
+        let sign = match (first, rest.as_bytes().get(1)) {
+            (b'<', Some(b'=')) => "<=",
+            (b'>', Some(b'=')) => ">=",
+            (b'<', Some(b'>')) => "<>",
+            (b'!', Some(b'=')) => "!=",
+            (b'=', _) => "=",
+            (b'<', _) => "<",
+            (b'>', _) => ">",
+            (b'(', _) => "(",
+            (b')', _) => ")",
+            (b',', _) => ",",
+            (b'.', _) => ".",
+            (b':', _) => ":",
+            (b'-', _) => "-",
+            _ => return Err(SyntaxError::new(self.at, "unexpected character")),
+        };
+        Ok((Token::Sign(sign), sign.len()))
     }
 
     /// The next token, not consumed.
@@ -267,17 +274,9 @@ pub(in super::super) fn is_word_literal(word: &str) -> bool {
         || is_date_literal(word)
 }
 
+/// An integer or a decimal, signed or not: SOQL has no exponents.
 pub(super) fn is_number(word: &str) -> bool {
-    let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
-    let (mantissa, exponent) = match digits.find(['e', 'E']) {
-        Some(i) => (&digits[..i], Some(&digits[i + 1..])),
-        None => (digits, None),
-    };
-    is_unsigned_number(mantissa)
-        && exponent.is_none_or(|e| {
-            let e = e.strip_prefix(['+', '-']).unwrap_or(e);
-            (1..=3).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_digit())
-        })
+    is_unsigned_number(word.strip_prefix(['+', '-']).unwrap_or(word))
 }
 
 fn is_unsigned_number(text: &str) -> bool {
@@ -286,7 +285,8 @@ fn is_unsigned_number(text: &str) -> bool {
     text.len() <= 64
         && digits(whole)
         && digits(fraction)
-        && !(whole.is_empty() && (fraction.is_empty() || !text.contains('.')))
+        && !fraction.is_empty()
+        && (!whole.is_empty() || text.contains('.'))
 }
 
 /// `0` in `pattern` is any digit, other characters stand for themselves.

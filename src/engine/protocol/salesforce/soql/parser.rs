@@ -12,12 +12,37 @@ use super::{DEPTH_MAX, NODES_MAX, PATH_SEGMENTS_MAX, QUERY_BYTES_MAX, SyntaxErro
 
 pub(in super::super) type Parsed<T> = Result<T, SyntaxError>;
 
-/// Words that end an expression or a source, so that they are no aliases.
-const NOT_AN_ALIAS: [&str; 33] = [
-    "ALL", "AND", "AS", "ASC", "BY", "CUBE", "DESC", "ELSE", "END", "EXCLUDES", "FOR", "FROM",
-    "GROUP", "HAVING", "IN", "INCLUDES", "LIKE", "LIMIT", "NOT", "NULL", "NULLS", "OFFSET", "OR",
-    "ORDER", "ROLLUP", "SELECT", "SET", "THEN", "TYPEOF", "UPDATE", "USING", "WHEN", "WHERE",
+/// Words that end an expression or a source, so that they begin no alias.
+const NOT_AN_ALIAS: [&str; 38] = [
+    "ALL", "AND", "AS", "ASC", "BY", "CUBE", "DESC", "ELSE", "END", "EXCLUDES", "FALSE", "FIRST",
+    "FOR", "FROM", "GROUP", "HAVING", "IN", "INCLUDES", "LAST", "LIKE", "LIMIT", "NOT", "NULL",
+    "NULLS", "OFFSET", "OR", "ORDER", "ROLLUP", "SELECT", "SET", "THEN", "TRUE", "TYPEOF",
+    "UPDATE", "USING", "WHEN", "WHERE", "WITH",
 ];
+
+/// Words that name nothing (SOQL and SOSL Reference, "Alias Notation", reserved keywords), with the literals. `GROUP`
+/// is left out: there is an object of that name.
+const RESERVED: [&str; 22] = [
+    "AND", "ASC", "DESC", "EXCLUDES", "FALSE", "FIRST", "FROM", "HAVING", "IN", "INCLUDES", "LAST",
+    "LIKE", "LIMIT", "NOT", "NULL", "NULLS", "OR", "SELECT", "TRUE", "USING", "WHERE", "WITH",
+];
+
+/// Scopes of `USING SCOPE` (SOQL and SOSL Reference, "USING SCOPE").
+const SCOPES: [&str; 8] = [
+    "delegated",
+    "everything",
+    "mine",
+    "mine_and_my_groups",
+    "my_territory",
+    "my_team_territory",
+    "scopingRule",
+    "team",
+];
+
+/// Whether `word` is one of `words`, whatever its case.
+fn is_one_of(words: &[&str], word: &str) -> bool {
+    word.len() <= 8 && words.iter().any(|w| w.eq_ignore_ascii_case(word))
+}
 
 pub(super) fn parse(text: &str) -> Parsed<Query> {
     if text.len() > QUERY_BYTES_MAX {
@@ -121,7 +146,7 @@ impl<'q> Parser<'q> {
         }
         let using_scope = if self.lexer.keyword("USING")? {
             self.expect_keyword("SCOPE")?;
-            Some(self.name()?)
+            Some(self.scope()?)
         } else {
             None
         };
@@ -137,7 +162,10 @@ impl<'q> Parser<'q> {
         } else {
             None
         };
-        let having = self.clause("HAVING")?;
+        let having = match &group {
+            Some(_) => self.clause("HAVING")?,
+            None => None,
+        };
         let order = if self.lexer.keyword("ORDER")? {
             self.expect_keyword("BY")?;
             self.orders()?
@@ -146,28 +174,26 @@ impl<'q> Parser<'q> {
         };
         let limit = self.number_after("LIMIT")?;
         let offset = self.number_after("OFFSET")?;
-        let (mut locks, mut updates, mut all_rows) = (Vec::new(), Vec::new(), false);
+        let (mut locks, mut updates) = (Vec::new(), Vec::new());
         loop {
             if self.lexer.keyword("FOR")? {
-                locks.push(self.for_clause()?);
-                while self.lexer.sign(",")? {
-                    self.lexer.keyword("FOR")?;
-                    locks.push(self.for_clause()?);
-                }
-            } else if self.lexer.keyword("UPDATE")? {
+                self.locks(&mut locks, !updates.is_empty())?;
+            } else if updates.is_empty() && self.lexer.keyword("UPDATE")? {
                 updates.push(self.update_clause()?);
                 while self.lexer.sign(",")? {
                     updates.push(self.update_clause()?);
                 }
-            } else if !all_rows && self.lexer.keyword("ALL")? {
-                self.expect_keyword("ROWS")?;
-                all_rows = true;
-            } else if self.lexer.keyword("SET")? {
-                return self.error("SET OPTIONS is not supported");
             } else {
                 break;
             }
             self.count()?;
+        }
+        let all_rows = self.lexer.keyword("ALL")?;
+        if all_rows {
+            self.expect_keyword("ROWS")?;
+        }
+        if self.lexer.keyword("SET")? {
+            return self.error("SET OPTIONS is not supported");
         }
         Ok(Query {
             select,
@@ -193,9 +219,18 @@ impl<'q> Parser<'q> {
         Ok(Arc::from(self.lexer.word()?))
     }
 
+    /// A word that may stand for something in the schema.
+    fn unreserved(&mut self) -> Parsed<Arc<str>> {
+        match self.lexer.peek()? {
+            Token::Word(w) if is_one_of(&RESERVED, w) => Err(self.unexpected()),
+            _ => self.name(),
+        }
+    }
+
     pub(in super::super) fn path(&mut self) -> Parsed<Path> {
         let start = self.lexer.offset();
-        let mut segments = vec![self.name()?];
+        // After a dot nothing else can stand, so that no word is reserved there.
+        let mut segments = vec![self.unreserved()?];
         while self.lexer.sign(".")? {
             if segments.len() >= PATH_SEGMENTS_MAX {
                 return self.error("a path has too many parts");
@@ -210,27 +245,24 @@ impl<'q> Parser<'q> {
     }
 
     fn alias(&mut self) -> Parsed<Option<Arc<str>>> {
-        if self.lexer.keyword("AS")? {
-            return self.name().map(Some);
-        }
         match self.lexer.peek()? {
-            Token::Word(w) if !NOT_AN_ALIAS.iter().any(|k| k.eq_ignore_ascii_case(w)) => {
-                // WITH begins a clause after a source, and WITH alone is never an alias.
-                if w.eq_ignore_ascii_case("WITH") {
-                    return Ok(None);
-                }
-                self.name().map(Some)
-            }
+            Token::Word(w) if !is_one_of(&NOT_AN_ALIAS, w) => self.name().map(Some),
             _ => Ok(None),
         }
     }
 
     fn source(&mut self) -> Parsed<Source> {
         self.count()?;
-        Ok(Source {
-            path: self.path()?,
-            alias: self.alias()?,
-        })
+        let path = self.path()?;
+        let alias = if self.lexer.keyword("AS")? {
+            match self.alias()? {
+                None => return Err(self.unexpected()),
+                alias => alias,
+            }
+        } else {
+            self.alias()?
+        };
+        Ok(Source { path, alias })
     }
 
     pub(in super::super) fn item(&mut self) -> Parsed<Item> {
@@ -277,9 +309,15 @@ impl<'q> Parser<'q> {
             }
         }
         let expr = self.expr_after(path)?;
+        let alias = self.alias()?;
+        if alias.is_some()
+            && matches!(&expr, Expr::Call(c) if c.function == Function::Count && c.arguments.is_empty())
+        {
+            return Err(SyntaxError::new(start, "COUNT() takes no alias"));
+        }
         Ok(Item {
             kind: ItemKind::Expr(expr),
-            alias: self.alias()?,
+            alias,
             span: self.lexer.span_from(start),
         })
     }
@@ -414,6 +452,10 @@ impl<'q> Parser<'q> {
     fn condition_part(&mut self) -> Parsed<Condition> {
         self.count()?;
         if self.lexer.keyword("NOT")? {
+            // NOT takes a comparison or what stands in parentheses.
+            if matches!(self.lexer.peek()?, Token::Word(w) if w.eq_ignore_ascii_case("NOT")) {
+                return Err(self.unexpected());
+            }
             let part = self.deeper(Self::condition_part)?;
             return Ok(Condition::Not(Box::new(part)));
         }
@@ -628,11 +670,42 @@ impl<'q> Parser<'q> {
         .ok_or_else(|| SyntaxError::new(at, format!("{keyword} takes a whole number")))
     }
 
+    /// One of [`SCOPES`].
+    fn scope(&mut self) -> Parsed<Arc<str>> {
+        match self.lexer.peek()? {
+            Token::Word(w) if SCOPES.iter().any(|s| s.eq_ignore_ascii_case(w)) => self.name(),
+            _ => self.error("USING SCOPE takes the name of a scope"),
+        }
+    }
+
+    /// What stands after `FOR`: VIEW and REFERENCE, which come before UPDATE TRACKING, or UPDATE.
+    fn locks(&mut self, locks: &mut Vec<ForClause>, tracked: bool) -> Parsed<()> {
+        if self.lexer.keyword("UPDATE")? {
+            if locks.contains(&ForClause::Update) {
+                return self.error("FOR UPDATE stands twice");
+            }
+            locks.push(ForClause::Update);
+            return Ok(());
+        }
+        if tracked || !locks.is_empty() {
+            return Err(self.unexpected());
+        }
+        locks.push(self.for_clause()?);
+        if self.lexer.sign(",")? {
+            self.lexer.keyword("FOR")?;
+            let second = self.for_clause()?;
+            if locks.contains(&second) {
+                return self.error("FOR names the same twice");
+            }
+            locks.push(second);
+        }
+        Ok(())
+    }
+
     fn for_clause(&mut self) -> Parsed<ForClause> {
         for (word, clause) in [
             ("VIEW", ForClause::View),
             ("REFERENCE", ForClause::Reference),
-            ("UPDATE", ForClause::Update),
         ] {
             if self.lexer.keyword(word)? {
                 return Ok(clause);

@@ -52,17 +52,21 @@ impl Display for Query {
         if let Some(offset) = self.offset {
             write!(f, " OFFSET {offset}")?;
         }
-        for clause in &self.locks {
-            f.write_str(match clause {
-                ForClause::View => " FOR VIEW",
-                ForClause::Reference => " FOR REFERENCE",
-                ForClause::Update => " FOR UPDATE",
-            })?;
+        let lock = |clause: &ForClause| match clause {
+            ForClause::View => "VIEW",
+            ForClause::Reference => "REFERENCE",
+            ForClause::Update => "UPDATE",
+        };
+        for (i, clause) in self.locks.iter().enumerate() {
+            let listed = i > 0 && *clause != ForClause::Update;
+            f.write_str(if listed { ", " } else { " FOR " })?;
+            f.write_str(lock(clause))?;
         }
-        for clause in &self.updates {
+        for (i, clause) in self.updates.iter().enumerate() {
+            f.write_str(if i > 0 { ", " } else { " UPDATE " })?;
             f.write_str(match clause {
-                UpdateClause::Tracking => " UPDATE TRACKING",
-                UpdateClause::ViewStat => " UPDATE VIEWSTAT",
+                UpdateClause::Tracking => "TRACKING",
+                UpdateClause::ViewStat => "VIEWSTAT",
             })?;
         }
         if self.all_rows {

@@ -12,6 +12,9 @@ const GOOD: &[&str] = &[
     "SELECT Id FROM X WHERE DISTANCE(Loc__c, GEOLOCATION(37.7, -122.4), 'mi') < 20 ORDER BY DISTANCE(Loc__c, GEOLOCATION(1,2), 'km') DESC",
     "SELECT Id FROM X WHERE D = 2026-01-31T10:00:00.000+01:00 AND E INCLUDES ('a;b', 'c') AND F NOT IN (null, true)",
     "SELECT Id FROM Account a, a.Owner o USING SCOPE mine WITH SECURITY_ENFORCED FOR VIEW UPDATE TRACKING ALL ROWS",
+    "SELECT Id FROM Account FOR VIEW, FOR REFERENCE UPDATE TRACKING, VIEWSTAT FOR UPDATE",
+    "SELECT Id FROM Account AS a WHERE a.From = .5 AND NOT (NOT b = +5)",
+    "SELECT Id, Group, Order, End FROM Group USING SCOPE My_Team_Territory",
     "SELECT Id FROM Order WITH DATA CATEGORY G__c ABOVE_OR_BELOW (a__c, b__c) AND H__c AT c__c LIMIT 1 OFFSET 2",
     "SELECT Id FROM X WHERE Name = '\\u0041\\n\\\\' OR Name = 'Zoë 😀'",
 ];
@@ -48,6 +51,98 @@ fn prints_what_it_parsed() {
 fn refuses_what_is_not_soql() {
     for text in BAD {
         assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+/// Damage that still has the outline of a query, class by class.
+#[test]
+fn refuses_damage() {
+    for (class, texts) in [
+        (
+            "a reserved word for an object",
+            &[
+                "SELECT Id FROM FROM Contact",
+                "SELECT Id FROM WHERE",
+                "SELECT Id FROM Select",
+                "SELECT Id, (SELECT Id FROM LIMIT) FROM Account",
+                "SELECT Id FROM Account a, From.Owner b",
+            ][..],
+        ),
+        (
+            "a reserved word for a field",
+            &[
+                "select select Email FROM Account",
+                "SELECT Null FROM Account",
+                "SELECT where.Id FROM Account",
+                "SELECT Id FROM Account WHERE IN IN ('a')",
+                "SELECT Id FROM Account WHERE NOT IN IN ('a')",
+                "SELECT Id FROM Account WHERE LIKE LIKE 'a'",
+                "SELECT Id FROM Account WHERE true = true",
+                "SELECT Id FROM Account ORDER BY DESC NULLS FIRST",
+                "SELECT Id FROM Account ORDER BY NULLS FIRST",
+                "SELECT COUNT(Id) FROM Account GROUP BY HAVING",
+                "SELECT MAX(Last) FROM Account",
+                "SELECT TYPEOF What WHEN Account THEN From END FROM Task",
+            ],
+        ),
+        (
+            "a reserved word for an alias",
+            &[
+                "SELECT COUNT(Id) first FROM Account",
+                "SELECT COUNT(Id) AS n FROM Account",
+                "SELECT COUNT(Id) with FROM Account",
+                "SELECT Id FROM Account AS",
+                "SELECT Id FROM Account AS AS",
+                "SELECT Id FROM Account AS WHERE",
+                "SELECT Id FROM Account last",
+            ],
+        ),
+        (
+            "COUNT() under a name",
+            &[
+                "SELECT COUNT()Amount__c FROM Account",
+                "SELECT COUNT() n FROM Account",
+            ],
+        ),
+        (
+            "NOT before NOT",
+            &[
+                "SELECT Id FROM Account WHERE NOT NOT a = 1",
+                "SELECT Id FROM Account WHERE a = 1 AND (NOT not a = 1)",
+            ],
+        ),
+        (
+            "a name or a number that is none",
+            &[
+                "SELECT _a FROM Account",
+                "SELECT Id FROM _a",
+                "SELECT Id FROM Account WHERE a = 5.",
+                "SELECT Id FROM Account WHERE a = 1e5",
+                "SELECT Id FROM Account WHERE a = USD",
+                "SELECT Id FROM Account WHERE a = .",
+            ],
+        ),
+        (
+            "a clause twice, or without what it belongs to",
+            &[
+                "SELECT Id FROM Account HAVING COUNT(Id) > 1",
+                "SELECT Id FROM Account LIMIT 1 LIMIT 2",
+                "SELECT Id FROM Account FOR VIEW FOR VIEW",
+                "SELECT Id FROM Account FOR VIEW FOR REFERENCE",
+                "SELECT Id FROM Account FOR VIEW, VIEW",
+                "SELECT Id FROM Account FOR UPDATE FOR UPDATE",
+                "SELECT Id FROM Account UPDATE TRACKING UPDATE VIEWSTAT",
+                "SELECT Id FROM Account UPDATE TRACKING FOR VIEW",
+                "SELECT Id FROM Account ALL ROWS FOR VIEW",
+                "SELECT Id FROM Account ALL ROWS ALL ROWS",
+                "SELECT Id FROM Account USING SCOPE nearby",
+                "SELECT Id FROM Account USING SCOPE WHERE a = 1",
+            ],
+        ),
+    ] {
+        for text in texts {
+            assert!(parse(text).is_err(), "{class}: {text}");
+        }
     }
 }
 
@@ -254,7 +349,11 @@ mod properties {
             vec(order, 0..3),
             option::of(any::<u64>()),
             option::of(any::<u64>()),
-            (option::of(name()), any::<bool>(), any::<bool>()),
+            (
+                option::of(Just(Arc::from("mine"))),
+                any::<bool>(),
+                any::<bool>(),
+            ),
         )
             .prop_map(
                 |(
@@ -274,8 +373,8 @@ mod properties {
                         using_scope: scope,
                         filter,
                         with: rows.then_some(With::UserMode),
+                        having: having.filter(|_| group.is_some()),
                         group,
-                        having,
                         order,
                         limit,
                         offset,
