@@ -127,9 +127,10 @@ impl Refusal {
     ///
     /// What is spelt like no name is not repeated: a caller may have put a value there.
     pub fn unknown_object(written: &str) -> Self {
-        let is_name = written
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        let is_name = !written.is_empty()
+            && written
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_');
         Self::new(
             Reason::UnknownObject,
             if is_name {
@@ -173,5 +174,6 @@ mod tests {
         for value in ["zoe@acme.example", "Zoe Doe", "+49 30 1"] {
             assert!(!text(value).contains(value), "{value}");
         }
+        assert_eq!(text(""), "this sObject type is not supported.");
     }
 }

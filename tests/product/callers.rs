@@ -1,6 +1,7 @@
 //! The same Salesforce request, answered to each caller.
 
 use privet::demo::callers::CALLERS;
+use privet::demo::client;
 use privet::demo::tour;
 use serde_json::{Value, json};
 
@@ -105,11 +106,8 @@ fn the_demo_table_tells_the_truth_about_each_value() {
         let examples = tour::examples(&house.services.crm);
         let soql = tour::query(&examples);
         let own = house.services.crm.open_session();
-        let target = format!(
-            "/services/data/v61.0/query?q={}",
-            privet::demo::client::encode(&soql)
-        );
-        let own = privet::demo::client::ask(
+        let target = format!("/services/data/v61.0/query?q={}", client::encode(&soql));
+        let own = client::ask(
             http::Method::GET,
             &house.services.salesforce.origin,
             &target,
@@ -232,5 +230,40 @@ fn a_token_finds_its_record_and_joins_services() {
             let refused = house.query(ANALYST, &soql).await.refused();
             assert_eq!(refused, (400, "INVALID_FIELD".to_owned()));
         }
+    });
+}
+
+#[test]
+fn a_query_as_long_as_a_request_may_be_pages_through() {
+    run(async {
+        let house = shared().await;
+        let titles: Vec<String> = (1u64..420)
+            .map(|n| {
+                let noise = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                format!("'{noise:016x}{:08x}'", noise.wrapping_mul(noise) >> 32)
+            })
+            .collect();
+        let titles = titles.join(",");
+        let soql = format!("SELECT Id FROM Contact WHERE Title NOT IN ({titles})");
+        let mut next = format!("/services/data/v61.0/query?q={}", client::encode(&soql));
+        if next.len() > 16 << 10 {
+            // Quotes and commas may stand as they are.
+            next = next.replace("%27", "'").replace("%2C", ",");
+        }
+        let (mut seen, mut longest) = (0, 0);
+        loop {
+            let answer = house.get(DESK, &next).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            let page = answer.json();
+            seen += page["records"].as_array().unwrap().len();
+            let total = page["totalSize"].as_u64().unwrap();
+            let Some(link) = page["nextRecordsUrl"].as_str() else {
+                assert_eq!(seen as u64, total);
+                break;
+            };
+            longest = longest.max(link.len());
+            next = link.to_owned();
+        }
+        assert!(longest > 6 << 10, "{longest}");
     });
 }

@@ -15,6 +15,8 @@ use privet::demo::server;
 use privet::demo::store::Value;
 use privet::demo::workspace::{POLICIES, SERVICE_TOKEN};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::house::{
     ANALYST, Answer, DESK, DESK_US, EVERYBODY, House, MARKETING, Plan, gunzip, logged, run,
@@ -342,6 +344,7 @@ fn requests(crm: &Crm, garden: &Garden) -> Vec<(&'static str, String, String)> {
             json!({ "Email": value, "Description": value }).to_string(),
         ));
     }
+    found.extend(around_records(crm, &value));
     for rest in [
         "",
         "/limits",
@@ -421,6 +424,276 @@ fn requests(crm: &Crm, garden: &Garden) -> Vec<(&'static str, String, String)> {
         format!("{{\"a\":\"{value}\""),
     ));
     found
+}
+
+/// Searches, relationships, lists of records, layouts, collections, trees, and errors that quote.
+fn around_records(crm: &Crm, value: &str) -> Vec<(&'static str, String, String)> {
+    let data = "/services/data/v61.0";
+    let mut found: Vec<(&'static str, String, String)> = Vec::new();
+    let some = "Id,Name,Email,Phone,Title,Description,SSN__c,Salary__c,MailingStreet,Greeting__c";
+    for (number, meta) in OBJECTS.iter().enumerate() {
+        let name = meta.name;
+        let id = crm.store().table(number).rows[0][0]
+            .as_text()
+            .unwrap()
+            .to_owned();
+        let row = format!("{data}/sobjects/{name}/{id}");
+        let fields: Vec<&str> = meta
+            .fields
+            .iter()
+            .map(|f| f.name)
+            .filter(|n| *n != "Health__c")
+            .collect();
+        let names = fields.join(", ");
+        let mut gets = Vec::new();
+        for related in [
+            "Account",
+            "Owner",
+            "CreatedBy",
+            "Contact",
+            "Who",
+            "What",
+            "Contacts",
+            "Cases",
+            "Tasks",
+            "Nothings",
+        ] {
+            gets.push(format!("{row}/{related}"));
+            gets.push(format!("{row}/{related}?fields={some}"));
+            gets.push(format!("{row}/{related}?fields=Id,Name,Phone"));
+        }
+        for (start, end) in [
+            ("2026-01-01T00:00:00Z", "2026-01-29T00:00:00Z"),
+            (value, value),
+        ] {
+            for what in ["updated", "deleted"] {
+                gets.push(format!(
+                    "{data}/sobjects/{name}/{what}?start={start}&end={end}"
+                ));
+            }
+        }
+        for rest in [
+            "describe/layouts",
+            "describe/compactLayouts",
+            "describe/approvalLayouts",
+            "describe/namedLayouts/x",
+            "Body",
+        ] {
+            gets.push(format!("{data}/sobjects/{name}/{rest}"));
+        }
+        for blob in ["Body", "BinaryData", value] {
+            gets.push(format!("{row}/{blob}"));
+        }
+        for field in ["Loyalty_Number__c", "Email", "Name", "SSN__c"] {
+            gets.push(format!("{data}/sobjects/{name}/{field}/{value}"));
+        }
+        gets.push(format!(
+            "{data}/composite/sobjects/{name}?ids={id}&fields={}",
+            fields.join(",")
+        ));
+        gets.push(format!("{data}/compactLayouts?q={name}"));
+        for scope in ["ALL", "NAME", "EMAIL", "PHONE", "SIDEBAR"] {
+            for term in [format!("{TEXT}*"), value.to_owned()] {
+                for rest in [
+                    format!("{name}({names})"),
+                    format!("{name}(Id, Name)"),
+                    format!("{name}(Id WHERE Name LIKE '{value}%' ORDER BY Name) WITH SNIPPET"),
+                    name.to_owned(),
+                ] {
+                    let sosl = format!("FIND {{{term}}} IN {scope} FIELDS RETURNING {rest}");
+                    gets.push(format!("{data}/search?q={}", encode(&sosl)));
+                }
+            }
+            gets.push(format!(
+                "{data}/parameterizedSearch?q={value}&in={scope}&sobject={name}&{name}.fields=Id,Name"
+            ));
+            found.push((
+                "POST",
+                format!("{data}/parameterizedSearch"),
+                json!({"q": format!("{TEXT}*"), "in": scope, "sobjects": [{"name": name, "fields": fields}]}).to_string(),
+            ));
+        }
+        gets.push(format!(
+            "{data}/search/suggestions?q={value}&sobject={name}"
+        ));
+        gets.push(format!(
+            "{data}/search/suggestions?q={TEXT}&sobject={name}&fields={some}"
+        ));
+        found.extend(
+            gets.into_iter()
+                .map(|target| ("GET", target, String::new())),
+        );
+        let record = json!({
+            "attributes": {"type": name, "referenceId": "a"}, "LastName": value, "Name": value, "Email": value,
+        });
+        let keyed =
+            json!({"attributes": {"type": name}, "Loyalty_Number__c": value, "Title": value});
+        // Too long for its column: the CRM's error quotes it.
+        let long = format!("{value}{}", "x".repeat(300));
+        for (method, target, body) in [
+            ("POST", format!("sobjects/{name}"), record.clone()),
+            (
+                "POST",
+                format!("sobjects/{name}"),
+                json!({"LastName": "test", "Subject": long}),
+            ),
+            (
+                "PATCH",
+                format!("sobjects/{name}/{id}"),
+                json!({"Subject": long}),
+            ),
+            (
+                "PATCH",
+                format!("sobjects/{name}/{id}"),
+                json!({"Phone": long}),
+            ),
+            (
+                "PATCH",
+                format!("sobjects/{name}/Loyalty_Number__c/{value}"),
+                json!({"Title": value}),
+            ),
+            (
+                "PATCH",
+                format!("sobjects/{name}/{id}"),
+                json!({"Account": {"Name": value}}),
+            ),
+            (
+                "POST",
+                "composite/sobjects".into(),
+                json!({"records": [record]}),
+            ),
+            (
+                "PATCH",
+                "composite/sobjects".into(),
+                json!({"records": [{"attributes": {"type": name}, "id": id,
+                "Subject": long}]}),
+            ),
+            (
+                "PATCH",
+                format!("composite/sobjects/{name}/Loyalty_Number__c"),
+                json!({"records": [keyed]}),
+            ),
+            (
+                "POST",
+                format!("composite/sobjects/{name}"),
+                json!({"ids": [id], "fields": fields}),
+            ),
+            (
+                "POST",
+                format!("composite/tree/{name}"),
+                json!({"records": [record]}),
+            ),
+            (
+                "POST",
+                "composite/batch".into(),
+                json!({"batchRequests": [
+                    {"method": "GET", "url": format!("v61.0/sobjects/{name}/{id}")},
+                    {"method": "PATCH", "url": format!("v61.0/sobjects/{name}/{id}"), "richInput": {"Subject": long}},
+                ]}),
+            ),
+            (
+                "POST",
+                "composite".into(),
+                json!({"compositeRequest": [
+                    {"method": "GET", "referenceId": "a", "url": format!("{data}/sobjects/{name}/{id}")},
+                    {"method": "GET", "referenceId": "b", "url": format!("{data}/sobjects/Contact/@{{a.Email}}")},
+                ]}),
+            ),
+            (
+                "POST",
+                "composite/graph".into(),
+                json!({"graphs": [{"graphId": value, "compositeRequest": []}]}),
+            ),
+        ] {
+            found.push((method, format!("{data}/{target}"), body.to_string()));
+        }
+        found.push((
+            "DELETE",
+            format!("{data}/composite/sobjects?ids={value}"),
+            String::new(),
+        ));
+    }
+    for target in [
+        format!("{data}/limits/recordCount?sObjects=Contact,{value}"),
+        format!("{data}/search/scopeOrder"),
+        format!("{data}/search/layout?q={value}"),
+        "/services/oauth2/userinfo".to_owned(),
+        format!("/id/{value}/{value}"),
+        format!(
+            "/services/oauth2/authorize?response_type=code&client_id={value}&redirect_uri={value}"
+        ),
+        format!("/services/apexrest/{value}"),
+    ] {
+        found.push(("GET", target, String::new()));
+    }
+    found
+}
+
+/// Logins that hold the value as user, password, secret or token, as form and as SOAP.
+fn logins(value: &str) -> Vec<String> {
+    let form = "application/x-www-form-urlencoded";
+    let envelope = |user: &str, password: &str| {
+        format!(
+            "<?xml version=\"1.0\"?><e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>\
+             <login xmlns=\"urn:partner.soap.sforce.com\"><username>{user}</username><password>{password}</password>\
+             </login></e:Body></e:Envelope>"
+        )
+    };
+    [
+        ("/services/oauth2/token", form, format!("grant_type=client_credentials&client_id={value}&client_secret={value}")),
+        ("/services/oauth2/token", form, format!("grant_type=password&client_id=x&client_secret=y&username={value}&password={value}")),
+        ("/services/oauth2/token", form, format!("grant_type=refresh_token&refresh_token={value}")),
+        ("/services/oauth2/token", form, format!("grant_type={value}")),
+        ("/services/oauth2/revoke", form, format!("token={value}")),
+        ("/services/oauth2/introspect", form, format!("token={value}")),
+        ("/services/Soap/u/61.0", "text/xml", envelope(value, value)),
+        ("/services/Soap/u/61.0", "text/xml", envelope("service-desk", value)),
+        ("/services/Soap/c/61.0", "text/xml", format!("<{value}>")),
+    ]
+    .into_iter()
+    .map(|(target, kind, body)| {
+        format!(
+            "POST {target} HTTP/1.1\r\nHost: crm.test\r\nSOAPAction: login\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    })
+    .collect()
+}
+
+/// What an OAuth login and a SOAP login with a good key give.
+async fn sessions(house: &House, client: &str, key: &str) -> [String; 2] {
+    let form = format!("grant_type=client_credentials&client_id={client}&client_secret={key}");
+    let envelope = format!(
+        "<?xml version=\"1.0\"?><e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>\
+         <login xmlns=\"urn:partner.soap.sforce.com\"><username>{client}</username><password>{key}</password>\
+         </login></e:Body></e:Envelope>"
+    );
+    let mut found = Vec::new();
+    for (target, kind, body) in [
+        (
+            "/services/oauth2/token",
+            "application/x-www-form-urlencoded",
+            form,
+        ),
+        ("/services/Soap/u/61.0", "text/xml", envelope),
+    ] {
+        let mut stream = TcpStream::connect(house.address).await.unwrap();
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: crm.test\r\nSOAPAction: login\r\nContent-Type: {kind}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        stream.read_to_end(&mut raw).await.unwrap();
+        let answer = Answer::parse(raw).text();
+        let at = answer.find("pvs_").unwrap();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        let end = answer[at..].find(|c| !is_part(c)).unwrap();
+        found.push(answer[at..at + end].to_owned());
+    }
+    found.try_into().unwrap()
 }
 
 fn sales(fields: &serde_json::Value, filter: &str, value: &str) -> (&'static str, String, String) {
@@ -622,6 +895,15 @@ fn what_is_treated_is_seen_nowhere() {
             for request in &all {
                 check(request, &ask(&house, who, request).await);
             }
+            // Whoever logged in sees what the key sees: every request once more, by turns with a session of OAuth and of SOAP.
+            if who == DESK {
+                let sessions = sessions(&house, caller.client, house.key(who)).await;
+                for (request, session) in all.iter().zip(sessions.iter().cycle()) {
+                    let (method, target, body) = request;
+                    let answer = house.ask_bearing(session, method, target, body).await;
+                    check(request, &answer);
+                }
+            }
             // Every page of everybody, and the same page asked for by others.
             let most = "SELECT Id, Name, FirstName, Email, Phone, MobilePhone, MailingStreet, MailingAddress, Birthdate, \
                         Description, Loyalty_Number__c, SSN__c, Salary__c, Greeting__c, Account.Name FROM Contact";
@@ -658,6 +940,17 @@ fn what_is_treated_is_seen_nowhere() {
                     statuses[&200] > 60 && statuses[&400] > 60,
                     "{who}: {statuses:?}"
                 );
+            }
+        }
+        for login in logins(&format!("{TEXT}0001")) {
+            let mut stream = TcpStream::connect(house.address).await.unwrap();
+            let _ = stream.write_all(login.as_bytes()).await;
+            let mut raw = Vec::new();
+            let _ = stream.read_to_end(&mut raw).await;
+            let answer = Answer::parse(raw);
+            assert!(answer.status >= 400, "{login}");
+            if !search.find(&answer.raw).is_empty() {
+                leaks.push(format!("{login}: {}", answer.text()));
             }
         }
         for (place, text) in [

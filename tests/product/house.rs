@@ -269,10 +269,35 @@ impl House {
         Answer::parse(raw)
     }
 
+    /// Asks with a bearer, whosever it is.
+    pub(crate) async fn ask_bearing(
+        &self,
+        bearer: &str,
+        method: &str,
+        target: &str,
+        body: &str,
+    ) -> Answer {
+        let mut stream = self.begin_bearing(bearer, method, target, body).await;
+        let mut raw = Vec::new();
+        let _ = stream.read_to_end(&mut raw).await;
+        Answer::parse(raw)
+    }
+
     /// Sends a request and leaves its answer to be read.
     pub(crate) async fn begin(
         &self,
         who: &str,
+        method: &str,
+        target: &str,
+        body: &str,
+    ) -> TcpStream {
+        self.begin_bearing(self.key(who), method, target, body)
+            .await
+    }
+
+    async fn begin_bearing(
+        &self,
+        bearer: &str,
         method: &str,
         target: &str,
         body: &str,
@@ -289,7 +314,7 @@ impl House {
         let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: crm.test\r\nAuthorization: Bearer {}\r\nAccept-Encoding: gzip\r\n\
              Connection: close\r\n{kind}\r\n",
-            self.key(who)
+            bearer
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         // A refusal may come, and the connection close, before the body is read.

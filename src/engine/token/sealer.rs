@@ -4,8 +4,8 @@ use data_encoding::BASE64URL_NOPAD;
 
 use super::cipher::{IV_BYTES, SivKey};
 
-/// Longest sealed text that is looked at, bytes (the design keeps cursors under 6 KiB).
-const SEALED_BYTES_MAX: usize = 8 << 10;
+/// Longest sealed text that is looked at, bytes (a request target has no more).
+const SEALED_BYTES_MAX: usize = 16 << 10;
 
 /// Seals and opens cursors: authenticated encryption of short texts that come back in URLs.
 #[derive(Debug)]

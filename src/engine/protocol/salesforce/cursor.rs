@@ -18,8 +18,9 @@ use crate::engine::token::Sealer;
 
 use super::soql::QUERY_BYTES_MAX;
 
-/// Longest cursor, in bytes.
-pub const CURSOR_BYTES_MAX: usize = 6 * 1024;
+/// Longest cursor, in bytes: with the path before it, it fits the 16 KiB that a request target may have here and at
+/// Salesforce ("URI length limits", REST API Developer Guide).
+pub const CURSOR_BYTES_MAX: usize = 15 * 1024;
 /// How long a cursor lives, in seconds. Salesforce keeps its own for two days.
 pub const LIFETIME_S: i64 = 24 * 60 * 60;
 /// How far the clocks of two replicas may differ, in seconds.
@@ -347,6 +348,24 @@ mod tests {
             let refusal = open(NO_CURSOR, &caller("ana")).unwrap_err();
             assert_eq!(refusal.reason, Reason::InvalidCursor);
         }
+    }
+
+    #[test]
+    fn a_long_query_has_a_cursor() {
+        // Ids of one org: a prefix that all share, then characters that nothing foretells.
+        let ids: Vec<String> = (0u64..820)
+            .map(|i| {
+                let noise = i.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+                let tail = BASE64URL_NOPAD.encode(&noise.to_be_bytes()[..6]);
+                format!("'0035g0000{tail}AAQ'").replace(['-', '_'], "x")
+            })
+            .collect();
+        let soql = format!("SELECT Id FROM Contact WHERE Id IN ({})", ids.join(","));
+        assert!(soql.len() > 18_000, "{}", soql.len());
+        let link = link(&soql, "/services/data/v61.0/query/01gD0000002HU6K-2000");
+        let segment = link.strip_prefix("/services/data/v61.0/queryAll/").unwrap();
+        assert!((6 * 1024..CURSOR_BYTES_MAX).contains(&segment.len()));
+        assert_eq!(&*open(segment, &caller("ana")).unwrap().soql, soql);
     }
 
     #[test]

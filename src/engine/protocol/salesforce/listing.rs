@@ -227,7 +227,14 @@ impl Request<'_> {
         let list = list.ok_or_else(|| {
             Refusal::new(Reason::BadRequest, "sObjects is needed: names of objects")
         })?;
-        let named = self.objects(list)?;
+        // A parameter takes any text: neither an unknown nor a hidden name is repeated from it.
+        let named = self.objects(list).map_err(|refusal| match refusal.reason {
+            Reason::UnknownObject => Refusal::unknown_object(""),
+            _ => refusal,
+        })?;
+        for (_, written) in &mut self.forward.written {
+            *written = "".into();
+        }
         let mut uses = Vec::new();
         let mut cases = Vec::new();
         for (object, written) in &named {
