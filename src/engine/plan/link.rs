@@ -119,6 +119,19 @@ impl LinkRewriter for ErrorCode {
     }
 }
 
+/// A position stays, anything else is removed.
+#[derive(Debug)]
+pub(super) struct Position;
+
+impl LinkRewriter for Position {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        let plain = upstream
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'!' | b'T'));
+        plain.then_some(Cow::Borrowed(upstream))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,7 +16,7 @@ use crate::engine::rewrite::{
 use crate::engine::token::Tokenizer;
 use crate::engine::treatment::{Prepared, Treatment};
 
-use super::super::link::{ErrorCode, RecordUrl};
+use super::super::link::{ErrorCode, Position, RecordUrl};
 use super::{Core, Record, Ruled};
 
 /// Lowers a shape that is a JSON value.
@@ -134,6 +134,38 @@ impl<'a> Lowering<'a, '_> {
                 }
                 self.add(Node::Array(Elements { head, rest: DROP }))
             }
+            Shape::Columns(columns) => {
+                let mut head = Vec::with_capacity(columns.len());
+                for (output, shape) in columns {
+                    if self.core.is_asked(*output) {
+                        head.push(self.shape(shape, record)?);
+                    }
+                }
+                self.add(Node::Array(Elements { head, rest: DROP }))
+            }
+            Shape::Shown {
+                outputs,
+                shape,
+                otherwise,
+            } => {
+                // What is told apart like this is no record whose id could be seen.
+                self.core.untold();
+                match self.core.value(outputs, record) {
+                    Ruled::Hidden => self.shape(otherwise, record)?,
+                    _ => self.shape(shape, record)?,
+                }
+            }
+            Shape::Amount(sources) => self.amount(sources, record),
+            Shape::Keyed(shape) => {
+                let node = self.shape(shape, record)?;
+                let other = Some(self.add(Node::Indexed(node)));
+                self.add(Node::Object(Members {
+                    named: Vec::new(),
+                    other,
+                    row: false,
+                }))
+            }
+            Shape::Position => self.add(Node::Link(Arc::new(Position))),
             Shape::Expect(text) => self.add(Node::Expect(vec![text.clone()])),
             Shape::ErrorCode => self.add(Node::Link(Arc::new(ErrorCode))),
             Shape::Answer(answer) => {
@@ -272,7 +304,8 @@ impl<'a> Lowering<'a, '_> {
                 | Node::Array(_)
                 | Node::Repeat { .. }
                 | Node::Either { .. }
-                | Node::Choose(_),
+                | Node::Choose(_)
+                | Node::Indexed(_),
             ) => 1,
             Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
@@ -286,6 +319,32 @@ impl<'a> Lowering<'a, '_> {
             Some(Node::Constant(_)) => 20,
             Some(Node::Drop | Node::Refuse) | None => u8::MAX,
         }
+    }
+
+    fn amount(&mut self, sources: &[usize], record: Option<Record>) -> NodeId {
+        let scalar = match self.core.value(sources, record) {
+            Ruled::Count => CLEAR_SCALAR,
+            _ => self.value(sources, record),
+        };
+        let member = |key: &str, node| Member {
+            key: key.into(),
+            node,
+            unique: false,
+        };
+        let mut named = vec![member("amount", scalar)];
+        if scalar == CLEAR_SCALAR {
+            named.push(member("currency", CLEAR_SCALAR));
+        }
+        let object = match scalar {
+            DROP => DROP,
+            _ => self.object(named, false),
+        };
+        self.add(Node::Either {
+            object,
+            array: NULL,
+            // A chain of them decides nothing.
+            scalar: if scalar == CLEAR_SCALAR { CLEAR } else { scalar },
+        })
     }
 
     fn value(&mut self, sources: &[usize], record: Option<Record>) -> NodeId {

@@ -232,6 +232,11 @@ impl<'a> Core<'a> {
         (prepared, counter)
     }
 
+    /// Whether an output is asked of the upstream: it is not hidden in every variant.
+    fn is_asked(&self, output: usize) -> bool {
+        matches!(self.decision.verdicts.get(output), Some(Verdict::Output(ruling)) if !ruling.is_hidden())
+    }
+
     fn view(&self, object: ObjectId, field: u32) -> FieldView {
         match self.decision.read(FieldRef { object, field }) {
             None => FieldView::Hidden,

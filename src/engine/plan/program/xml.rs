@@ -242,6 +242,11 @@ impl<'a> Lowering<'a, '_> {
                 }))
             }
             Shape::Positional(_)
+            | Shape::Columns(_)
+            | Shape::Shown { .. }
+            | Shape::Amount(_)
+            | Shape::Keyed(_)
+            | Shape::Position
             | Shape::Paths(_)
             | Shape::Layouts { .. }
             | Shape::Opaque

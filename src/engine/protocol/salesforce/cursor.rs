@@ -170,7 +170,7 @@ pub struct NextPage {
 pub(super) struct Page {
     pub(super) cursor: Cursor,
     pub(super) upstream_origin: Arc<str>,
-    /// SOAP's `queryLocator`: a locator alone instead of a link.
+    /// SOAP's `queryLocator`, the id of a report's instance: a locator alone instead of a link.
     pub(super) bare: bool,
 }
 

@@ -11,6 +11,7 @@ use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
+use super::analytics::AnalyticsTarget;
 use super::composite::CompositeTarget;
 use super::cursor::{Cursor, NextPage, Page};
 use super::is_record_id;
@@ -69,6 +70,8 @@ pub(super) enum Target {
     Blob(Box<BlobTarget>),
     /// A search.
     Search(Box<SearchTarget>),
+    /// A report or dashboard.
+    Analytics(Box<AnalyticsTarget>),
     /// A call of the SOAP API.
     Soap(Box<SoapTarget>),
     /// Several requests in one.
@@ -168,6 +171,13 @@ impl Forward {
                 }
                 path
             }
+            Target::Analytics(target) => {
+                if let Some(posted) = target.body(resolved)? {
+                    method = Method::POST;
+                    body = posted;
+                }
+                format!("{base}/analytics/{}", target.path)
+            }
             Target::Composite(target) => {
                 method = Method::POST;
                 body = target.print(resolved)?;
@@ -250,7 +260,7 @@ impl Forward {
             page: Page {
                 cursor,
                 upstream_origin: self.upstream_origin.clone(),
-                bare: matches!(self.target, Target::Soap(_)),
+                bare: matches!(self.target, Target::Soap(_) | Target::Analytics(_)),
             },
             sealer,
         })

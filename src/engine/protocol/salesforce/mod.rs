@@ -4,6 +4,7 @@
 //! keeps what [`Forward::print`] needs to print the upstream request after the decision. `cursor` seals further pages;
 //! `describe` shapes the answers that show the schema; `schema_pull` writes the schema file from them.
 
+mod analytics;
 mod collections;
 mod composite;
 mod cursor;
@@ -12,6 +13,7 @@ pub mod errors;
 mod forward;
 mod headers;
 pub mod layouts;
+mod list_views;
 mod listing;
 pub mod login;
 mod record;
@@ -43,7 +45,7 @@ use forward::Target;
 use route::Endpoint;
 
 use super::{
-    Action, Api, Forward as AnyForward, Link, Literal, Operation, RequestHead, Shape, Use,
+    Action, Api, Forward as AnyForward, Known, Link, Literal, Operation, RequestHead, Shape, Use,
     json_body,
 };
 
@@ -101,14 +103,72 @@ fn understand_with(
     caller: &Identity,
     open: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Operation, Refusal> {
-    let around = Surroundings { caller, open };
+    understand_knowing(api, head, body, catalog, caller, open, &Known::default())
+}
+
+/// As [`understand`], knowing what the upstream has said beforehand.
+///
+/// # Errors
+/// As [`understand`].
+pub(super) fn understand_knowing(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    open: &dyn Fn(&str) -> Option<Vec<u8>>,
+    known: &Known,
+) -> Result<Operation, Refusal> {
+    let around = Surroundings {
+        caller,
+        open,
+        known,
+    };
     understand_within(api, head, body, catalog, &around, Within::Alone)
+}
+
+/// What has to be asked of the upstream before the request can be understood.
+///
+/// # Errors
+/// As [`understand`].
+pub(super) fn beforehand(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    open: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> Result<Option<Operation>, Refusal> {
+    if !route::is_stored(head.segments) {
+        return Ok(None);
+    }
+    let endpoint = route::route(api, head)?;
+    let request = Request::new(api, head, catalog, Within::Alone)?;
+    let known = Known::default();
+    let around = Surroundings {
+        caller,
+        open,
+        known: &known,
+    };
+    match endpoint {
+        Endpoint::ListViews {
+            version,
+            object,
+            asked,
+        } => request.list_view_beforehand(version, &object, &asked),
+        Endpoint::Analytics { version, asked } => {
+            request.analytics_beforehand(version, &asked, head, body, &around)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Who asks, and how a sealed text is opened.
 struct Surroundings<'a> {
     caller: &'a Identity,
     open: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    /// What the upstream has said beforehand.
+    known: &'a Known,
 }
 
 /// What a request stands in.
@@ -148,7 +208,7 @@ fn understand_within(
     around: &Surroundings<'_>,
     within: Within,
 ) -> Result<Operation, Refusal> {
-    let Surroundings { caller, open } = *around;
+    let Surroundings { caller, open, .. } = *around;
     let endpoint = route::route(api, head)?;
     if !within.allows(&endpoint) {
         return Err(Refusal::new(
@@ -156,7 +216,11 @@ fn understand_within(
             "This resource inside another request: not open through this proxy",
         ));
     }
-    let is_soap = matches!(endpoint, Endpoint::Soap { .. });
+    // They read their bodies themselves.
+    let is_soap = matches!(
+        endpoint,
+        Endpoint::Soap { .. } | Endpoint::Analytics { .. }
+    );
     let tree = if endpoint.takes_body(head.method) {
         Some(json_body::read(head.headers, body)?)
     } else if body.is_empty() || is_soap {
@@ -167,20 +231,7 @@ fn understand_within(
             "this resource takes no request body",
         ));
     };
-    let request = Request {
-        api,
-        catalog,
-        within,
-        forward: Forward {
-            target: Target::Fixed(String::new()),
-            version: 0,
-            headers: headers::allowed(head.headers, head.method)?,
-            written: Vec::new(),
-            followed: Followed::default(),
-            pages: None,
-            upstream_origin: api.upstream_origin.clone(),
-        },
-    };
+    let request = Request::new(api, head, catalog, within)?;
     match endpoint {
         Endpoint::Versions => Ok(request.fixed("versions", String::new(), versions_shape(api))),
         Endpoint::Resources { version } => {
@@ -214,6 +265,14 @@ fn understand_within(
             rest,
         } => request.layouts(version, &object, &rest),
         Endpoint::CompactLayouts { version, objects } => request.compact_layouts(version, &objects),
+        Endpoint::ListViews {
+            version,
+            object,
+            asked,
+        } => request.list_views(version, &object, &asked, around),
+        Endpoint::Analytics { version, asked } => {
+            request.analytics(version, &asked, head, body, around)
+        }
         Endpoint::Related {
             version,
             object,
@@ -303,6 +362,30 @@ struct Request<'a> {
     catalog: &'a Catalog,
     within: Within,
     forward: Forward,
+}
+
+impl<'a> Request<'a> {
+    fn new(
+        api: &'a Api,
+        head: &RequestHead<'_>,
+        catalog: &'a Catalog,
+        within: Within,
+    ) -> Result<Self, Refusal> {
+        Ok(Self {
+            api,
+            catalog,
+            within,
+            forward: Forward {
+                target: Target::Fixed(String::new()),
+                version: 0,
+                headers: headers::allowed(head.headers, head.method)?,
+                written: Vec::new(),
+                followed: Followed::default(),
+                pages: None,
+                upstream_origin: api.upstream_origin.clone(),
+            },
+        })
+    }
 }
 
 impl Request<'_> {

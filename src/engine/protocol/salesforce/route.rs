@@ -7,7 +7,9 @@ use http::Method;
 use crate::engine::protocol::{Api, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 
+use super::analytics::{self, Analytics};
 use super::composite::Envelope;
+use super::list_views::ListViews;
 use super::login::soap::Wsdl;
 use super::resolve::malformed;
 use super::{is_record_id, unknown_path};
@@ -65,6 +67,17 @@ pub(super) enum Endpoint {
     CompactLayouts {
         version: u16,
         objects: String,
+    },
+    /// `sobjects/X/listviews…`
+    ListViews {
+        version: u16,
+        object: Arc<str>,
+        asked: ListViews,
+    },
+    /// `analytics…`
+    Analytics {
+        version: u16,
+        asked: Analytics,
     },
     /// `sobjects/X/{id}/{relationship}…`, or a blob.
     Related {
@@ -191,7 +204,6 @@ impl std::fmt::Debug for Found {
 /// Resources under `/services/data/vNN.0/` that are known and closed.
 const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("actions", "Invocable actions"),
-    ("analytics", "The Reports and Dashboards API"),
     ("appMenu", "The app menu"),
     ("async-queries", "Async queries"),
     ("chatter", "Chatter"),
@@ -239,21 +251,20 @@ const CLOSED_ROOTS: &[(&[&str], &str)] = &[
 
 /// Resources under `sobjects/X/` that are known and closed.
 const CLOSED_OBJECT_RESOURCES: &[(&str, &str)] = &[
-    ("listviews", "List views"),
     ("quickActions", "Quick actions"),
     ("defaultValues", "Default values"),
     ("relevantItems", "Recently viewed records"),
     ("eventSchema", "Platform events"),
 ];
 
-fn closed(what: &str) -> Refusal {
+pub(super) fn closed(what: &str) -> Refusal {
     Refusal::new(
         Reason::EndpointClosed,
         format!("{what}: not open through this proxy"),
     )
 }
 
-fn bad_request(message: &'static str) -> Refusal {
+pub(super) fn bad_request(message: &'static str) -> Refusal {
     Refusal::new(Reason::BadRequest, message)
 }
 
@@ -386,6 +397,10 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
                 object: Arc::from(*object),
             })
         }
+        ["analytics", rest @ ..] => {
+            let asked = analytics::asked(head, rest)?;
+            Ok(Endpoint::Analytics { version, asked })
+        }
         ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
         [first, ..] => Err(CLOSED_RESOURCES
@@ -517,6 +532,14 @@ fn object_resource(
             })
         }
         ["describe", ..] => Err(unknown_path()),
+        ["listviews", rest @ ..] => {
+            let asked = list_views(head, rest)?;
+            Ok(Endpoint::ListViews {
+                version,
+                object,
+                asked,
+            })
+        }
         [kind @ ("updated" | "deleted")] => {
             let [start, end] = reads(head, &["start", "end"])?;
             let (Some(start), Some(end)) = (start, end) else {
@@ -542,6 +565,47 @@ fn object_resource(
             Err(closed(what))
         }
         [one, rest @ ..] => record(head, version, object, one, rest),
+    }
+}
+
+fn list_views(head: &RequestHead<'_>, rest: &[&str]) -> Result<ListViews, Refusal> {
+    let page = || -> Result<String, Refusal> {
+        let [limit, offset] = reads(head, &["limit", "offset"])?;
+        let mut page = String::new();
+        for (name, value) in [("limit", limit), ("offset", offset)] {
+            let Some(value) = value else { continue };
+            if !(1..=5).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(bad_request("limit and offset take numbers"));
+            }
+            page.push(if page.is_empty() { '?' } else { '&' });
+            page.push_str(name);
+            page.push('=');
+            page.push_str(value);
+        }
+        Ok(page)
+    };
+    let of = |id: &str| Arc::from(id);
+    match rest {
+        [] => Ok(ListViews::All { page: page()? }),
+        [id, "results"] if is_record_id(id) => Ok(ListViews::Results {
+            id: of(id),
+            page: page()?,
+        }),
+        [id] if is_record_id(id) => reads(head, &[]).map(|_: [_; 0]| ListViews::One(of(id))),
+        [id, "describe"] if is_record_id(id) => {
+            reads(head, &[]).map(|_: [_; 0]| ListViews::Describe(of(id)))
+        }
+        _ => Err(unknown_path()),
+    }
+}
+
+/// Whether the path leads to a stored query, so that something may have to be asked beforehand.
+pub(super) fn is_stored(segments: &[String]) -> bool {
+    let mut segments = segments.iter().skip(3).map(String::as_str);
+    match segments.next() {
+        Some("analytics") => true,
+        Some("sobjects") => segments.nth(1) == Some("listviews"),
+        _ => false,
     }
 }
 
@@ -604,7 +668,7 @@ fn record(
     })
 }
 
-fn no_parameters(head: &RequestHead<'_>) -> Result<(), Refusal> {
+pub(super) fn no_parameters(head: &RequestHead<'_>) -> Result<(), Refusal> {
     if head.query.is_empty() {
         Ok(())
     } else {
@@ -643,7 +707,7 @@ fn parse_version(text: &str) -> Option<u16> {
     if plain { major.parse().ok() } else { None }
 }
 
-fn only_get(method: &Method) -> Result<(), Refusal> {
+pub(super) fn only_get(method: &Method) -> Result<(), Refusal> {
     get_or(method, "GET, HEAD")
 }
 
@@ -656,7 +720,7 @@ fn get_or(method: &Method, allow: &'static str) -> Result<(), Refusal> {
 }
 
 /// The values of `names`, each at most once, and no other parameter, of a GET or HEAD.
-fn reads<'h, const N: usize>(
+pub(super) fn reads<'h, const N: usize>(
     head: &RequestHead<'h>,
     names: &[&str; N],
 ) -> Result<[Option<&'h str>; N], Refusal> {
