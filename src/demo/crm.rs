@@ -264,7 +264,7 @@ impl Crm {
             .ok_or_else(Fault::not_found)?;
         if !matches!(
             rest,
-            ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"]
+            ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"] | ["graphql"]
         ) {
             get()?;
         }
@@ -284,6 +284,7 @@ impl Crm {
                 get()?;
                 endpoint::layouts::answer(asked, version, object, path)
             }
+            ["graphql"] if asked.method == "POST" => endpoint::graphql::answer(self, asked),
             ["search"] => endpoint::search::sosl(self, asked, version),
             ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),
             ["search", "suggestions"] => endpoint::search::suggestions(self, asked, version),

@@ -102,6 +102,12 @@ impl Page {
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
         self.shape = error_shape(&live, served);
+        if let ["services", "data", _, "graphql"] =
+            *head.segments.iter().map(String::as_str).collect::<Vec<_>>()
+            && matches!(self.shape, ErrorShape::Salesforce)
+        {
+            self.shape = ErrorShape::GraphQl;
+        }
         journal.api = served.map(|s| Arc::clone(&s.api.name));
 
         // Who asks?

@@ -12,6 +12,7 @@ mod collections;
 mod composite;
 mod conversation;
 mod graph;
+mod graphql;
 #[allow(dead_code, reason = "the attacker needs a part of it")]
 #[path = "../product/house.rs"]
 mod house;

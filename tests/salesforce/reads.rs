@@ -733,7 +733,6 @@ fn what_is_closed_says_so_and_what_is_unknown_is_not_there() {
         ("/sobjects/Contact/eventSchema", "Platform events"),
         ("/jobs/query", "Bulk API 2.0"),
         ("/ui-api/records/003", "The User Interface API"),
-        ("/graphql", "GraphQL"),
         ("/wave/query", "CRM Analytics"),
         ("/chatter/feeds", "Chatter"),
         ("/connect/files/069/content", "The Connect API"),

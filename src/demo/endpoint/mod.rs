@@ -6,6 +6,7 @@ pub mod composite;
 pub mod describe;
 pub mod describe_global;
 pub mod external;
+pub mod graphql;
 pub mod identity;
 pub mod layouts;
 pub mod limits;

@@ -7,6 +7,7 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
+use data_encoding::BASE64URL_NOPAD;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
@@ -142,6 +143,11 @@ impl Cursor {
         Ok(cursor)
     }
 
+    /// The upstream's own cursor of GraphQL that it holds.
+    pub(super) fn foreign(&self) -> Option<String> {
+        String::from_utf8(BASE64URL_NOPAD.decode(self.locator.as_bytes()).ok()?).ok()
+    }
+
     /// Seals it; `None` when it would be too long.
     fn seal(&self, seal: &dyn Fn(&[u8]) -> String) -> Option<String> {
         let plain = serde_json::to_vec(self).ok()?;
@@ -170,8 +176,18 @@ pub struct NextPage {
 pub(super) struct Page {
     pub(super) cursor: Cursor,
     pub(super) upstream_origin: Arc<str>,
-    /// SOAP's `queryLocator`: a locator alone instead of a link.
-    pub(super) bare: bool,
+    pub(super) form: Form,
+}
+
+/// How the upstream says where the next page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `nextRecordsUrl`.
+    Link,
+    /// SOAP's `queryLocator`: a locator alone.
+    Bare,
+    /// A cursor of GraphQL: a text of any characters, held in base64url.
+    Foreign,
 }
 
 impl std::fmt::Debug for NextPage {
@@ -191,19 +207,24 @@ impl NextPage {
 impl Page {
     fn link(&self, upstream: &str, seal: &dyn Fn(&[u8]) -> String) -> String {
         // The last page of SOAP says so by an empty locator, if not by null.
-        if self.bare && upstream.is_empty() {
+        if self.form == Form::Bare && upstream.is_empty() {
             return String::new();
         }
-        let found = match self.bare {
-            true => Some(upstream).filter(|u| is_locator(u)),
-            false => self.locator(upstream),
+        let coded;
+        let found = match self.form {
+            Form::Bare => Some(upstream).filter(|u| is_locator(u)),
+            Form::Link => self.locator(upstream),
+            Form::Foreign => {
+                coded = BASE64URL_NOPAD.encode(upstream.as_bytes());
+                Some(&*coded).filter(|c| is_locator(c))
+            }
         };
         let segment = found.and_then(|locator| {
             let mut cursor = self.cursor.clone();
             cursor.locator = locator.to_owned();
             cursor.seal(seal)
         });
-        if self.bare {
+        if self.form != Form::Link {
             return segment.unwrap_or_else(|| NO_CURSOR.to_owned());
         }
         format!(
@@ -229,8 +250,6 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use data_encoding::BASE64URL_NOPAD;
-
     use super::super::tests::{api, caller};
     use super::*;
 
@@ -254,7 +273,7 @@ mod tests {
         let page = Page {
             cursor,
             upstream_origin: origin.into(),
-            bare: false,
+            form: Form::Link,
         };
         page.link(upstream, &seal)
     }
@@ -312,7 +331,7 @@ mod tests {
                 &caller("ana"),
             ),
             upstream_origin: "https://acme.my.salesforce.com".into(),
-            bare: true,
+            form: Form::Bare,
         };
         let segment = page.link("01gD0000002HU6K-2000", &seal);
         let cursor = open(&segment, &caller("ana")).unwrap();

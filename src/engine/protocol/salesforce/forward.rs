@@ -12,7 +12,8 @@ use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
 use super::composite::CompositeTarget;
-use super::cursor::{Cursor, NextPage, Page};
+use super::cursor::{Cursor, Form, NextPage, Page};
+use super::graphql::GraphTarget;
 use super::is_record_id;
 use super::record::Outputs;
 use super::related::{BlobTarget, RelatedTarget};
@@ -71,6 +72,8 @@ pub(super) enum Target {
     Search(Box<SearchTarget>),
     /// A call of the SOAP API.
     Soap(Box<SoapTarget>),
+    /// A document of GraphQL.
+    Graph(Box<GraphTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -168,6 +171,11 @@ impl Forward {
                 }
                 path
             }
+            Target::Graph(target) => {
+                method = Method::POST;
+                body = target.print(resolved)?;
+                format!("{base}/graphql")
+            }
             Target::Composite(target) => {
                 method = Method::POST;
                 body = target.print(resolved)?;
@@ -240,6 +248,17 @@ impl Forward {
             let part = target.parts.get(usize::from(part))?;
             return part.forward.cursor(sealer, link);
         }
+        if let (Link::Part { part, .. }, Target::Graph(target)) = (link, &self.target) {
+            let cursor = target.pages.get(usize::from(part))?.clone();
+            return Some(NextPage {
+                page: Page {
+                    cursor,
+                    upstream_origin: self.upstream_origin.clone(),
+                    form: Form::Foreign,
+                },
+                sealer,
+            });
+        }
         let mut cursor = self.pages.clone()?;
         match link {
             Link::NextPage => {}
@@ -250,7 +269,10 @@ impl Forward {
             page: Page {
                 cursor,
                 upstream_origin: self.upstream_origin.clone(),
-                bare: matches!(self.target, Target::Soap(_)),
+                form: match self.target {
+                    Target::Soap(_) => Form::Bare,
+                    _ => Form::Link,
+                },
             },
             sealer,
         })
@@ -590,7 +612,7 @@ impl Printer<'_> {
     }
 
     /// Puts the resolved literals into WHERE and HAVING.
-    fn literals(&self, query: &mut Query) -> Result<(), Refusal> {
+    pub(super) fn literals(&self, query: &mut Query) -> Result<(), Refusal> {
         for condition in query.filter.iter_mut().chain(&mut query.having) {
             self.condition(condition)?;
         }

@@ -10,6 +10,7 @@ mod cursor;
 pub mod describe;
 pub mod errors;
 mod forward;
+pub mod graphql;
 mod headers;
 pub mod layouts;
 mod listing;
@@ -255,6 +256,10 @@ fn understand_within(
         Endpoint::Composite { version, envelope } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
             request.composite(version, envelope, tree, around)
+        }
+        Endpoint::Graphql { version } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.graphql(version, tree, around)
         }
         Endpoint::Retrieve {
             version,

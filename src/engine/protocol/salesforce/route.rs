@@ -110,6 +110,10 @@ pub(super) enum Endpoint {
         version: u16,
         envelope: Envelope,
     },
+    /// `graphql`
+    Graphql {
+        version: u16,
+    },
     /// Several records of one object by their ids.
     Retrieve {
         version: u16,
@@ -160,6 +164,7 @@ impl Endpoint {
             Self::ParameterizedSearch { .. } => method == Method::POST,
             Self::Save { .. }
             | Self::Composite { .. }
+            | Self::Graphql { .. }
             | Self::UpsertAll { .. }
             | Self::Tree { .. } => true,
             _ => false,
@@ -203,7 +208,6 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("event", "Platform events"),
     ("eventSchema", "Platform events"),
     ("folders", "Folders"),
-    ("graphql", "GraphQL"),
     ("jobs", "Bulk API 2.0"),
     ("knowledgeManagement", "Knowledge management"),
     ("licensing", "Licensing"),
@@ -375,6 +379,13 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
                     Some(_) => Envelope::Graph,
                 },
             })
+        }
+        ["graphql"] => {
+            no_parameters(head)?;
+            if head.method != Method::POST {
+                return Err(Refusal::method_not_allowed("POST"));
+            }
+            Ok(Endpoint::Graphql { version })
         }
         ["composite", "tree", object] if is_name(object) => {
             no_parameters(head)?;

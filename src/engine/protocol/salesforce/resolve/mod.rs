@@ -2,6 +2,7 @@
 //!
 //! This file follows paths; `rows` traces select lists and shapes the answer, `predicate` traces what is evaluated.
 
+mod graph;
 mod predicate;
 mod rows;
 mod search;
@@ -16,6 +17,7 @@ use crate::engine::refusal::{Reason, Refusal};
 
 use super::soql::ast::{Path, Query, Slot, Source, With};
 
+pub(super) use graph::resolve_graph;
 pub(super) use predicate::literal;
 pub(super) use rows::{envelope, rows};
 pub(super) use search::{check_term, resolve_search};

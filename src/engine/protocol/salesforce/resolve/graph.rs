@@ -1,0 +1,668 @@
+//! GraphQL's selections × schema → uses and shape, traced as the queries that ask the same.
+
+use std::sync::Arc;
+
+use crate::engine::catalog::{Catalog, FieldType, ObjectId};
+use crate::engine::protocol::{Link, Shape, Use};
+use crate::engine::refusal::Refusal;
+
+use super::super::graphql::{Arg, Connection, Node, OPERATORS, Opens, Out, closed};
+use super::super::soql::ast::{
+    Compare, Condition, Expr, Operand, Operator, Order, Path, Query, Slot, Source, Span, Value,
+};
+use super::super::soql::is_word_literal;
+use super::{Binding, Followed, Level, Resolver, Stopped, looks_at, malformed, rows};
+
+/// Most rows of one answer (GraphQL API Developer Guide, "Limits").
+const FIRST_MAX: u64 = 2_000;
+/// Deepest nesting of child relationships.
+const CHILD_DEPTH_MAX: usize = 3;
+/// Deepest path of parents.
+const PARENTS_MAX: usize = 5;
+/// Most connections of a document.
+const CONNECTIONS_MAX: usize = 50;
+
+/// A document, understood.
+#[derive(Debug)]
+pub(in super::super) struct Graph {
+    pub(in super::super) uses: Vec<Use>,
+    pub(in super::super) objects: Vec<ObjectId>,
+    pub(in super::super) written: Vec<(ObjectId, Arc<str>)>,
+    pub(in super::super) bindings: Vec<Binding>,
+    pub(in super::super) followed: Followed,
+    pub(in super::super) shape: Shape,
+    pub(in super::super) roots: Vec<Out>,
+    /// What each connection reads as: its cursors are good for it alone.
+    pub(in super::super) pages: Vec<Arc<str>>,
+}
+
+struct Tracing<'a> {
+    opens: &'a Opens<'a>,
+    pages: Vec<Arc<str>>,
+}
+
+type Members = Vec<(Arc<str>, Shape)>;
+
+/// Traces what `nodes` select.
+///
+/// # Errors
+/// Unknown objects, relationships and fields, and what is refused by name.
+pub(in super::super) fn resolve_graph(
+    catalog: &Catalog,
+    api: &str,
+    nodes: &[Node],
+    opens: &Opens<'_>,
+) -> Result<Graph, Box<Stopped>> {
+    let mut resolver = Resolver::new(catalog, api);
+    let mut tracing = Tracing {
+        opens,
+        pages: Vec::new(),
+    };
+    let (roots, members) = match resolver.graph_roots(nodes, &mut tracing) {
+        Ok(found) => found,
+        Err(refusal) => return Err(Box::new(resolver.stopped(refusal))),
+    };
+    // Texts, places and details of an error quote the request or a record.
+    let error = Shape::Object(vec![
+        (
+            "message".into(),
+            Shape::Constant("\"the request was not accepted\"".into()),
+        ),
+        ("locations".into(), Shape::Constant("[]".into())),
+        ("paths".into(), Shape::Constant("[]".into())),
+    ]);
+    let errors = Shape::Array {
+        element: Box::new(error),
+        rows: false,
+    };
+    Ok(Graph {
+        uses: resolver.uses,
+        objects: resolver.objects,
+        written: resolver.written,
+        bindings: resolver.bindings,
+        followed: resolver.followed,
+        shape: Shape::Object(vec![
+            ("data".into(), Shape::Object(members)),
+            ("errors".into(), errors),
+        ]),
+        roots,
+        pages: tracing.pages,
+    })
+}
+
+fn plain(node: &Node, row: bool, children: Vec<Out>) -> Out {
+    Out::Plain {
+        key: node.key.clone(),
+        name: node.name.clone(),
+        row,
+        children,
+    }
+}
+
+/// `__typename` of a type: always this.
+fn type_name(node: &Node, name: &str, out: &mut Vec<Out>, members: &mut Members) -> bool {
+    let is = &*node.name == "__typename" && node.children.is_empty() && node.arguments.is_empty();
+    if is {
+        out.push(plain(node, false, Vec::new()));
+        members.push((node.key.clone(), Shape::Constant(format!("\"{name}\"").into())));
+    }
+    is
+}
+
+fn not_supported(node: &Node) -> Refusal {
+    match &*node.name {
+        "__schema" | "__type" => closed("GraphQL introspection"),
+        name => malformed(format!("the selection of {name} is not supported here")),
+    }
+}
+
+fn bare(node: &Node) -> bool {
+    node.arguments.is_empty() && node.on.iter().all(|on| !on.is_empty())
+}
+
+impl Resolver<'_> {
+    fn graph_roots(
+        &mut self,
+        nodes: &[Node],
+        tracing: &mut Tracing<'_>,
+    ) -> Result<(Vec<Out>, Members), Refusal> {
+        let (mut roots, mut members) = (Vec::new(), Vec::new());
+        for root in nodes {
+            if type_name(root, "Query", &mut roots, &mut members) {
+                continue;
+            }
+            if &*root.name != "uiapi" || !bare(root) || root.children.is_empty() {
+                return Err(not_supported(root));
+            }
+            let (mut apis, mut shapes) = (Vec::new(), Vec::new());
+            for api in &root.children {
+                if type_name(api, "UIAPI", &mut apis, &mut shapes) {
+                    continue;
+                }
+                match &*api.name {
+                    "query" if bare(api) && !api.children.is_empty() => {}
+                    "aggregate" => return Err(closed("Aggregates of GraphQL")),
+                    "objectInfos" => return Err(closed("objectInfos of GraphQL")),
+                    "layout" => return Err(closed("Layouts of GraphQL")),
+                    _ => return Err(not_supported(api)),
+                }
+                let (mut queries, mut found) = (Vec::new(), Vec::new());
+                for node in &api.children {
+                    if type_name(node, "RecordQuery", &mut queries, &mut found) {
+                        continue;
+                    }
+                    let object = self
+                        .catalog
+                        .object(self.api, &node.name)
+                        .ok_or_else(|| match node.name.starts_with("__") {
+                            true => not_supported(node),
+                            false => Refusal::unknown_object(&node.name),
+                        })?;
+                    let name = self.catalog.get(object).name.clone();
+                    let (out, shape) = self.graph_connection(node, object, name, tracing)?;
+                    queries.push(out);
+                    found.push((node.key.clone(), shape));
+                }
+                apis.push(plain(api, false, queries));
+                shapes.push((api.key.clone(), Shape::Object(found)));
+            }
+            roots.push(plain(root, false, apis));
+            members.push((root.key.clone(), Shape::Object(shapes)));
+        }
+        Ok((roots, members))
+    }
+
+    /// Records of `object`, which goes upstream as `name`.
+    fn graph_connection(
+        &mut self,
+        node: &Node,
+        object: ObjectId,
+        name: Arc<str>,
+        tracing: &mut Tracing<'_>,
+    ) -> Result<(Out, Shape), Refusal> {
+        if tracing.pages.len() >= CONNECTIONS_MAX {
+            return Err(malformed("the query asks for too many lists of records"));
+        }
+        let part = u16::try_from(tracing.pages.len()).unwrap_or(u16::MAX);
+        tracing.pages.push("".into());
+        self.name_object(object, &node.name);
+        // Even how many records there are is not told of an object of which nothing is read.
+        self.uses.extend(looks_at(self.catalog, object, &node.name));
+        let known = self.catalog.get(object).name.clone();
+        let mut query = Query {
+            select: Vec::new(),
+            from: Source {
+                path: path(vec![name.clone()]),
+                alias: None,
+            },
+            joins: Vec::new(),
+            using_scope: None,
+            filter: None,
+            with: None,
+            group: None,
+            having: None,
+            order: Vec::new(),
+            limit: None,
+            offset: None,
+            locks: Vec::new(),
+            updates: Vec::new(),
+            all_rows: false,
+            span: Span::default(),
+            slot: Slot::default(),
+        };
+        let mut after = None;
+        for (argument, value) in &node.arguments {
+            match (&**argument, value) {
+                ("where" | "orderBy" | "after" | "first" | "scope", Arg::Null) => {}
+                ("where", filter) => query.filter = self.graph_filter(object, &[], filter)?,
+                ("orderBy", order) => self.graph_order(object, order, &mut query.order)?,
+                ("first", Arg::Number(text)) => {
+                    let first = text.parse().ok().filter(|n| (1..=FIRST_MAX).contains(n));
+                    query.limit = Some(first.ok_or_else(|| malformed("first takes 1 to 2000"))?);
+                }
+                ("after", Arg::Text(text)) => after = Some(text),
+                ("scope", Arg::Word(scope)) => {
+                    query.using_scope = Some(scope.to_ascii_lowercase().into());
+                }
+                ("scope", Arg::Text(scope)) => {
+                    query.using_scope = Some(scope.to_ascii_lowercase().into());
+                }
+                (argument, _) => {
+                    return Err(malformed(format!("the argument {argument} is not supported")));
+                }
+            }
+        }
+        // Pages may be of any size.
+        let first = query.limit.take();
+        let text: Arc<str> = format!("graphql:{query}").into();
+        query.limit = first;
+        let after = after.map(|segment| (tracing.opens)(segment, &text)).transpose()?;
+        tracing.pages[usize::from(part)] = text;
+        let level = Level {
+            object,
+            names: vec![known.clone()],
+            alias: None,
+            joins: Vec::new(),
+        };
+        self.clauses(&mut query, &level, false, false)?;
+        let (mut children, mut members) = (Vec::new(), Vec::new());
+        let cursor = Shape::Link(Link::Part { part, child: None });
+        if node.children.is_empty() {
+            return Err(malformed("nothing is selected"));
+        }
+        for child in &node.children {
+            if type_name(child, &format!("{known}Connection"), &mut children, &mut members) {
+                continue;
+            }
+            let shape = match (&*child.name, child.children.is_empty()) {
+                _ if !bare(child) => return Err(not_supported(child)),
+                ("totalCount", true) => {
+                    self.count_rows(&level)?;
+                    Shape::Number
+                }
+                ("pageResultCount", true) => Shape::Number,
+                ("pageInfo", false) => {
+                    let (mut inner, mut shapes) = (Vec::new(), Vec::new());
+                    for one in &child.children {
+                        if type_name(one, "PageInfo", &mut inner, &mut shapes) {
+                            continue;
+                        }
+                        let shape = match &*one.name {
+                            _ if !bare(one) || !one.children.is_empty() => {
+                                return Err(not_supported(one));
+                            }
+                            "hasNextPage" | "hasPreviousPage" => Shape::Boolean,
+                            "startCursor" | "endCursor" => cursor.clone(),
+                            _ => return Err(not_supported(one)),
+                        };
+                        inner.push(plain(one, false, Vec::new()));
+                        shapes.push((one.key.clone(), shape));
+                    }
+                    children.push(plain(child, false, inner));
+                    members.push((child.key.clone(), Shape::Object(shapes)));
+                    continue;
+                }
+                ("edges", false) => {
+                    let (mut inner, mut shapes) = (Vec::new(), Vec::new());
+                    for one in &child.children {
+                        if type_name(one, &format!("{known}Edge"), &mut inner, &mut shapes) {
+                            continue;
+                        }
+                        match (&*one.name, one.children.is_empty()) {
+                            _ if !bare(one) => return Err(not_supported(one)),
+                            ("cursor", true) => {
+                                inner.push(plain(one, false, Vec::new()));
+                                shapes.push((one.key.clone(), cursor.clone()));
+                            }
+                            ("node", false) => {
+                                let (out, found) =
+                                    self.graph_record(&level, &[], object, &one.children, tracing)?;
+                                inner.push(plain(one, true, out));
+                                shapes.push((one.key.clone(), Shape::Object(found)));
+                            }
+                            _ => return Err(not_supported(one)),
+                        }
+                    }
+                    children.push(plain(child, false, inner));
+                    members.push((child.key.clone(), rows(Shape::Object(shapes))));
+                    continue;
+                }
+                _ => return Err(not_supported(child)),
+            };
+            children.push(plain(child, false, Vec::new()));
+            members.push((child.key.clone(), shape));
+        }
+        let connection = Connection {
+            key: node.key.clone(),
+            name,
+            query,
+            after,
+            children,
+        };
+        Ok((Out::Connection(Box::new(connection)), Shape::Object(members)))
+    }
+
+    /// What is selected of the record of `object` that `prefix` leads to.
+    fn graph_record(
+        &mut self,
+        level: &Level,
+        prefix: &[Arc<str>],
+        object: ObjectId,
+        nodes: &[Node],
+        tracing: &mut Tracing<'_>,
+    ) -> Result<(Vec<Out>, Members), Refusal> {
+        let (mut out, mut members) = (Vec::new(), Vec::new());
+        for node in nodes {
+            let known = self.catalog.get(object);
+            let other = |on: &Arc<str>| **on != *known.name && &**on != "Record";
+            if node.on.iter().any(other) {
+                return Err(malformed("a type condition that is not the record's own type"));
+            }
+            if type_name(node, &known.name, &mut out, &mut members) {
+                continue;
+            }
+            let mut segments = prefix.to_vec();
+            segments.push(node.name.clone());
+            if let Some(field) = known.field(&node.name) {
+                let (kind, name) = {
+                    let field = &known.fields[field as usize];
+                    (field.kind, field.name.clone())
+                };
+                let mut path = path(segments);
+                let (_, outputs) = self.read_and_evaluate(level, &mut path, &[], Vec::new(), true)?;
+                let outputs: Vec<usize> = outputs.collect();
+                let scalar = kind == FieldType::Id;
+                if !node.arguments.is_empty()
+                    || scalar != node.children.is_empty()
+                    || matches!(kind, FieldType::Compound | FieldType::Blob | FieldType::Other)
+                {
+                    return Err(not_supported(node));
+                }
+                let mut parts = Vec::new();
+                let mut shapes: Members = Vec::new();
+                for part in &node.children {
+                    let displayed = match &*part.name {
+                        "value" => false,
+                        "displayValue" => kind != FieldType::Reference,
+                        _ => return Err(not_supported(part)),
+                    };
+                    if !part.arguments.is_empty() || !part.children.is_empty() {
+                        return Err(not_supported(part));
+                    }
+                    parts.push((part.key.clone(), displayed));
+                    shapes.push((part.key.clone(), Shape::Value(outputs.clone())));
+                }
+                let shape = match scalar {
+                    true => Shape::Value(outputs.clone()),
+                    false => Shape::Object(shapes),
+                };
+                members.push((node.key.clone(), shape));
+                out.push(Out::Field {
+                    key: node.key.clone(),
+                    name,
+                    outputs,
+                    parts,
+                });
+            } else if known.relationship(&node.name).is_some() {
+                let written = segments.join(".");
+                let steps = self.follow(level, &segments, &written)?;
+                let target = match steps.last().map(|step| &*step.objects) {
+                    Some(&[target]) => target,
+                    _ => return Err(malformed("relationships to several objects are not supported")),
+                };
+                if !node.arguments.is_empty() || node.children.is_empty() || segments.len() > PARENTS_MAX
+                {
+                    return Err(not_supported(node));
+                }
+                let name = steps.last().map_or(node.name.clone(), |step| step.key.clone());
+                self.touch(target);
+                let (inner, found) =
+                    self.graph_record(level, &segments, target, &node.children, tracing)?;
+                out.push(Out::Plain {
+                    key: node.key.clone(),
+                    name,
+                    row: false,
+                    children: inner,
+                });
+                members.push((node.key.clone(), Shape::Object(found)));
+            } else if let Some(child) = known
+                .children
+                .get(node.name.to_ascii_lowercase().as_str())
+                .filter(|c| c.object.is_some() && prefix.is_empty())
+            {
+                let (name, field) = (child.name.clone(), child.field.clone());
+                let Some(object) = child.object else {
+                    return Err(not_supported(node));
+                };
+                if self.depth >= CHILD_DEPTH_MAX {
+                    return Err(malformed("child relationships are nested too deeply"));
+                }
+                if let Some(field) = self.catalog.get(object).field(&field) {
+                    let reference = crate::engine::catalog::FieldRef { object, field };
+                    self.touch(object);
+                    let first = self.uses.len();
+                    (self.followed.children).push((first, reference, node.name.clone()));
+                }
+                self.depth += 1;
+                let (one, shape) = self.graph_connection(node, object, name, tracing)?;
+                self.depth -= 1;
+                out.push(one);
+                members.push((node.key.clone(), shape));
+            } else if matches!(&*node.name, "ApiName" | "DisplayValue" | "WeakEtag") {
+                return Err(not_supported(node));
+            } else {
+                let known = &self.catalog.get(level.object).name;
+                return Err(Refusal::unknown_field(&segments.join("."), known));
+            }
+        }
+        Ok((out, members))
+    }
+
+    /// A filter of `object`, whose fields stand behind `prefix`; `None`: everything.
+    fn graph_filter(
+        &self,
+        object: ObjectId,
+        prefix: &[Arc<str>],
+        filter: &Arg,
+    ) -> Result<Option<Condition>, Refusal> {
+        let Arg::Object(members) = filter else {
+            return Err(malformed("where takes an object"));
+        };
+        let known = self.catalog.get(object);
+        let mut all = Vec::new();
+        for (name, value) in members {
+            match (&**name, value) {
+                (word @ ("and" | "or"), Arg::List(parts)) => {
+                    let mut inner = Vec::with_capacity(parts.len());
+                    for part in parts {
+                        let part = self.graph_filter(object, prefix, part)?;
+                        inner.push(part.ok_or_else(|| malformed("a filter is empty"))?);
+                    }
+                    all.push(match (inner.len(), word) {
+                        (0, _) => return Err(malformed("a filter is empty")),
+                        (1, _) => inner.remove(0),
+                        (_, "and") => Condition::And(inner),
+                        _ => Condition::Or(inner),
+                    });
+                }
+                ("not", part) => {
+                    let part = self.graph_filter(object, prefix, part)?;
+                    let part = part.ok_or_else(|| malformed("a filter is empty"))?;
+                    all.push(Condition::Not(Box::new(part)));
+                }
+                ("and" | "or", _) => return Err(malformed("and and or take lists")),
+                _ => {
+                    let mut segments = prefix.to_vec();
+                    segments.push(name.clone());
+                    if segments.len() > PARENTS_MAX + 1 {
+                        return Err(malformed("a filter is nested too deeply"));
+                    }
+                    let parent = known.relationship(name).filter(|_| known.field(name).is_none());
+                    if let Some(field) = parent {
+                        let field = &known.fields[field as usize];
+                        let [(_, Some(target))] = &*field.reference_to else {
+                            return Err(malformed("relationships to several objects are not supported"));
+                        };
+                        all.extend(self.graph_filter(*target, &segments, value)?);
+                    } else {
+                        let Some(field) = known.field(name) else {
+                            let written = segments.join(".");
+                            return Err(Refusal::unknown_field(&written, &known.name));
+                        };
+                        // As the schema spells it: GraphQL knows no other spelling.
+                        if let Some(last) = segments.last_mut() {
+                            *last = known.fields[field as usize].name.clone();
+                        }
+                        let kind = known.fields[field as usize].kind;
+                        compares(&segments, kind, value, &mut all)?;
+                    }
+                }
+            }
+        }
+        Ok(match all.len() {
+            0 | 1 => all.pop(),
+            _ => Some(Condition::And(all)),
+        })
+    }
+
+    fn graph_order(
+        &self,
+        object: ObjectId,
+        order: &Arg,
+        all: &mut Vec<Order>,
+    ) -> Result<(), Refusal> {
+        match order {
+            Arg::List(parts) => parts
+                .iter()
+                .try_for_each(|part| self.graph_order(object, part, all)),
+            order => self.graph_orders(object, &[], order, all),
+        }
+    }
+
+    fn graph_orders(
+        &self,
+        object: ObjectId,
+        prefix: &[Arc<str>],
+        order: &Arg,
+        all: &mut Vec<Order>,
+    ) -> Result<(), Refusal> {
+        let Arg::Object(members) = order else {
+            return Err(malformed("orderBy takes an object"));
+        };
+        let known = self.catalog.get(object);
+        for (name, value) in members {
+            let mut segments = prefix.to_vec();
+            segments.push(name.clone());
+            let parent = known.relationship(name).filter(|_| known.field(name).is_none());
+            if let Some(field) = parent {
+                let [(_, Some(target))] = &*known.fields[field as usize].reference_to else {
+                    return Err(malformed("relationships to several objects are not supported"));
+                };
+                if segments.len() > PARENTS_MAX {
+                    return Err(malformed("orderBy is nested too deeply"));
+                }
+                self.graph_orders(*target, &segments, value, all)?;
+                continue;
+            }
+            let Some(field) = known.field(name) else {
+                return Err(Refusal::unknown_field(&segments.join("."), &known.name));
+            };
+            if let Some(last) = segments.last_mut() {
+                *last = known.fields[field as usize].name.clone();
+            }
+            let Arg::Object(clauses) = value else {
+                return Err(malformed("orderBy takes order and nulls"));
+            };
+            let mut one = Order {
+                by: Expr::Path(path(segments)),
+                ascending: None,
+                nulls_first: None,
+            };
+            for (clause, value) in clauses {
+                let word = match value {
+                    Arg::Word(word) => &**word,
+                    Arg::Text(word) => word.as_str(),
+                    Arg::Null => continue,
+                    _ => "",
+                };
+                match (&**clause, word) {
+                    ("order", "ASC") => one.ascending = Some(true),
+                    ("order", "DESC") => one.ascending = Some(false),
+                    ("nulls", "FIRST") => one.nulls_first = Some(true),
+                    ("nulls", "LAST") => one.nulls_first = Some(false),
+                    _ => return Err(malformed("orderBy takes order and nulls")),
+                }
+            }
+            all.push(one);
+        }
+        Ok(())
+    }
+}
+
+fn path(segments: Vec<Arc<str>>) -> Path {
+    Path {
+        segments,
+        span: Span::default(),
+        slot: Slot::default(),
+    }
+}
+
+/// `{eq: "x", ne: null}` of one field.
+fn compares(
+    segments: &[Arc<str>],
+    kind: FieldType,
+    operators: &Arg,
+    all: &mut Vec<Condition>,
+) -> Result<(), Refusal> {
+    let Arg::Object(operators) = operators else {
+        return Err(malformed("a field of a filter takes operators"));
+    };
+    if operators.is_empty() {
+        return Err(malformed("a filter is empty"));
+    }
+    for (word, value) in operators {
+        let Some((_, operator)) = OPERATORS.iter().find(|(w, _)| *w == &**word) else {
+            return Err(malformed("a filter has an operator that is not supported"));
+        };
+        let lists = matches!(
+            operator,
+            Operator::In | Operator::NotIn | Operator::Includes | Operator::Excludes
+        );
+        let right = match (lists, value) {
+            (true, Arg::List(values)) if !values.is_empty() => Operand::List(
+                values
+                    .iter()
+                    .map(|v| literal(v, kind, false))
+                    .collect::<Result<_, _>>()?,
+            ),
+            (true, _) => return Err(malformed("in and nin take lists")),
+            (false, value) => Operand::Value(literal(value, kind, *operator == Operator::Like)?),
+        };
+        all.push(Condition::Compare(Compare {
+            left: Expr::Path(path(segments.to_vec())),
+            operator: *operator,
+            right,
+            span: Span::default(),
+        }));
+    }
+    Ok(())
+}
+
+fn literal(value: &Arg, kind: FieldType, pattern: bool) -> Result<Value, Refusal> {
+    let bad = || malformed("a filter has a value that does not fit its field");
+    let times = matches!(kind, FieldType::Date | FieldType::DateTime | FieldType::Time);
+    Ok(match value {
+        Arg::Null => Value::Null,
+        Arg::Bool(value) if kind == FieldType::Boolean => Value::Bool(*value),
+        Arg::Number(text) if kind == FieldType::Number && is_word_literal(text) => {
+            Value::Word(text.as_str().into())
+        }
+        Arg::Text(text) if pattern => Value::Pattern(text.clone()),
+        // A token may stand where the CRM wants a number or a day.
+        Arg::Text(text) if !times => Value::Text(text.clone()),
+        Arg::Object(form) if times => match &**form {
+            [(name, Arg::Text(text))] if &**name == "value" => {
+                let starts = text.starts_with(|c: char| c.is_ascii_digit());
+                match starts && is_word_literal(text) {
+                    true => Value::Word(text.as_str().into()),
+                    false => Value::Text(text.clone()),
+                }
+            }
+            [(name, Arg::Word(word))] if &**name == "literal" && is_word_literal(word) => {
+                Value::Word((&**word).into())
+            }
+            [(name, Arg::Object(range))] if &**name == "range" => {
+                let [(range, Arg::Number(n))] = &**range else {
+                    return Err(bad());
+                };
+                let word = format!("{}:{n}", range.to_ascii_uppercase());
+                match is_word_literal(&word) {
+                    true => Value::Word(word.into()),
+                    false => return Err(bad()),
+                }
+            }
+            _ => return Err(bad()),
+        },
+        _ => return Err(bad()),
+    })
+}
