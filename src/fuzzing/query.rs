@@ -55,7 +55,9 @@ pub fn graphql(data: &[u8]) {
     match graphql::parse::parse(text) {
         Err(error) => assert!(error.at <= text.len()),
         Ok(document) => {
-            assert!(!document.operations.is_empty() && text.len() <= graphql::parse::DOCUMENT_BYTES_MAX);
+            assert!(
+                !document.operations.is_empty() && text.len() <= graphql::parse::DOCUMENT_BYTES_MAX
+            );
         }
     }
 }
@@ -120,8 +122,31 @@ mod tests {
     #[test]
     fn seeded_documents() {
         const PARTS: [&str; 26] = [
-            "{", "}", "(", ")", "[", "]", ":", "$v", "!", "...", " on ", "@skip(if:true)", "query Q($v:[S!]!=1)", "a",
-            "b:c", "fragment F on T{a}", "...F", "\"x\\u00e9\"", "\"", "-1.5e3", "null", "é", "#x\n", "{a(b:{c:[1 $v]})}", ",",
+            "{",
+            "}",
+            "(",
+            ")",
+            "[",
+            "]",
+            ":",
+            "$v",
+            "!",
+            "...",
+            " on ",
+            "@skip(if:true)",
+            "query Q($v:[S!]!=1)",
+            "a",
+            "b:c",
+            "fragment F on T{a}",
+            "...F",
+            "\"x\\u00e9\"",
+            "\"",
+            "-1.5e3",
+            "null",
+            "é",
+            "#x\n",
+            "{a(b:{c:[1 $v]})}",
+            ",",
             "mutation",
         ];
         let mut next = seeded(5);
@@ -133,7 +158,9 @@ mod tests {
             }
             text.push_str(["", "}", "}}"][next(3)]);
             super::graphql(text.as_bytes());
-            read += usize::from(crate::engine::protocol::salesforce::graphql::parse::parse(&text).is_ok());
+            read += usize::from(
+                crate::engine::protocol::salesforce::graphql::parse::parse(&text).is_ok(),
+            );
         }
         assert!(read > 500, "{read}");
         for deep in ["{a", "{a(b:[", "{a(b:{c:", "query($v:["] {

@@ -607,20 +607,49 @@ fn around_records(crm: &Crm, value: &str) -> Vec<(&'static str, String, String)>
         ] {
             found.push((method, format!("{data}/{target}"), body.to_string()));
         }
-        let node: String = (fields.iter().filter(|f| **f != "Id" && !f.ends_with("Address")))
-            .map(|f| format!("a_{f}:{f}{{value displayValue}} "))
-            .collect();
+        let node: String = (fields
+            .iter()
+            .filter(|f| **f != "Id" && !f.ends_with("Address")))
+        .map(|f| format!("a_{f}:{f}{{value displayValue}} "))
+        .collect();
         for (arguments, node) in [
             ("first:50".to_owned(), format!("Id {node}")),
-            ("first:50".to_owned(), format!("...F}}}}}}}}}}fragment F on {name}{{Name{{displayValue")),
-            (format!("where:{{Name:{{like:\"{value}%\"}}}}"), "Id".to_owned()),
-            (format!("where:{{Email:{{eq:\"{value}\"}}}}"), "Email{value}".to_owned()),
-            (format!("orderBy:{{Name:{{order:ASC}}}},after:\"{value}\""), "Id".to_owned()),
-            ("first:5".to_owned(), format!("{value}{{value}} Account{{Name{{value}} Phone{{value}}}} Owner{{Email{{value}}}}")),
-            ("first:50".to_owned(), "Contacts(first:9){edges{node{Name{value displayValue} Salary__c{displayValue}}}}".to_owned()),
+            (
+                "first:50".to_owned(),
+                format!("...F}}}}}}}}}}fragment F on {name}{{Name{{displayValue"),
+            ),
+            (
+                format!("where:{{Name:{{like:\"{value}%\"}}}}"),
+                "Id".to_owned(),
+            ),
+            (
+                format!("where:{{Email:{{eq:\"{value}\"}}}}"),
+                "Email{value}".to_owned(),
+            ),
+            (
+                format!("orderBy:{{Name:{{order:ASC}}}},after:\"{value}\""),
+                "Id".to_owned(),
+            ),
+            (
+                "first:5".to_owned(),
+                format!(
+                    "{value}{{value}} Account{{Name{{value}} Phone{{value}}}} Owner{{Email{{value}}}}"
+                ),
+            ),
+            (
+                "first:50".to_owned(),
+                "Contacts(first:9){edges{node{Name{value displayValue} Salary__c{displayValue}}}}"
+                    .to_owned(),
+            ),
         ] {
-            let query = format!("{{uiapi{{query{{{name}({arguments}){{edges{{node{{{node}}}cursor}}totalCount}}}}}}}}");
-            found.push(("POST", format!("{data}/graphql"), json!({"query": query, "variables": {"v": value}}).to_string()));
+            let query = format!(
+                "{{uiapi{{query{{{name}({arguments}){{edges{{node{{{node}}}cursor}}totalCount}}}}}}}}"
+            );
+            found.push((
+                "POST",
+                format!("{data}/graphql"),
+                json!({"query": query, "variables": {"v": value}}).to_string(),
+            ));
         }
         found.push((
             "DELETE",

@@ -163,8 +163,8 @@ fn data(store: &Store, roots: &[Selected]) -> Result<Json, Mistake> {
                         "query" => {
                             let mut found = Map::new();
                             for one in &api.inner {
-                                let object =
-                                    metadata::object(&one.name).ok_or_else(|| undefined(&one.name))?;
+                                let object = metadata::object(&one.name)
+                                    .ok_or_else(|| undefined(&one.name))?;
                                 found.insert(one.key.clone(), records(store, object, one, None)?);
                             }
                             Json::Object(found)
@@ -248,7 +248,13 @@ fn records(
         None => 0,
         Some(cursor) => offset(cursor).ok_or("Invalid cursor")?,
     };
-    let page: Vec<(usize, usize)> = rows.iter().copied().enumerate().skip(from).take(first).collect();
+    let page: Vec<(usize, usize)> = rows
+        .iter()
+        .copied()
+        .enumerate()
+        .skip(from)
+        .take(first)
+        .collect();
     let more = from + page.len() < rows.len();
     let mut all = Map::new();
     for one in &asked.inner {
@@ -314,7 +320,11 @@ fn record(store: &Store, object: usize, row: usize, asked: &[Selected]) -> Resul
                         ("displayValue", "currency" | "date" | "datetime" | "picklist" | "int")
                             if !value.is_null() =>
                         {
-                            json!(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                            json!(
+                                value
+                                    .as_str()
+                                    .map_or_else(|| value.to_string(), str::to_owned)
+                            )
                         }
                         ("displayValue", _) => Json::Null,
                         (name, _) => return Err(undefined(name)),
@@ -331,7 +341,12 @@ fn record(store: &Store, object: usize, row: usize, asked: &[Selected]) -> Resul
         } else if let Some((_, child, via)) = meta.child(&one.name) {
             let child = metadata::object(child).ok_or_else(|| undefined(&one.name))?;
             let id = store.json(object, row, 0);
-            records(store, child, one, Some((via, id.as_str().unwrap_or_default())))?
+            records(
+                store,
+                child,
+                one,
+                Some((via, id.as_str().unwrap_or_default())),
+            )?
         } else {
             return Err(undefined(&one.name));
         };
@@ -359,7 +374,11 @@ fn condition(object: usize, prefix: &[String], filter: &Json) -> Result<Conditio
                 if let Some(parent) = meta.relationship(name) {
                     let target = meta.fields[parent].reference_to.first();
                     let target = target.and_then(|t| metadata::object(t));
-                    all.push(condition(target.ok_or_else(|| undefined(name))?, &parts, value)?);
+                    all.push(condition(
+                        target.ok_or_else(|| undefined(name))?,
+                        &parts,
+                        value,
+                    )?);
                     continue;
                 }
                 let clauses = value.as_object().ok_or_else(|| undefined(name))?;
@@ -397,10 +416,13 @@ fn literal(value: &Json) -> Literal {
         Json::Object(form) => match (form.get("value"), form.get("literal")) {
             (Some(Json::String(time)), _) => Literal::Time(time.clone()),
             (_, Some(word)) => Literal::Named(word["$word"].as_str().unwrap_or_default().into(), 0),
-            _ => form.get("range").and_then(Json::as_object).and_then(|r| r.iter().next()).map_or(
-                Literal::Null,
-                |(name, n)| Literal::Named(name.to_uppercase(), n.as_i64().unwrap_or(0)),
-            ),
+            _ => form
+                .get("range")
+                .and_then(Json::as_object)
+                .and_then(|r| r.iter().next())
+                .map_or(Literal::Null, |(name, n)| {
+                    Literal::Named(name.to_uppercase(), n.as_i64().unwrap_or(0))
+                }),
         },
         _ => Literal::Null,
     }

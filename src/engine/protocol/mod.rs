@@ -329,6 +329,9 @@ pub struct RecordShape {
     pub all_fields: bool,
     /// Salesforce's `attributes` member is expected: type checked, url following Id.
     pub attributes: bool,
+    /// Salesforce's GraphQL: members are under the caller's own keys, each value in an object of its own; what privet
+    /// asks for besides stands under [`salesforce::graphql::own_key`].
+    pub enveloped: bool,
     /// For records of a mapped API: where the fields stand (path from the record → field use).
     /// Conditions are read from the same paths.
     pub paths: Vec<(crate::engine::path::Path, FieldRef)>,

@@ -65,7 +65,11 @@ pub(super) fn expand(
 ) -> Result<Vec<Node>, Refusal> {
     let operation = match (name, &*document.operations) {
         (None, [only]) => only,
-        (None, _) => return Err(malformed("operationName is needed: there are several operations")),
+        (None, _) => {
+            return Err(malformed(
+                "operationName is needed: there are several operations",
+            ));
+        }
         (Some(name), all) => {
             let mut named = all.iter().filter(|o| o.name.as_deref() == Some(name));
             match (named.next(), named.next()) {
@@ -117,7 +121,9 @@ impl Expander<'_> {
                         continue;
                     }
                     let key = field.alias.as_ref().unwrap_or(&field.name);
-                    if key.get(..RESERVED.len()).is_some_and(|k| k.eq_ignore_ascii_case(RESERVED))
+                    if key
+                        .get(..RESERVED.len())
+                        .is_some_and(|k| k.eq_ignore_ascii_case(RESERVED))
                         || field.alias.as_ref().is_some_and(|a| a.starts_with("__"))
                     {
                         return Err(malformed(format!("the alias {key} is reserved")));
@@ -254,7 +260,9 @@ impl Expander<'_> {
         let value = match (given, &declared.default) {
             (Some((tree, at)), _) => Some(self.given(tree, at, 0)?),
             // A default is a constant.
-            (None, Some(Value::Variable(_))) => return Err(malformed("a default names a variable")),
+            (None, Some(Value::Variable(_))) => {
+                return Err(malformed("a default names a variable"));
+            }
             (None, Some(default)) => {
                 if has_variable(default) {
                     return Err(malformed("a default names a variable"));
@@ -286,7 +294,9 @@ impl Expander<'_> {
             Some(Json::Object(members)) => Arg::Object(
                 members
                     .iter()
-                    .map(|(name, item)| Ok((name.as_str().into(), self.given(tree, *item, depth + 1)?)))
+                    .map(|(name, item)| {
+                        Ok((name.as_str().into(), self.given(tree, *item, depth + 1)?))
+                    })
                     .collect::<Result<_, Refusal>>()?,
             ),
         })

@@ -10,7 +10,7 @@ pub mod parse;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use crate::engine::catalog::FieldType;
+use crate::engine::catalog::{FieldRef, FieldType};
 use crate::engine::protocol::json_body::{Node as Json, Tree, print_text};
 use crate::engine::protocol::{Action, Operation, Resolved};
 use crate::engine::refusal::{Reason, Refusal};
@@ -33,11 +33,13 @@ pub(super) fn closed(what: &str) -> Refusal {
 /// What goes upstream of a selection.
 #[derive(Debug)]
 pub(super) enum Out {
-    /// Of the dialect's own envelope. Gone once nothing is left in it; a row asks for its id instead.
+    /// Of the dialect's own envelope, or a record. Gone once nothing is left in it; a row asks for its id instead.
     Plain {
         key: Arc<str>,
         name: Arc<str>,
         row: bool,
+        /// What privet may ask for besides, of a record.
+        extras: Vec<Extra>,
         children: Vec<Out>,
     },
     /// A field: its outputs, and its parts: key, and whether it is shown as the CRM displays it. No part = a scalar.
@@ -49,6 +51,21 @@ pub(super) enum Out {
     },
     /// Records.
     Connection(Box<Connection>),
+}
+
+/// A field that privet may ask for: one that holds a flag or the data region, or the id.
+#[derive(Debug)]
+pub(super) struct Extra {
+    pub(super) scope: usize,
+    pub(super) field: FieldRef,
+    pub(super) name: Arc<str>,
+    /// Its value stands in no object of its own.
+    pub(super) scalar: bool,
+}
+
+/// The key under which privet asks for the field `name` itself.
+pub fn own_key(name: &str) -> Arc<str> {
+    format!("{RESERVED}{name}").into()
 }
 
 /// Records of one object.
@@ -94,7 +111,11 @@ impl Request<'_> {
                 ("variables", Some(Json::Object(_))) => variables = Some((tree, *at)),
                 ("operationName", Some(Json::Text(text))) => name = Some(text.as_str()),
                 ("variables" | "operationName", Some(Json::Null)) => {}
-                _ => return Err(bad("the request body takes query, variables and operationName")),
+                _ => {
+                    return Err(bad(
+                        "the request body takes query, variables and operationName",
+                    ));
+                }
             }
         }
         let query = query.ok_or_else(|| bad("the request body has no query"))?;
@@ -156,6 +177,7 @@ impl GraphTarget {
                 key,
                 name,
                 row,
+                extras,
                 children,
             } => {
                 if children.is_empty() {
@@ -167,11 +189,21 @@ impl GraphTarget {
                     self.selection(child, resolved, &mut inner)?;
                 }
                 if inner.is_empty() && *row {
-                    let _ = write!(inner, "{RESERVED}id:Id");
+                    let _ = write!(inner, "{RESERVED}row:Id");
                 }
-                if !inner.is_empty() {
-                    let _ = write!(text, "{key}:{name}{{{inner}}}");
+                if inner.is_empty() {
+                    return Ok(());
                 }
+                // What decides about a record comes before what it decides about.
+                let _ = write!(text, "{key}:{name}{{");
+                for extra in extras {
+                    if resolved.conditions.contains(&(extra.scope, extra.field)) {
+                        let parts = if extra.scalar { " " } else { "{value}" };
+                        let _ = write!(text, "{}:{}{parts}", own_key(&extra.name), extra.name);
+                    }
+                }
+                text.push_str(&inner);
+                text.push('}');
             }
             Out::Field {
                 key,
@@ -294,7 +326,10 @@ impl GraphTarget {
             return Err(unsupported());
         };
         let kind = self.bindings.get(path.slot.0 as usize).map(|b| b.kind);
-        let times = matches!(kind, Some(FieldType::Date | FieldType::DateTime | FieldType::Time));
+        let times = matches!(
+            kind,
+            Some(FieldType::Date | FieldType::DateTime | FieldType::Time)
+        );
         let mut clause = String::from("{");
         let word = OPERATORS.iter().find(|(_, o)| *o == compare.operator);
         clause.push_str(word.ok_or_else(unsupported)?.0);
@@ -343,7 +378,9 @@ fn scalar(value: &Value, times: bool, text: &mut String) {
         }
         Value::Word(word) => {
             let _ = match word.split_once(':') {
-                Some((range, n)) => write!(text, "{{range:{{{}:{n}}}}}", range.to_ascii_lowercase()),
+                Some((range, n)) => {
+                    write!(text, "{{range:{{{}:{n}}}}}", range.to_ascii_lowercase())
+                }
                 None => write!(text, "{{literal:{word}}}"),
             };
         }

@@ -170,7 +170,8 @@ fn scan(text: &str) -> Result<Vec<(Token, usize)>, SyntaxError> {
                 }
                 continue;
             }
-            b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{' | b'|' | b'}' => {
+            b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{' | b'|'
+            | b'}' => {
                 at += 1;
                 tokens.push((Token::Sign(byte), start));
             }

@@ -6,7 +6,7 @@ use crate::engine::catalog::{Catalog, FieldType, ObjectId};
 use crate::engine::protocol::{Link, Shape, Use};
 use crate::engine::refusal::Refusal;
 
-use super::super::graphql::{Arg, Connection, Node, OPERATORS, Opens, Out, closed};
+use super::super::graphql::{Arg, Connection, Extra, Node, OPERATORS, Opens, Out, closed};
 use super::super::soql::ast::{
     Compare, Condition, Expr, Operand, Operator, Order, Path, Query, Slot, Source, Span, Value,
 };
@@ -95,6 +95,7 @@ fn plain(node: &Node, row: bool, children: Vec<Out>) -> Out {
         key: node.key.clone(),
         name: node.name.clone(),
         row,
+        extras: Vec::new(),
         children,
     }
 }
@@ -104,7 +105,10 @@ fn type_name(node: &Node, name: &str, out: &mut Vec<Out>, members: &mut Members)
     let is = &*node.name == "__typename" && node.children.is_empty() && node.arguments.is_empty();
     if is {
         out.push(plain(node, false, Vec::new()));
-        members.push((node.key.clone(), Shape::Constant(format!("\"{name}\"").into())));
+        members.push((
+            node.key.clone(),
+            Shape::Constant(format!("\"{name}\"").into()),
+        ));
     }
     is
 }
@@ -151,12 +155,12 @@ impl Resolver<'_> {
                     if type_name(node, "RecordQuery", &mut queries, &mut found) {
                         continue;
                     }
-                    let object = self
-                        .catalog
-                        .object(self.api, &node.name)
-                        .ok_or_else(|| match node.name.starts_with("__") {
-                            true => not_supported(node),
-                            false => Refusal::unknown_object(&node.name),
+                    let object =
+                        self.catalog.object(self.api, &node.name).ok_or_else(|| {
+                            match node.name.starts_with("__") {
+                                true => not_supported(node),
+                                false => Refusal::unknown_object(&node.name),
+                            }
                         })?;
                     let name = self.catalog.get(object).name.clone();
                     let (out, shape) = self.graph_connection(node, object, name, tracing)?;
@@ -228,7 +232,9 @@ impl Resolver<'_> {
                     query.using_scope = Some(scope.to_ascii_lowercase().into());
                 }
                 (argument, _) => {
-                    return Err(malformed(format!("the argument {argument} is not supported")));
+                    return Err(malformed(format!(
+                        "the argument {argument} is not supported"
+                    )));
                 }
             }
         }
@@ -236,7 +242,9 @@ impl Resolver<'_> {
         let first = query.limit.take();
         let text: Arc<str> = format!("graphql:{query}").into();
         query.limit = first;
-        let after = after.map(|segment| (tracing.opens)(segment, &text)).transpose()?;
+        let after = after
+            .map(|segment| (tracing.opens)(segment, &text))
+            .transpose()?;
         tracing.pages[usize::from(part)] = text;
         let level = Level {
             object,
@@ -251,7 +259,12 @@ impl Resolver<'_> {
             return Err(malformed("nothing is selected"));
         }
         for child in &node.children {
-            if type_name(child, &format!("{known}Connection"), &mut children, &mut members) {
+            if type_name(
+                child,
+                &format!("{known}Connection"),
+                &mut children,
+                &mut members,
+            ) {
                 continue;
             }
             let shape = match (&*child.name, child.children.is_empty()) {
@@ -295,10 +308,19 @@ impl Resolver<'_> {
                                 shapes.push((one.key.clone(), cursor.clone()));
                             }
                             ("node", false) => {
+                                let mut record = self.record(&[object], Some(0), &[]);
                                 let (out, found) =
                                     self.graph_record(&level, &[], object, &one.children, tracing)?;
-                                inner.push(plain(one, true, out));
-                                shapes.push((one.key.clone(), Shape::Object(found)));
+                                inner.push(Out::Plain {
+                                    key: one.key.clone(),
+                                    name: one.name.clone(),
+                                    row: true,
+                                    extras: self.extras(record.scope),
+                                    children: out,
+                                });
+                                (record.attributes, record.enveloped) = (false, true);
+                                record.members = found;
+                                shapes.push((one.key.clone(), Shape::Record(record)));
                             }
                             _ => return Err(not_supported(one)),
                         }
@@ -319,7 +341,10 @@ impl Resolver<'_> {
             after,
             children,
         };
-        Ok((Out::Connection(Box::new(connection)), Shape::Object(members)))
+        Ok((
+            Out::Connection(Box::new(connection)),
+            Shape::Object(members),
+        ))
     }
 
     /// What is selected of the record of `object` that `prefix` leads to.
@@ -336,7 +361,9 @@ impl Resolver<'_> {
             let known = self.catalog.get(object);
             let other = |on: &Arc<str>| **on != *known.name && &**on != "Record";
             if node.on.iter().any(other) {
-                return Err(malformed("a type condition that is not the record's own type"));
+                return Err(malformed(
+                    "a type condition that is not the record's own type",
+                ));
             }
             if type_name(node, &known.name, &mut out, &mut members) {
                 continue;
@@ -349,12 +376,16 @@ impl Resolver<'_> {
                     (field.kind, field.name.clone())
                 };
                 let mut path = path(segments);
-                let (_, outputs) = self.read_and_evaluate(level, &mut path, &[], Vec::new(), true)?;
+                let (_, outputs) =
+                    self.read_and_evaluate(level, &mut path, &[], Vec::new(), true)?;
                 let outputs: Vec<usize> = outputs.collect();
                 let scalar = kind == FieldType::Id;
                 if !node.arguments.is_empty()
                     || scalar != node.children.is_empty()
-                    || matches!(kind, FieldType::Compound | FieldType::Blob | FieldType::Other)
+                    || matches!(
+                        kind,
+                        FieldType::Compound | FieldType::Blob | FieldType::Other
+                    )
                 {
                     return Err(not_supported(node));
                 }
@@ -388,23 +419,34 @@ impl Resolver<'_> {
                 let steps = self.follow(level, &segments, &written)?;
                 let target = match steps.last().map(|step| &*step.objects) {
                     Some(&[target]) => target,
-                    _ => return Err(malformed("relationships to several objects are not supported")),
+                    _ => {
+                        return Err(malformed(
+                            "relationships to several objects are not supported",
+                        ));
+                    }
                 };
-                if !node.arguments.is_empty() || node.children.is_empty() || segments.len() > PARENTS_MAX
+                if !node.arguments.is_empty()
+                    || node.children.is_empty()
+                    || segments.len() > PARENTS_MAX
                 {
                     return Err(not_supported(node));
                 }
-                let name = steps.last().map_or(node.name.clone(), |step| step.key.clone());
-                self.touch(target);
+                let name = steps
+                    .last()
+                    .map_or(node.name.clone(), |step| step.key.clone());
+                let mut record = self.record(&[target], Some(0), &steps);
                 let (inner, found) =
                     self.graph_record(level, &segments, target, &node.children, tracing)?;
                 out.push(Out::Plain {
                     key: node.key.clone(),
                     name,
                     row: false,
+                    extras: self.extras(record.scope),
                     children: inner,
                 });
-                members.push((node.key.clone(), Shape::Object(found)));
+                (record.attributes, record.enveloped) = (false, true);
+                record.members = found;
+                members.push((node.key.clone(), Shape::Record(record)));
             } else if let Some(child) = known
                 .children
                 .get(node.name.to_ascii_lowercase().as_str())
@@ -436,6 +478,20 @@ impl Resolver<'_> {
             }
         }
         Ok((out, members))
+    }
+
+    /// What privet may ask for itself of the records of a scope.
+    fn extras(&self, scope: usize) -> Vec<Extra> {
+        let conditions = self.scopes.get(scope).map_or(&[][..], |s| &s.conditions);
+        conditions
+            .iter()
+            .map(|(field, name)| Extra {
+                scope,
+                field: *field,
+                name: name.clone(),
+                scalar: self.catalog.field(*field).kind == FieldType::Id,
+            })
+            .collect()
     }
 
     /// A filter of `object`, whose fields stand behind `prefix`; `None`: everything.
@@ -477,11 +533,15 @@ impl Resolver<'_> {
                     if segments.len() > PARENTS_MAX + 1 {
                         return Err(malformed("a filter is nested too deeply"));
                     }
-                    let parent = known.relationship(name).filter(|_| known.field(name).is_none());
+                    let parent = known
+                        .relationship(name)
+                        .filter(|_| known.field(name).is_none());
                     if let Some(field) = parent {
                         let field = &known.fields[field as usize];
                         let [(_, Some(target))] = &*field.reference_to else {
-                            return Err(malformed("relationships to several objects are not supported"));
+                            return Err(malformed(
+                                "relationships to several objects are not supported",
+                            ));
                         };
                         all.extend(self.graph_filter(*target, &segments, value)?);
                     } else {
@@ -533,10 +593,14 @@ impl Resolver<'_> {
         for (name, value) in members {
             let mut segments = prefix.to_vec();
             segments.push(name.clone());
-            let parent = known.relationship(name).filter(|_| known.field(name).is_none());
+            let parent = known
+                .relationship(name)
+                .filter(|_| known.field(name).is_none());
             if let Some(field) = parent {
                 let [(_, Some(target))] = &*known.fields[field as usize].reference_to else {
-                    return Err(malformed("relationships to several objects are not supported"));
+                    return Err(malformed(
+                        "relationships to several objects are not supported",
+                    ));
                 };
                 if segments.len() > PARENTS_MAX {
                     return Err(malformed("orderBy is nested too deeply"));
@@ -630,7 +694,10 @@ fn compares(
 
 fn literal(value: &Arg, kind: FieldType, pattern: bool) -> Result<Value, Refusal> {
     let bad = || malformed("a filter has a value that does not fit its field");
-    let times = matches!(kind, FieldType::Date | FieldType::DateTime | FieldType::Time);
+    let times = matches!(
+        kind,
+        FieldType::Date | FieldType::DateTime | FieldType::Time
+    );
     Ok(match value {
         Arg::Null => Value::Null,
         Arg::Bool(value) if kind == FieldType::Boolean => Value::Bool(*value),

@@ -665,6 +665,7 @@ impl Resolver<'_> {
             objects: objects.to_vec(),
             scope: self.scopes.len() - 1,
             members: Vec::new(),
+            enveloped: false,
             all_fields: false,
             attributes: true,
             paths: Vec::new(),
