@@ -304,6 +304,42 @@ fn what_is_not_open_is_refused_before_the_crm() {
         let reason = house.refused("desk", "POST", "/graphql", &bad.to_string());
         assert_eq!(reason, Reason::MalformedBody, "{bad}");
     }
+    // What is hidden is answered like what is not there, wherever it stands and whatever it is compared with.
+    for (hidden, missing) in [("Salary__c", "Salary_x_c"), ("SSN__c", "SSN_x_c")] {
+        for filter in [
+            "{Phone:{eq:\"x\"},NAME:{eq:1}}",
+            "{NAME:{eq:1},Phone:{eq:\"x\"}}",
+            "{and:[{NAME:{eq:true}},{Other:{eq:1}}]}",
+            "{NAME:{gt:{value:\"2020-01-01\"}}}",
+            "{NAME:{like:\"%\"}}",
+            "{NAME:{odd:1}}",
+            "{NAME:{Name:{eq:\"x\"}}}",
+            "{Account:{NAME:{eq:\"x\"}}}",
+        ] {
+            let ask = |name: &str| {
+                let query = contacts(&format!("(where:{})", filter.replace("NAME", name)), "Id");
+                let refusal = house
+                    .ask("desk", "POST", "/graphql", &body(&query))
+                    .unwrap_err();
+                (
+                    refusal.reason,
+                    refusal.message.replace(name, "NAME"),
+                    refusal.rule,
+                )
+            };
+            assert_eq!(ask(hidden), ask(missing), "{filter}");
+        }
+        let ask = |name: &str| {
+            let query = contacts(
+                &format!("(orderBy:[{{Phone:{{}}}},{{{name}:{{order:ASC}}}}])"),
+                "Id",
+            );
+            house
+                .ask("desk", "POST", "/graphql", &body(&query))
+                .unwrap_err()
+        };
+        assert_eq!(ask(hidden), ask(missing));
+    }
     // A mistake says where, and never what stands there.
     let secret = "{uiapi{query{Contact(where:{Title:{eq:\"zoe@acme.example\" ?";
     let refusal = house

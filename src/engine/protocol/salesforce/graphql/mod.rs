@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::engine::catalog::{FieldRef, FieldType};
-use crate::engine::protocol::json_body::{Node as Json, Tree, print_text};
+use crate::engine::protocol::json_body::{Node as Json, Tree, is_number, print_text};
 use crate::engine::protocol::{Action, Operation, Resolved};
 use crate::engine::refusal::{Reason, Refusal};
 
@@ -335,11 +335,11 @@ impl GraphTarget {
         clause.push_str(word.ok_or_else(unsupported)?.0);
         clause.push(':');
         match &compare.right {
-            Operand::Value(one) => scalar(one, times, &mut clause),
+            Operand::Value(one) => scalar(one, times, &mut clause)?,
             Operand::List(all) => {
                 clause.push('[');
                 for one in all {
-                    scalar(one, times, &mut clause);
+                    scalar(one, times, &mut clause)?;
                     clause.push(' ');
                 }
                 clause.push(']');
@@ -363,14 +363,22 @@ fn within(path: &Path, clause: &str, text: &mut String) {
     }
 }
 
-fn scalar(value: &Value, times: bool, text: &mut String) {
+fn scalar(value: &Value, times: bool, text: &mut String) -> Result<(), Refusal> {
     match value {
         Value::Null => text.push_str("null"),
         Value::Bool(value) => {
             let _ = write!(text, "{value}");
         }
         Value::Text(value) | Value::Pattern(value) => print_text(value, text),
-        Value::Word(word) if !times => text.push_str(word),
+        Value::Word(word) if !times => {
+            // Only a number stands by itself.
+            if !is_number(word) {
+                return Err(malformed(
+                    "a filter has a value that does not fit its field",
+                ));
+            }
+            text.push_str(word);
+        }
         Value::Word(word) if word.starts_with(|c: char| c.is_ascii_digit()) => {
             text.push_str("{value:");
             print_text(word, text);
@@ -385,6 +393,7 @@ fn scalar(value: &Value, times: bool, text: &mut String) {
             };
         }
     }
+    Ok(())
 }
 
 /// Operators of a filter (GraphQL API Developer Guide, "Field Operators").

@@ -7,6 +7,7 @@ use crate::engine::protocol::{Link, Shape, Use};
 use crate::engine::refusal::Refusal;
 
 use super::super::graphql::{Arg, Connection, Extra, Node, OPERATORS, Opens, Out, closed};
+use super::super::route::is_name;
 use super::super::soql::ast::{
     Compare, Condition, Expr, Operand, Operator, Order, Path, Query, Slot, Source, Span, Value,
 };
@@ -36,7 +37,7 @@ pub(in super::super) struct Graph {
     pub(in super::super) pages: Vec<Arc<str>>,
 }
 
-struct Tracing<'a> {
+struct Traced<'a> {
     opens: &'a Opens<'a>,
     pages: Vec<Arc<str>>,
 }
@@ -54,11 +55,11 @@ pub(in super::super) fn resolve_graph(
     opens: &Opens<'_>,
 ) -> Result<Graph, Box<Stopped>> {
     let mut resolver = Resolver::new(catalog, api);
-    let mut tracing = Tracing {
+    let mut traced = Traced {
         opens,
         pages: Vec::new(),
     };
-    let (roots, members) = match resolver.graph_roots(nodes, &mut tracing) {
+    let (roots, members) = match resolver.graph_roots(nodes, &mut traced) {
         Ok(found) => found,
         Err(refusal) => return Err(Box::new(resolver.stopped(refusal))),
     };
@@ -86,7 +87,7 @@ pub(in super::super) fn resolve_graph(
             ("errors".into(), errors),
         ]),
         roots,
-        pages: tracing.pages,
+        pages: traced.pages,
     })
 }
 
@@ -128,7 +129,7 @@ impl Resolver<'_> {
     fn graph_roots(
         &mut self,
         nodes: &[Node],
-        tracing: &mut Tracing<'_>,
+        traced: &mut Traced<'_>,
     ) -> Result<(Vec<Out>, Members), Refusal> {
         let (mut roots, mut members) = (Vec::new(), Vec::new());
         for root in nodes {
@@ -163,7 +164,7 @@ impl Resolver<'_> {
                             }
                         })?;
                     let name = self.catalog.get(object).name.clone();
-                    let (out, shape) = self.graph_connection(node, object, name, tracing)?;
+                    let (out, shape) = self.graph_connection(node, object, name, traced)?;
                     queries.push(out);
                     found.push((node.key.clone(), shape));
                 }
@@ -182,13 +183,13 @@ impl Resolver<'_> {
         node: &Node,
         object: ObjectId,
         name: Arc<str>,
-        tracing: &mut Tracing<'_>,
+        traced: &mut Traced<'_>,
     ) -> Result<(Out, Shape), Refusal> {
-        if tracing.pages.len() >= CONNECTIONS_MAX {
+        if traced.pages.len() >= CONNECTIONS_MAX {
             return Err(malformed("the query asks for too many lists of records"));
         }
-        let part = u16::try_from(tracing.pages.len()).unwrap_or(u16::MAX);
-        tracing.pages.push("".into());
+        let part = u16::try_from(traced.pages.len()).unwrap_or(u16::MAX);
+        traced.pages.push("".into());
         self.name_object(object, &node.name);
         // Even how many records there are is not told of an object of which nothing is read.
         self.uses.extend(looks_at(self.catalog, object, &node.name));
@@ -218,8 +219,8 @@ impl Resolver<'_> {
         for (argument, value) in &node.arguments {
             match (&**argument, value) {
                 ("where" | "orderBy" | "after" | "first" | "scope", Arg::Null) => {}
-                ("where", filter) => query.filter = self.graph_filter(object, &[], filter)?,
-                ("orderBy", order) => self.graph_order(object, order, &mut query.order)?,
+                ("where", filter) => query.filter = filter_of(&[], filter)?,
+                ("orderBy", order) => order_of(order, &mut query.order)?,
                 ("first", Arg::Number(text)) => {
                     let first = text.parse().ok().filter(|n| (1..=FIRST_MAX).contains(n));
                     query.limit = Some(first.ok_or_else(|| malformed("first takes 1 to 2000"))?);
@@ -243,9 +244,9 @@ impl Resolver<'_> {
         let text: Arc<str> = format!("graphql:{query}").into();
         query.limit = first;
         let after = after
-            .map(|segment| (tracing.opens)(segment, &text))
+            .map(|segment| (traced.opens)(segment, &text))
             .transpose()?;
-        tracing.pages[usize::from(part)] = text;
+        traced.pages[usize::from(part)] = text;
         let level = Level {
             object,
             names: vec![known.clone()],
@@ -310,7 +311,7 @@ impl Resolver<'_> {
                             ("node", false) => {
                                 let mut record = self.record(&[object], Some(0), &[]);
                                 let (out, found) =
-                                    self.graph_record(&level, &[], object, &one.children, tracing)?;
+                                    self.graph_record(&level, &[], object, &one.children, traced)?;
                                 inner.push(Out::Plain {
                                     key: one.key.clone(),
                                     name: one.name.clone(),
@@ -354,7 +355,7 @@ impl Resolver<'_> {
         prefix: &[Arc<str>],
         object: ObjectId,
         nodes: &[Node],
-        tracing: &mut Tracing<'_>,
+        traced: &mut Traced<'_>,
     ) -> Result<(Vec<Out>, Members), Refusal> {
         let (mut out, mut members) = (Vec::new(), Vec::new());
         for node in nodes {
@@ -436,7 +437,7 @@ impl Resolver<'_> {
                     .map_or(node.name.clone(), |step| step.key.clone());
                 let mut record = self.record(&[target], Some(0), &steps);
                 let (inner, found) =
-                    self.graph_record(level, &segments, target, &node.children, tracing)?;
+                    self.graph_record(level, &segments, target, &node.children, traced)?;
                 out.push(Out::Plain {
                     key: node.key.clone(),
                     name,
@@ -466,13 +467,23 @@ impl Resolver<'_> {
                     (self.followed.children).push((first, reference, node.name.clone()));
                 }
                 self.depth += 1;
-                let (one, shape) = self.graph_connection(node, object, name, tracing)?;
+                let (one, shape) = self.graph_connection(node, object, name, traced)?;
                 self.depth -= 1;
                 out.push(one);
                 members.push((node.key.clone(), shape));
             } else if matches!(&*node.name, "ApiName" | "DisplayValue" | "WeakEtag") {
                 return Err(not_supported(node));
             } else {
+                // Where a list of records is asked for, a hidden relationship is answered as an object that is not there.
+                let lists = |n: &Node| {
+                    matches!(
+                        &*n.name,
+                        "edges" | "pageInfo" | "totalCount" | "pageResultCount"
+                    )
+                };
+                if prefix.is_empty() && node.children.iter().any(lists) {
+                    return Err(Refusal::unknown_object(&node.name));
+                }
                 let known = &self.catalog.get(level.object).name;
                 return Err(Refusal::unknown_field(&segments.join("."), known));
             }
@@ -493,154 +504,119 @@ impl Resolver<'_> {
             })
             .collect()
     }
+}
 
-    /// A filter of `object`, whose fields stand behind `prefix`; `None`: everything.
-    fn graph_filter(
-        &self,
-        object: ObjectId,
-        prefix: &[Arc<str>],
-        filter: &Arg,
-    ) -> Result<Option<Condition>, Refusal> {
-        let Arg::Object(members) = filter else {
-            return Err(malformed("where takes an object"));
-        };
-        let known = self.catalog.get(object);
-        let mut all = Vec::new();
-        for (name, value) in members {
-            match (&**name, value) {
-                (word @ ("and" | "or"), Arg::List(parts)) => {
-                    let mut inner = Vec::with_capacity(parts.len());
-                    for part in parts {
-                        let part = self.graph_filter(object, prefix, part)?;
-                        inner.push(part.ok_or_else(|| malformed("a filter is empty"))?);
-                    }
-                    all.push(match (inner.len(), word) {
-                        (0, _) => return Err(malformed("a filter is empty")),
-                        (1, _) => inner.remove(0),
-                        (_, "and") => Condition::And(inner),
-                        _ => Condition::Or(inner),
-                    });
+/// A filter; `None`: everything. Names are looked up later and in their order, so that a name that does not exist is
+/// told where one that is hidden would be.
+fn filter_of(prefix: &[Arc<str>], filter: &Arg) -> Result<Option<Condition>, Refusal> {
+    let Arg::Object(members) = filter else {
+        return Err(malformed("where takes an object"));
+    };
+    let empty = || malformed("a filter is empty");
+    let mut all = Vec::new();
+    for (name, value) in members {
+        match (&**name, value) {
+            (word @ ("and" | "or"), Arg::List(parts)) => {
+                let mut inner = Vec::with_capacity(parts.len());
+                for part in parts {
+                    inner.push(filter_of(prefix, part)?.ok_or_else(empty)?);
                 }
-                ("not", part) => {
-                    let part = self.graph_filter(object, prefix, part)?;
-                    let part = part.ok_or_else(|| malformed("a filter is empty"))?;
-                    all.push(Condition::Not(Box::new(part)));
+                all.push(match (inner.len(), word) {
+                    (0, _) => return Err(empty()),
+                    (1, _) => inner.remove(0),
+                    (_, "and") => Condition::And(inner),
+                    _ => Condition::Or(inner),
+                });
+            }
+            ("not", part) => {
+                let part = filter_of(prefix, part)?.ok_or_else(empty)?;
+                all.push(Condition::Not(Box::new(part)));
+            }
+            ("and" | "or", _) => return Err(malformed("and and or take lists")),
+            (_, Arg::Object(inner)) => {
+                let segments = longer(prefix, name)?;
+                let operator = |word: &str| OPERATORS.iter().find(|(w, _)| *w == word);
+                if inner.is_empty() {
+                    return Err(empty());
                 }
-                ("and" | "or", _) => return Err(malformed("and and or take lists")),
-                _ => {
-                    let mut segments = prefix.to_vec();
-                    segments.push(name.clone());
-                    if segments.len() > PARENTS_MAX + 1 {
-                        return Err(malformed("a filter is nested too deeply"));
-                    }
-                    let parent = known
-                        .relationship(name)
-                        .filter(|_| known.field(name).is_none());
-                    if let Some(field) = parent {
-                        let field = &known.fields[field as usize];
-                        let [(_, Some(target))] = &*field.reference_to else {
-                            return Err(malformed(
-                                "relationships to several objects are not supported",
-                            ));
-                        };
-                        all.extend(self.graph_filter(*target, &segments, value)?);
-                    } else {
-                        let Some(field) = known.field(name) else {
-                            let written = segments.join(".");
-                            return Err(Refusal::unknown_field(&written, &known.name));
-                        };
-                        // As the schema spells it: GraphQL knows no other spelling.
-                        if let Some(last) = segments.last_mut() {
-                            *last = known.fields[field as usize].name.clone();
+                if inner.iter().all(|(word, _)| operator(word).is_some()) {
+                    for (word, value) in inner {
+                        if let Some((_, operator)) = operator(word) {
+                            all.push(compare(&segments, *operator, value)?);
                         }
-                        let kind = known.fields[field as usize].kind;
-                        compares(&segments, kind, value, &mut all)?;
                     }
+                } else {
+                    all.extend(filter_of(&segments, value)?);
                 }
             }
-        }
-        Ok(match all.len() {
-            0 | 1 => all.pop(),
-            _ => Some(Condition::And(all)),
-        })
-    }
-
-    fn graph_order(
-        &self,
-        object: ObjectId,
-        order: &Arg,
-        all: &mut Vec<Order>,
-    ) -> Result<(), Refusal> {
-        match order {
-            Arg::List(parts) => parts
-                .iter()
-                .try_for_each(|part| self.graph_order(object, part, all)),
-            order => self.graph_orders(object, &[], order, all),
+            _ => return Err(malformed("a field of a filter takes operators")),
         }
     }
+    Ok(match all.len() {
+        0 | 1 => all.pop(),
+        _ => Some(Condition::And(all)),
+    })
+}
 
-    fn graph_orders(
-        &self,
-        object: ObjectId,
-        prefix: &[Arc<str>],
-        order: &Arg,
-        all: &mut Vec<Order>,
-    ) -> Result<(), Refusal> {
-        let Arg::Object(members) = order else {
-            return Err(malformed("orderBy takes an object"));
+fn longer(prefix: &[Arc<str>], name: &Arc<str>) -> Result<Vec<Arc<str>>, Refusal> {
+    if prefix.len() > PARENTS_MAX {
+        return Err(malformed("a path of relationships is too long"));
+    }
+    if !is_name(name) {
+        return Err(malformed("a field has no name"));
+    }
+    let mut segments = prefix.to_vec();
+    segments.push(name.clone());
+    Ok(segments)
+}
+
+fn order_of(order: &Arg, all: &mut Vec<Order>) -> Result<(), Refusal> {
+    match order {
+        Arg::List(parts) => parts.iter().try_for_each(|part| orders_of(&[], part, all)),
+        order => orders_of(&[], order, all),
+    }
+}
+
+fn orders_of(prefix: &[Arc<str>], order: &Arg, all: &mut Vec<Order>) -> Result<(), Refusal> {
+    let bad = || malformed("orderBy takes order and nulls");
+    let Arg::Object(members) = order else {
+        return Err(bad());
+    };
+    for (name, value) in members {
+        let segments = longer(prefix, name)?;
+        let Arg::Object(clauses) = value else {
+            return Err(bad());
         };
-        let known = self.catalog.get(object);
-        for (name, value) in members {
-            let mut segments = prefix.to_vec();
-            segments.push(name.clone());
-            let parent = known
-                .relationship(name)
-                .filter(|_| known.field(name).is_none());
-            if let Some(field) = parent {
-                let [(_, Some(target))] = &*known.fields[field as usize].reference_to else {
-                    return Err(malformed(
-                        "relationships to several objects are not supported",
-                    ));
-                };
-                if segments.len() > PARENTS_MAX {
-                    return Err(malformed("orderBy is nested too deeply"));
-                }
-                self.graph_orders(*target, &segments, value, all)?;
-                continue;
-            }
-            let Some(field) = known.field(name) else {
-                return Err(Refusal::unknown_field(&segments.join("."), &known.name));
-            };
-            if let Some(last) = segments.last_mut() {
-                *last = known.fields[field as usize].name.clone();
-            }
-            let Arg::Object(clauses) = value else {
-                return Err(malformed("orderBy takes order and nulls"));
-            };
-            let mut one = Order {
-                by: Expr::Path(path(segments)),
-                ascending: None,
-                nulls_first: None,
-            };
-            for (clause, value) in clauses {
-                let word = match value {
-                    Arg::Word(word) => &**word,
-                    Arg::Text(word) => word.as_str(),
-                    Arg::Null => continue,
-                    _ => "",
-                };
-                match (&**clause, word) {
-                    ("order", "ASC") => one.ascending = Some(true),
-                    ("order", "DESC") => one.ascending = Some(false),
-                    ("nulls", "FIRST") => one.nulls_first = Some(true),
-                    ("nulls", "LAST") => one.nulls_first = Some(false),
-                    _ => return Err(malformed("orderBy takes order and nulls")),
-                }
-            }
-            all.push(one);
+        if !clauses
+            .iter()
+            .all(|(c, _)| matches!(&**c, "order" | "nulls"))
+        {
+            orders_of(&segments, value, all)?;
+            continue;
         }
-        Ok(())
+        let mut one = Order {
+            by: Expr::Path(path(segments)),
+            ascending: None,
+            nulls_first: None,
+        };
+        for (clause, value) in clauses {
+            let word = match value {
+                Arg::Word(word) => &**word,
+                Arg::Text(word) => word.as_str(),
+                Arg::Null => continue,
+                _ => "",
+            };
+            match (&**clause, word) {
+                ("order", "ASC") => one.ascending = Some(true),
+                ("order", "DESC") => one.ascending = Some(false),
+                ("nulls", "FIRST") => one.nulls_first = Some(true),
+                ("nulls", "LAST") => one.nulls_first = Some(false),
+                _ => return Err(bad()),
+            }
+        }
+        all.push(one);
     }
+    Ok(())
 }
 
 fn path(segments: Vec<Arc<str>>) -> Path {
@@ -651,67 +627,44 @@ fn path(segments: Vec<Arc<str>>) -> Path {
     }
 }
 
-/// `{eq: "x", ne: null}` of one field.
-fn compares(
-    segments: &[Arc<str>],
-    kind: FieldType,
-    operators: &Arg,
-    all: &mut Vec<Condition>,
-) -> Result<(), Refusal> {
-    let Arg::Object(operators) = operators else {
-        return Err(malformed("a field of a filter takes operators"));
+fn compare(segments: &[Arc<str>], operator: Operator, value: &Arg) -> Result<Condition, Refusal> {
+    let lists = matches!(
+        operator,
+        Operator::In | Operator::NotIn | Operator::Includes | Operator::Excludes
+    );
+    let right = match (lists, value) {
+        (true, Arg::List(values)) if !values.is_empty() => Operand::List(
+            values
+                .iter()
+                .map(|v| literal(v, false))
+                .collect::<Result<_, _>>()?,
+        ),
+        (true, _) => return Err(malformed("in and nin take lists")),
+        (false, value) => Operand::Value(literal(value, operator == Operator::Like)?),
     };
-    if operators.is_empty() {
-        return Err(malformed("a filter is empty"));
-    }
-    for (word, value) in operators {
-        let Some((_, operator)) = OPERATORS.iter().find(|(w, _)| *w == &**word) else {
-            return Err(malformed("a filter has an operator that is not supported"));
-        };
-        let lists = matches!(
-            operator,
-            Operator::In | Operator::NotIn | Operator::Includes | Operator::Excludes
-        );
-        let right = match (lists, value) {
-            (true, Arg::List(values)) if !values.is_empty() => Operand::List(
-                values
-                    .iter()
-                    .map(|v| literal(v, kind, false))
-                    .collect::<Result<_, _>>()?,
-            ),
-            (true, _) => return Err(malformed("in and nin take lists")),
-            (false, value) => Operand::Value(literal(value, kind, *operator == Operator::Like)?),
-        };
-        all.push(Condition::Compare(Compare {
-            left: Expr::Path(path(segments.to_vec())),
-            operator: *operator,
-            right,
-            span: Span::default(),
-        }));
-    }
-    Ok(())
+    Ok(Condition::Compare(Compare {
+        left: Expr::Path(path(segments.to_vec())),
+        operator,
+        right,
+        span: Span::default(),
+    }))
 }
 
-fn literal(value: &Arg, kind: FieldType, pattern: bool) -> Result<Value, Refusal> {
-    let bad = || malformed("a filter has a value that does not fit its field");
-    let times = matches!(
-        kind,
-        FieldType::Date | FieldType::DateTime | FieldType::Time
-    );
+/// A value by its form alone: whether it fits its field would tell what a hidden field holds.
+fn literal(value: &Arg, pattern: bool) -> Result<Value, Refusal> {
+    let bad = || malformed("a filter has a value that can not be understood");
     Ok(match value {
         Arg::Null => Value::Null,
-        Arg::Bool(value) if kind == FieldType::Boolean => Value::Bool(*value),
-        Arg::Number(text) if kind == FieldType::Number && is_word_literal(text) => {
-            Value::Word(text.as_str().into())
-        }
+        Arg::Bool(value) => Value::Bool(*value),
+        Arg::Number(text) if is_word_literal(text) => Value::Word(text.as_str().into()),
         Arg::Text(text) if pattern => Value::Pattern(text.clone()),
-        // A token may stand where the CRM wants a number or a day.
-        Arg::Text(text) if !times => Value::Text(text.clone()),
-        Arg::Object(form) if times => match &**form {
+        Arg::Text(text) => Value::Text(text.clone()),
+        Arg::Object(form) => match &**form {
             [(name, Arg::Text(text))] if &**name == "value" => {
                 let starts = text.starts_with(|c: char| c.is_ascii_digit());
                 match starts && is_word_literal(text) {
                     true => Value::Word(text.as_str().into()),
+                    // A token may stand for a day.
                     false => Value::Text(text.clone()),
                 }
             }
