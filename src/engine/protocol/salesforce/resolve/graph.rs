@@ -418,13 +418,10 @@ impl Resolver<'_> {
             } else if known.relationship(&node.name).is_some() {
                 let written = segments.join(".");
                 let steps = self.follow(level, &segments, &written)?;
-                let target = match steps.last().map(|step| &*step.objects) {
-                    Some(&[target]) => target,
-                    _ => {
-                        return Err(malformed(
-                            "relationships to several objects are not supported",
-                        ));
-                    }
+                let Some(&[target]) = steps.last().map(|step| &*step.objects) else {
+                    return Err(malformed(
+                        "relationships to several objects are not supported",
+                    ));
                 };
                 if !node.arguments.is_empty()
                     || node.children.is_empty()
