@@ -1,7 +1,7 @@
 //! GraphQL over `uiapi` (Salesforce GraphQL API Developer Guide): understood as the queries that ask the same.
 //!
 //! `parse` reads the document, `expand` writes out fragments, directives and variables, `resolve::graph` traces what is
-//! left as SOQL is traced, and [`GraphTarget::print`] prints a document of privet's own: the caller's text never goes
+//! left as SOQL is traced, and `GraphTarget::print` prints a document of privet's own: the caller's text never goes
 //! upstream.
 
 mod expand;
