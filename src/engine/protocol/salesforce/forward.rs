@@ -22,7 +22,7 @@ use super::search::SearchTarget;
 use super::soap::SoapTarget;
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
-    Query, Slot, Span, Value,
+    Query, Span, Value,
 };
 use super::soql::is_word_literal;
 use super::template::{self, Template};
@@ -439,17 +439,9 @@ pub(super) struct Printer<'a> {
 
 fn path_item(segments: Vec<Arc<str>>) -> Item {
     Item {
-        kind: ItemKind::Expr(Expr::Path(plain_path(segments))),
+        kind: ItemKind::Expr(Expr::Path(Path::of(segments))),
         alias: None,
         span: Span::default(),
-    }
-}
-
-fn plain_path(segments: Vec<Arc<str>>) -> Path {
-    Path {
-        segments,
-        span: Span::default(),
-        slot: Slot::default(),
     }
 }
 
@@ -457,7 +449,7 @@ fn plain_path(segments: Vec<Arc<str>>) -> Path {
 fn count_id() -> ItemKind {
     ItemKind::Expr(Expr::Call(Call {
         function: Function::Count,
-        arguments: vec![Argument::Expr(Expr::Path(plain_path(vec!["Id".into()])))],
+        arguments: vec![Argument::Expr(Expr::Path(Path::of(vec!["Id".into()])))],
         span: Span::default(),
     }))
 }
@@ -510,7 +502,7 @@ impl Printer<'_> {
                         paths.retain(|p| !self.is_hidden(p));
                         left |= !paths.is_empty();
                         if paths.is_empty() {
-                            paths.push(plain_path(vec!["Id".into()]));
+                            paths.push(Path::of(vec!["Id".into()]));
                         }
                         self.branch_conditions(scope, object, paths);
                     }
@@ -607,7 +599,7 @@ impl Printer<'_> {
         });
         for (at, (_, name)) in wanted.enumerate() {
             paths.retain(|p| !p.leaf().eq_ignore_ascii_case(name));
-            paths.insert(at.min(paths.len()), plain_path(vec![name.clone()]));
+            paths.insert(at.min(paths.len()), Path::of(vec![name.clone()]));
         }
     }
 

@@ -9,7 +9,7 @@ use crate::engine::refusal::Refusal;
 use super::super::graphql::{Arg, Connection, Extra, Node, OPERATORS, Opens, Out, closed};
 use super::super::route::is_name;
 use super::super::soql::ast::{
-    Compare, Condition, Expr, Operand, Operator, Order, Path, Query, Slot, Source, Span, Value,
+    Compare, Condition, Expr, Operand, Operator, Order, Path, Query, Span, Value,
 };
 use super::super::soql::is_word_literal;
 use super::{Binding, Followed, Level, Resolver, Stopped, looks_at, malformed, rows};
@@ -194,27 +194,7 @@ impl Resolver<'_> {
         // Even how many records there are is not told of an object of which nothing is read.
         self.uses.extend(looks_at(self.catalog, object, &node.name));
         let known = self.catalog.get(object).name.clone();
-        let mut query = Query {
-            select: Vec::new(),
-            from: Source {
-                path: path(vec![name.clone()]),
-                alias: None,
-            },
-            joins: Vec::new(),
-            using_scope: None,
-            filter: None,
-            with: None,
-            group: None,
-            having: None,
-            order: Vec::new(),
-            limit: None,
-            offset: None,
-            locks: Vec::new(),
-            updates: Vec::new(),
-            all_rows: false,
-            span: Span::default(),
-            slot: Slot::default(),
-        };
+        let mut query = Query::plain(name.clone(), Vec::new());
         let mut after = None;
         for (argument, value) in &node.arguments {
             match (&**argument, value) {
@@ -376,7 +356,7 @@ impl Resolver<'_> {
                     let field = &known.fields[field as usize];
                     (field.kind, field.name.clone())
                 };
-                let mut path = path(segments);
+                let mut path = Path::of(segments);
                 let (_, outputs) =
                     self.read_and_evaluate(level, &mut path, &[], Vec::new(), true)?;
                 let outputs: Vec<usize> = outputs.collect();
@@ -592,7 +572,7 @@ fn orders_of(prefix: &[Arc<str>], order: &Arg, all: &mut Vec<Order>) -> Result<(
             continue;
         }
         let mut one = Order {
-            by: Expr::Path(path(segments)),
+            by: Expr::Path(Path::of(segments)),
             ascending: None,
             nulls_first: None,
         };
@@ -616,14 +596,6 @@ fn orders_of(prefix: &[Arc<str>], order: &Arg, all: &mut Vec<Order>) -> Result<(
     Ok(())
 }
 
-fn path(segments: Vec<Arc<str>>) -> Path {
-    Path {
-        segments,
-        span: Span::default(),
-        slot: Slot::default(),
-    }
-}
-
 fn compare(segments: &[Arc<str>], operator: Operator, value: &Arg) -> Result<Condition, Refusal> {
     let lists = matches!(
         operator,
@@ -640,7 +612,7 @@ fn compare(segments: &[Arc<str>], operator: Operator, value: &Arg) -> Result<Con
         (false, value) => Operand::Value(literal(value, operator == Operator::Like)?),
     };
     Ok(Condition::Compare(Compare {
-        left: Expr::Path(path(segments.to_vec())),
+        left: Expr::Path(Path::of(segments.to_vec())),
         operator,
         right,
         span: Span::default(),
