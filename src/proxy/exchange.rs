@@ -17,6 +17,7 @@ use crate::engine::event::{Ending, Step};
 use crate::engine::identity::Identity;
 use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
+use crate::engine::protocol::salesforce::graphql;
 use crate::engine::protocol::salesforce::login::door;
 use crate::engine::protocol::{self, Dialect, Intake, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
@@ -102,10 +103,7 @@ impl Page {
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
         self.shape = error_shape(&live, served);
-        if let ["services", "data", _, "graphql"] =
-            *head.segments.iter().map(String::as_str).collect::<Vec<_>>()
-            && matches!(self.shape, ErrorShape::Salesforce)
-        {
+        if matches!(self.shape, ErrorShape::Salesforce) && graphql::is_at(&head.segments) {
             self.shape = ErrorShape::GraphQl;
         }
         journal.api = served.map(|s| Arc::clone(&s.api.name));

@@ -30,6 +30,12 @@ pub(super) fn closed(what: &str) -> Refusal {
     )
 }
 
+/// Whether a path is GraphQL's, `/services/data/vXX.X/graphql`: it has an error shape of its own.
+pub fn is_at(segments: &[String]) -> bool {
+    matches!(segments, [services, data, _, graphql]
+        if services == "services" && data == "data" && graphql == "graphql")
+}
+
 /// What goes upstream of a selection.
 #[derive(Debug)]
 pub(super) enum Out {
