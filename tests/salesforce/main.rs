@@ -20,6 +20,7 @@ mod reads;
 mod records;
 mod search;
 mod soap;
+mod surfaces;
 mod tree;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write
