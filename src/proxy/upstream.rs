@@ -243,13 +243,20 @@ impl Upstream {
         }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
+        let page = plan.page_headers(response.headers());
         let checked = self
             .check(response, plan.program().format(), upstream_us)
             .await;
-        if checked.is_err() {
-            poison(&connection);
+        match checked {
+            Ok(mut answered) => {
+                answered.headers.extend(page);
+                Ok(answered)
+            }
+            Err(refusal) => {
+                poison(&connection);
+                Err(refusal)
+            }
         }
-        checked
     }
 
     async fn fault_code(&self, response: Response<Incoming>) -> Option<String> {

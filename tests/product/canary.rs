@@ -885,6 +885,56 @@ fn the_search_sees_every_coding() {
     assert!(search.find(br#""1871-05-01""#).is_empty());
 }
 
+/// Bulk jobs of this caller, a field each, and what they find. Creating one has shown nothing.
+async fn extracts(house: &House, who: &str) -> Vec<(&'static str, String, String)> {
+    let jobs = "/services/data/v61.0/jobs";
+    let mut all = Vec::new();
+    for field in [
+        "Name",
+        "Email",
+        "Phone",
+        "Birthdate",
+        "Description",
+        "Loyalty_Number__c",
+        "SSN__c",
+        "Salary__c",
+        "Title",
+        "Department",
+        "MailingCity",
+        "Account.Name",
+        "Account.Phone",
+        "Account.NumberOfEmployees",
+    ] {
+        let body =
+            json!({"operation": "query", "query": format!("SELECT Id, {field} FROM Contact")});
+        let create = ("POST", format!("{jobs}/query"), body.to_string());
+        let made = ask(house, who, &create).await;
+        all.push(create);
+        if made.status == 200 {
+            let id = made.json()["id"].as_str().unwrap().to_owned();
+            for rest in ["", "/results", "/results?maxRecords=501"] {
+                all.push(("GET", format!("{jobs}/query/{id}{rest}"), String::new()));
+            }
+        }
+    }
+    let load = json!({"object": "Case", "operation": "insert"});
+    let load = ("POST", format!("{jobs}/ingest"), load.to_string());
+    let made = ask(house, who, &load).await;
+    all.push(load);
+    if made.status == 200 {
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        for rest in [
+            "",
+            "/successfulResults",
+            "/failedResults",
+            "/unprocessedrecords",
+        ] {
+            all.push(("GET", format!("{jobs}/ingest/{id}{rest}"), String::new()));
+        }
+    }
+    all
+}
+
 async fn ask(house: &House, who: &str, request: &(&'static str, String, String)) -> Answer {
     house.ask(who, request.0, &request.1, &request.2).await
 }
@@ -938,6 +988,9 @@ fn what_is_treated_is_seen_nowhere() {
             };
             for request in &all {
                 check(request, &ask(&house, who, request).await);
+            }
+            for request in extracts(&house, who).await {
+                check(&request, &ask(&house, who, &request).await);
             }
             // Whoever logged in sees what the key sees: every request once more, by turns with a session of OAuth and of SOAP.
             if who == DESK {

@@ -8,6 +8,7 @@
 )]
 
 mod attacker;
+mod bulk2;
 mod collections;
 mod composite;
 mod conversation;

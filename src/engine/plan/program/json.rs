@@ -124,9 +124,18 @@ impl<'a> Lowering<'a, '_> {
                     overflow: DROP,
                 }))
             }
+            Shape::Ready { told, table } => {
+                // For its conditions alone; the table itself is another request's.
+                super::csv::lower(self.core, table);
+                self.shape(told, record)?
+            }
             Shape::Link(Link::Origin) => self.origin_link(),
             Shape::Link(
-                link @ (Link::NextPage | Link::ChildPage(_) | Link::Part { .. } | Link::Closed),
+                link @ (Link::NextPage
+                | Link::JobData
+                | Link::ChildPage(_)
+                | Link::Part { .. }
+                | Link::Closed),
             ) => self.next_page(*link),
             Shape::Positional(shapes) => {
                 let mut head = Vec::with_capacity(shapes.len());

@@ -11,6 +11,7 @@ use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
+use super::bulk::JobTarget;
 use super::composite::CompositeTarget;
 use super::cursor::{Cursor, Form, NextPage, Page};
 use super::graphql::GraphTarget;
@@ -74,6 +75,8 @@ pub(super) enum Target {
     Soap(Box<SoapTarget>),
     /// A document of GraphQL.
     Graph(Box<GraphTarget>),
+    /// A job of Bulk API 2.0.
+    Job(Box<JobTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -145,6 +148,7 @@ impl Forward {
         let base = format!("/services/data/v{}.0", self.version);
         let mut method = Method::GET;
         let mut body = String::new();
+        let mut headers = self.headers.clone();
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Soap(target) => return target.print(resolved),
@@ -175,6 +179,12 @@ impl Forward {
                 method = Method::POST;
                 body = target.print(resolved)?;
                 format!("{base}/graphql")
+            }
+            Target::Job(target) => {
+                method = target.method.clone();
+                body = target.body(resolved)?;
+                headers.extend(target.headers());
+                format!("{base}/jobs/{}", target.path)
             }
             Target::Composite(target) => {
                 method = Method::POST;
@@ -227,7 +237,6 @@ impl Forward {
                 target.path(&base, resolved)?
             }
         };
-        let mut headers = self.headers.clone();
         if !body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -263,16 +272,34 @@ impl Forward {
         match link {
             Link::NextPage => {}
             Link::ChildPage(child) => cursor.child = Some(child),
+            Link::JobData => {}
             Link::Origin | Link::Closed | Link::Part { .. } => return None,
         }
         Some(NextPage {
             page: Page {
                 cursor,
                 upstream_origin: self.upstream_origin.clone(),
-                form: match self.target {
-                    Target::Soap(_) => Form::Bare,
+                form: match (&self.target, link) {
+                    (_, Link::JobData) => Form::JobData,
+                    (Target::Soap(_) | Target::Job(_), _) => Form::Bare,
                     _ => Form::Link,
                 },
+            },
+            sealer,
+        })
+    }
+
+    /// What turns the upstream's `Sforce-Locator` into a locator of this caller: for the results of a query job of Bulk
+    /// API 2.0 alone.
+    pub fn results_page(&self, sealer: Arc<Sealer>) -> Option<NextPage> {
+        let Target::Job(target) = &self.target else {
+            return None;
+        };
+        Some(NextPage {
+            page: Page {
+                cursor: target.page.clone()?,
+                upstream_origin: self.upstream_origin.clone(),
+                form: Form::Foreign,
             },
             sealer,
         })

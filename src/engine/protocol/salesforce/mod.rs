@@ -4,6 +4,7 @@
 //! keeps what [`Forward::print`] needs to print the upstream request after the decision. `cursor` seals further pages;
 //! `describe` shapes the answers that show the schema; `schema_pull` writes the schema file from them.
 
+mod bulk;
 mod collections;
 mod composite;
 mod cursor;
@@ -157,10 +158,17 @@ fn understand_within(
             "This resource inside another request: not open through this proxy",
         ));
     }
-    let is_soap = matches!(endpoint, Endpoint::Soap { .. });
+    let reads_body = matches!(
+        endpoint,
+        Endpoint::Soap { .. }
+            | Endpoint::Bulk {
+                asked: bulk::Asked::Upload(_),
+                ..
+            }
+    );
     let tree = if endpoint.takes_body(head.method) {
         Some(json_body::read(head.headers, body)?)
-    } else if body.is_empty() || is_soap {
+    } else if body.is_empty() || reads_body {
         None
     } else {
         return Err(Refusal::new(
@@ -245,6 +253,11 @@ fn understand_within(
             }
         }
         Endpoint::DescribeGlobal { version } => Ok(request.describe_global(version)),
+        Endpoint::Bulk {
+            version,
+            kind,
+            asked,
+        } => request.bulk(version, kind, asked, tree.as_ref(), body, around),
         Endpoint::Soap { wsdl, version } => request.soap(wsdl, version, body, around),
         Endpoint::Describe { version, object } => request.describe(version, &object),
         Endpoint::Row {
@@ -299,8 +312,12 @@ fn understand_within(
 }
 
 /// How much of a request's body [`understand`] wants to see.
-pub fn intake(_head: &RequestHead<'_>) -> super::Intake {
-    super::Intake::Whole
+pub fn intake(head: &RequestHead<'_>) -> super::Intake {
+    if bulk::is_upload(head) {
+        super::Intake::FirstRow
+    } else {
+        super::Intake::Whole
+    }
 }
 
 struct Request<'a> {

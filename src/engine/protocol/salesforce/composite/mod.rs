@@ -332,6 +332,8 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         Shape::Positional(shapes) => shapes.iter_mut().map(each).max().unwrap_or(0),
         Shape::Paths(paths) => paths.iter_mut().map(|(_, s)| each(s)).max().unwrap_or(0),
         Shape::Array { element, .. } | Shape::Answer(element) => each(element),
+        // A job is no part of another request.
+        Shape::Ready { told, .. } => each(told),
         Shape::Link(link) => {
             *link = match *link {
                 Link::NextPage => Link::Part { part, child: None },
