@@ -1,10 +1,11 @@
-//! The readers that CSV and XML are held against, as in the library's own test of these targets.
-#![allow(dead_code)]
+//! The readers that CSV and XML are held against, by the fuzz targets and by the library's own test of them. `Seen` is
+//! what whoever includes this calls `privet::fuzzing::markup::Seen`.
+#![allow(dead_code, reason = "each target uses one of them")]
 
-use privet::fuzzing::markup::Seen;
+use super::Seen;
 
 /// The csv crate.
-pub fn read_csv(text: &[u8], delimiter: u8) -> Option<Vec<Vec<String>>> {
+pub(crate) fn read_csv(text: &[u8], delimiter: u8) -> Option<Vec<Vec<String>>> {
     csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -16,7 +17,7 @@ pub fn read_csv(text: &[u8], delimiter: u8) -> Option<Vec<Vec<String>>> {
 }
 
 /// quick-xml.
-pub fn read_xml(text: &[u8]) -> Option<Vec<Seen>> {
+pub(crate) fn read_xml(text: &[u8]) -> Option<Vec<Seen>> {
     use quick_xml::events::{BytesStart, Event};
     let mut reader = quick_xml::Reader::from_reader(text);
     let mut seen: Vec<Seen> = vec![];

@@ -1,6 +1,8 @@
 //! `privet::fuzzing::markup::xml`.
 #![no_main]
 
+use privet::fuzzing::markup::Seen;
+
 #[path = "../readers.rs"]
 mod readers;
 

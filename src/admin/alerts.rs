@@ -121,7 +121,11 @@ pub(super) fn page(pages: &Pages, visitor: &Visitor, query: &Form, said: Option<
                         }
                     }
                     @if rows.is_empty() {
-                        tr.none { td colspan="11" { "Nothing is odd." } }
+                        tr.none {
+                            td colspan="11" {
+                                @if kept.is_empty() { "Nothing is odd." } @else { "No alert fits." }
+                            }
+                        }
                     }
                 }
             }

@@ -680,7 +680,7 @@ fn the_schema_of_privet_yaml_has_the_keys_that_the_reader_knows() {
     let api = "/properties/apis/additionalProperties";
     let jwt = "/properties/identity/properties/jwt/items";
     let q = "qqqqqqqqqqqqqqqq: 1";
-    let sections = [
+    let mut sections = vec![
         (String::new(), q.to_owned()),
         (
             "/properties/policies/anyOf/1".to_owned(),
@@ -743,6 +743,40 @@ fn the_schema_of_privet_yaml_has_the_keys_that_the_reader_knows() {
         ("/properties/audit".to_owned(), format!("audit: {{ {q} }}")),
         ("/properties/log".to_owned(), format!("log: {{ {q} }}")),
     ];
+    let receivers = [
+        ("witness_http", "url: \"https://r.example\""),
+        ("alert_webhook", "url: \"https://r.example\""),
+    ];
+    let sinks = [
+        ("file", "path: a"),
+        ("stdout", ""),
+        ("syslog", "address: \"r.example:1\""),
+        ("http", "url: \"https://r.example\""),
+        ("elastic", "url: \"https://r.example\", index: i"),
+        ("nats", "address: \"r.example:1\", subject: s"),
+    ];
+    let certificate = format!("client_certificate: {{ {q} }}");
+    for (name, needs) in receivers {
+        let at = format!("/properties/audit/properties/{name}");
+        let below = format!("{at}/properties/client_certificate");
+        sections.push((at, format!("audit: {{ {name}: {{ {needs}, {q} }} }}")));
+        sections.push((
+            below,
+            format!("audit: {{ {name}: {{ {needs}, {certificate} }} }}"),
+        ));
+    }
+    for (index, (kind, needs)) in sinks.iter().enumerate() {
+        let at = format!("/properties/audit/properties/ship/items/oneOf/{index}");
+        let comma = if needs.is_empty() { "" } else { "," };
+        let sink = |inner: &str| {
+            format!("audit: {{ ship: [ {{ name: n, kind: {kind}{comma} {needs}, {inner} }} ] }}")
+        };
+        if index >= 2 {
+            let below = format!("{at}/properties/client_certificate");
+            sections.push((below, sink(&certificate)));
+        }
+        sections.push((at, sink(q)));
+    }
     for (pointer, text) in &sections {
         let of_schema = schema.pointer(&format!("{pointer}/properties")).unwrap();
         let of_schema: std::collections::BTreeSet<String> =

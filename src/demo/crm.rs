@@ -1,6 +1,7 @@
 //! One demo organisation: records, sessions, cursors; and which endpoint answers a request.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use http::HeaderMap;
@@ -92,6 +93,7 @@ pub const ORGANISATION: &str = "00D5g000000DEMOEAO";
 const SESSIONS_MAX: usize = 1_000;
 const SEEN_MAX: usize = 1_000;
 const CURSORS_MAX: usize = 1_000;
+const JOBS_MAX: usize = 1_000;
 
 /// A query whose further pages somebody may ask for.
 #[derive(Debug, Clone)]
@@ -102,9 +104,36 @@ pub(crate) struct Cursor {
     pub(crate) batch: usize,
 }
 
+/// A pseudo header of a [`Reply`]: the body behind its first line comes so many times more. Never sent.
+pub const REPEAT: &str = "x-demo-repeat";
+
+/// A job of Bulk API 2.0.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) is_query: bool,
+    pub(crate) operation: String,
+    pub(crate) object: String,
+    pub(crate) soql: String,
+    /// The field that an upsert finds records by.
+    pub(crate) key: String,
+    pub(crate) delimiter: String,
+    pub(crate) ending: String,
+    pub(crate) state: String,
+    /// What was uploaded.
+    pub(crate) data: Vec<u8>,
+    pub(crate) successful: Vec<u8>,
+    pub(crate) failed: Vec<u8>,
+    pub(crate) processed: u64,
+    pub(crate) failures: u64,
+}
+
 /// The organisation.
 #[derive(Debug)]
 pub struct Crm {
+    jobs: Mutex<(u64, VecDeque<Job>)>,
+    /// How many times more the rows of a page of bulk results come.
+    bulk_repeats: AtomicU64,
     store: RwLock<Store>,
     sessions: Mutex<(u64, HashSet<String>)>,
     cursors: Mutex<(u64, VecDeque<Cursor>)>,
@@ -125,6 +154,8 @@ impl Crm {
     /// An organisation with these records.
     pub fn new(store: Store) -> Self {
         Self {
+            jobs: Mutex::new((0, VecDeque::new())),
+            bulk_repeats: AtomicU64::new(0),
             store: RwLock::new(store),
             sessions: Mutex::new((0, HashSet::new())),
             cursors: Mutex::new((0, VecDeque::new())),
@@ -190,6 +221,40 @@ impl Crm {
 
     pub(crate) fn cursor(&self, id: &str) -> Option<Cursor> {
         lock(&self.cursors).1.iter().find(|c| c.id == id).cloned()
+    }
+
+    /// The rows of each further page of bulk results come `times` more: extracts as long as one likes.
+    pub fn repeat_bulk_results(&self, times: u64) {
+        self.bulk_repeats.store(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn bulk_repeats(&self) -> Option<u64> {
+        let times = self.bulk_repeats.load(Ordering::Relaxed);
+        (times > 0).then_some(times)
+    }
+
+    pub(crate) fn next_job(&self) -> String {
+        let mut jobs = lock(&self.jobs);
+        jobs.0 += 1;
+        crate::demo::record_id::make("750", jobs.0)
+    }
+
+    pub(crate) fn job(&self, id: &str) -> Option<Job> {
+        lock(&self.jobs).1.iter().find(|j| j.id == id).cloned()
+    }
+
+    /// Keeps a job, in place of what it was before.
+    pub(crate) fn keep_job(&self, job: Job) {
+        let mut jobs = lock(&self.jobs);
+        jobs.1.retain(|j| j.id != job.id);
+        if jobs.1.len() >= JOBS_MAX {
+            jobs.1.pop_front();
+        }
+        jobs.1.push_back(job);
+    }
+
+    pub(crate) fn drop_job(&self, id: &str) {
+        lock(&self.jobs).1.retain(|j| j.id != id);
     }
 
     fn is_session(&self, asked: &Asked) -> bool {
@@ -264,7 +329,11 @@ impl Crm {
             .ok_or_else(Fault::not_found)?;
         if !matches!(
             rest,
-            ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"]
+            ["sobjects", _, ..]
+                | ["composite", ..]
+                | ["parameterizedSearch"]
+                | ["graphql"]
+                | ["jobs", ..]
         ) {
             get()?;
         }
@@ -283,6 +352,10 @@ impl Crm {
             ["sobjects", object, "describe", path @ ..] if !path.is_empty() => {
                 get()?;
                 endpoint::layouts::answer(asked, version, object, path)
+            }
+            ["graphql"] if asked.method == "POST" => endpoint::graphql::answer(self, asked),
+            ["jobs", kind @ ("query" | "ingest"), rest @ ..] => {
+                endpoint::bulk2::answer(self, asked, version, *kind == "query", rest)
             }
             ["search"] => endpoint::search::sosl(self, asked, version),
             ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),

@@ -11,7 +11,7 @@ mod query;
 
 pub use json::{json, scanners};
 pub use path::path;
-pub use query::{soql, sosl};
+pub use query::{graphql, soql, sosl};
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
-//! SOQL and SOSL.
+//! SOQL, SOSL and GraphQL.
 
-use crate::engine::protocol::salesforce::{soql, sosl};
+use crate::engine::protocol::salesforce::{graphql, soql, sosl};
 
 /// SOQL: never panics, an error points into the text, and what is printed means what was parsed.
 ///
@@ -40,6 +40,24 @@ pub fn sosl(data: &[u8]) {
                 // Escapes may bring it over the bound of length.
                 Err(_) => assert!(printed.len() > text.len(), "printed is no SOSL"),
             }
+        }
+    }
+}
+
+/// GraphQL: never panics, an error points into the text, and what was read is within its bounds.
+///
+/// # Panics
+/// If one of these does not hold.
+pub fn graphql(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match graphql::parse::parse(text) {
+        Err(error) => assert!(error.at <= text.len()),
+        Ok(document) => {
+            assert!(
+                !document.operations.is_empty() && text.len() <= graphql::parse::DOCUMENT_BYTES_MAX
+            );
         }
     }
 }
@@ -97,6 +115,56 @@ mod tests {
                 data.extend_from_slice(PARTS[next(PARTS.len())].as_bytes());
             }
             super::soql(&data);
+        }
+    }
+
+    /// Pieces of GraphQL in any order.
+    #[test]
+    fn seeded_documents() {
+        const PARTS: [&str; 26] = [
+            "{",
+            "}",
+            "(",
+            ")",
+            "[",
+            "]",
+            ":",
+            "$v",
+            "!",
+            "...",
+            " on ",
+            "@skip(if:true)",
+            "query Q($v:[S!]!=1)",
+            "a",
+            "b:c",
+            "fragment F on T{a}",
+            "...F",
+            "\"x\\u00e9\"",
+            "\"",
+            "-1.5e3",
+            "null",
+            "é",
+            "#x\n",
+            "{a(b:{c:[1 $v]})}",
+            ",",
+            "mutation",
+        ];
+        let mut next = seeded(5);
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let mut text = String::from(["", "{a", "query{a{b "][next(3)]);
+            for _ in 0..next(10) {
+                text.push_str(PARTS[next(PARTS.len())]);
+            }
+            text.push_str(["", "}", "}}"][next(3)]);
+            super::graphql(text.as_bytes());
+            read += usize::from(
+                crate::engine::protocol::salesforce::graphql::parse::parse(&text).is_ok(),
+            );
+        }
+        assert!(read > 500, "{read}");
+        for deep in ["{a", "{a(b:[", "{a(b:{c:", "query($v:["] {
+            super::graphql(deep.repeat(10_000).as_bytes());
         }
     }
 

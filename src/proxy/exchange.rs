@@ -17,8 +17,9 @@ use crate::engine::event::{Ending, Step};
 use crate::engine::identity::Identity;
 use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
+use crate::engine::protocol::salesforce::graphql;
 use crate::engine::protocol::salesforce::login::door;
-use crate::engine::protocol::{self, Dialect, Intake, RequestHead};
+use crate::engine::protocol::{self, Dialect, Intake, Known, Operation, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{BodyProgram, Counts, Format};
 
@@ -102,6 +103,9 @@ impl Page {
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
         self.shape = error_shape(&live, served);
+        if matches!(self.shape, ErrorShape::Salesforce) && graphql::is_at(&head.segments) {
+            self.shape = ErrorShape::GraphQl;
+        }
         journal.api = served.map(|s| Arc::clone(&s.api.name));
 
         // Who asks?
@@ -195,13 +199,30 @@ impl Page {
             body.clear();
         }
         let sealer = live.keys.sealer(&identity.tenant);
-        let operation = protocol::understand(
-            &served.api,
+        let asking = Asking {
+            live: &live,
+            served,
+            identity: &identity,
+            authorization: parts.headers.get(http::header::AUTHORIZATION),
+            traceparent: &trace,
+        };
+        let (api, catalog) = (&served.api, &live.set.catalog);
+        let before = protocol::beforehand(api, &request_head, &body, catalog, &identity, &sealer)?;
+        let known = match before {
+            None => Known::default(),
+            Some(operation) => match self.learn(&asking, operation, held.is_some()).await? {
+                Learned::Known(known) => known,
+                Learned::Answered(response) => return Ok(*response),
+            },
+        };
+        let operation = protocol::understand_knowing(
+            api,
             &request_head,
             &body,
-            &live.set.catalog,
+            catalog,
             &identity,
             &sealer,
+            &known,
         )?;
         let mut decision =
             policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
@@ -209,6 +230,7 @@ impl Page {
             policy::tighten(&mut decision, &live.set.catalog, &operation.uses);
         }
         let account = plan::account(&operation, &decision, &live.set.catalog);
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
         if let Some(shadow) = carrier.shadow.get() {
             shadow.tell(&live, &identity, &account);
         }
@@ -266,12 +288,74 @@ impl Page {
         journal.shows(plan.shown());
         let answered = served
             .upstream
-            .send(&plan, incoming, authorization, &ids)
+            .send(&plan, Some(incoming), authorization, &ids)
             .await?;
         journal.upstream_answered(answered.status.as_u16(), answered.upstream_us);
         let accepted = coding::accepted(&parts.headers);
         self.answer(served, &plan, answered, accepted, head.is_head)
             .await
+    }
+
+    /// Asks the upstream for what must be known before the request can be understood: decided, recorded and rewritten
+    /// like every other answer, and kept from the caller.
+    async fn learn(
+        &mut self,
+        asking: &Asking<'_>,
+        operation: Operation,
+        tightened: bool,
+    ) -> Result<Learned, Refusal> {
+        let Asking {
+            live,
+            served,
+            identity,
+            ..
+        } = *asking;
+        let set = &live.set;
+        let mut decision = policy::decide(&set.policies, &set.catalog, identity, &operation);
+        if tightened {
+            policy::tighten(&mut decision, &set.catalog, &operation.uses);
+        }
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
+        journal.asked(plan::account(&operation, &decision, &set.catalog));
+        let plan = plan::plan(operation, &decision, &set.catalog, &live.keys, identity)?;
+        journal.attempt().await?;
+        let ids = Ids {
+            request_id: &Arc::clone(journal.told_upstream()),
+            traceparent: asking.traceparent,
+        };
+        let answered = served
+            .upstream
+            .send(&plan, None, asking.authorization, &ids)
+            .await?;
+        let (incoming, coding) = match answered.content {
+            Content::Body(incoming, coding) => (incoming, coding),
+            // An error of the upstream is the answer to the request itself.
+            content => {
+                let answered = Answered {
+                    content,
+                    ..answered
+                };
+                let answer = self.answer(served, &plan, answered, Coding::Identity, false);
+                return Ok(Learned::Answered(Box::new(answer.await?)));
+            }
+        };
+        let limits = &self.carrier.settings.limits;
+        let inflated = served.settings.inflated_bytes_max;
+        let mut pump = Pump::new(incoming, coding, plan.program(), limits, inflated, None);
+        let unacceptable = || {
+            Refusal::new(
+                Reason::UpstreamUnacceptable,
+                "the upstream's answer may not pass",
+            )
+        };
+        match pump.fill_whole(KNOWN_BYTES_MAX).await {
+            Ok(Progress::Complete(_)) => {
+                let pieces = pump.take().map_err(|_| internal())?;
+                Ok(Learned::Known(Known::new(pieces.concat().into())))
+            }
+            Ok(Progress::More) => Err(unacceptable().detail("definition too big")),
+            Err(failure) => Err(unacceptable().detail(failure.word())),
+        }
     }
 
     /// What privet answers by itself: recorded like everything else, and no upstream is asked.
@@ -584,6 +668,26 @@ impl Page {
         response
     }
 }
+
+/// Who asks whom, of which policies.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    live: &'a Live,
+    served: &'a ServedApi,
+    identity: &'a Identity,
+    authorization: Option<&'a HeaderValue>,
+    traceparent: &'a str,
+}
+
+/// What asking beforehand came to.
+enum Learned {
+    Known(Known),
+    /// The upstream answered with an error, or nothing: that is the caller's answer.
+    Answered(Box<Response<OutgoingBody>>),
+}
+
+/// Most bytes of what is asked beforehand.
+const KNOWN_BYTES_MAX: usize = 4 << 20;
 
 /// Whether the one `Content-Type` names the format.
 fn is_of_format(headers: &HeaderMap, format: Format) -> bool {

@@ -19,6 +19,8 @@ pub enum ErrorShape {
     OAuth,
     /// A SOAP 1.1 fault.
     Soap,
+    /// `{"data": null, "errors": [{"message": …, "extensions": {"ErrorType": …}}]}`.
+    GraphQl,
     /// As an API map says.
     Map(Arc<ApiMap>),
     /// No API is known: `{"errorCode": …, "message": …}`.
@@ -119,6 +121,20 @@ pub fn spelt(refusal: &Refusal, shape: &ErrorShape) -> (StatusCode, &'static str
                 code => code,
             };
             (StatusCode::INTERNAL_SERVER_ERROR, code)
+        }
+        // "Status Codes and Error Responses" of the GraphQL API Developer Guide: a mistake in a query is answered with 200.
+        ErrorShape::GraphQl
+            if matches!(
+                refusal.reason,
+                Reason::MalformedQuery
+                    | Reason::TreatedFieldEvaluated
+                    | Reason::UnknownField
+                    | Reason::UnknownObject
+                    | Reason::InvalidCursor
+                    | Reason::IntegrityException
+            ) =>
+        {
+            (StatusCode::OK, code)
         }
         // Codes of OAuth's own are lower case; whatever has none is one of these.
         ErrorShape::OAuth if !code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
@@ -225,6 +241,24 @@ fn body(shape: &ErrorShape, code: &str, message: &str) -> (HeaderValue, Bytes) {
                 .to_string()
                 .into(),
         ),
+        ErrorShape::GraphQl => {
+            let kind = match code {
+                "MALFORMED_QUERY" | "JSON_PARSER_ERROR" => "InvalidSyntax",
+                "INVALID_FIELD" | "INVALID_TYPE" | "INVALID_QUERY_LOCATOR" => "ValidationError",
+                "INSUFFICIENT_ACCESS" => "OperationNotSupported",
+                _ => "ExecutionAborted",
+            };
+            let error = serde_json::json!({
+                "message": message, "locations": [], "paths": [],
+                "extensions": { "ErrorType": kind, "errorCode": code },
+            });
+            (
+                json,
+                serde_json::json!({ "data": null, "errors": [error] })
+                    .to_string()
+                    .into(),
+            )
+        }
         ErrorShape::Neutral => (
             json,
             serde_json::json!({ "errorCode": code, "message": message })

@@ -190,7 +190,7 @@ impl Upstream {
     pub async fn send(
         &self,
         plan: &Plan,
-        body: ClientBody,
+        body: Option<ClientBody>,
         client_authorization: Option<&HeaderValue>,
         ids: &Ids<'_>,
     ) -> Result<Answered, Refusal> {
@@ -202,6 +202,7 @@ impl Upstream {
                 let (sender, outgoing) = OutgoingBody::channel();
                 let (request, watch) =
                     self.request(plan.request(), outgoing, &authorization, ids)?;
+                let body = body.ok_or_else(|| unacceptable("an upload has a body"))?;
                 let uploading = upload(body, program, sender);
                 let head = self.while_uploading(request, watch, uploading).await?;
                 if head.0.status() == StatusCode::UNAUTHORIZED {
@@ -243,13 +244,20 @@ impl Upstream {
         }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
+        let page = plan.page_headers(response.headers());
         let checked = self
             .check(response, plan.program().format(), upstream_us)
             .await;
-        if checked.is_err() {
-            poison(&connection);
+        match checked {
+            Ok(mut answered) => {
+                answered.headers.extend(page);
+                Ok(answered)
+            }
+            Err(refusal) => {
+                poison(&connection);
+                Err(refusal)
+            }
         }
-        checked
     }
 
     async fn fault_code(&self, response: Response<Incoming>) -> Option<String> {

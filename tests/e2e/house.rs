@@ -10,14 +10,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use privet::cli::keys::{self, KeysCommand};
 use privet::cli::run::Serving;
 use privet::config::{self, Machine, Surroundings};
-use privet::demo::callers::Caller;
-use privet::demo::crm::{CLIENT_ID, CLIENT_SECRET, Crm};
+use privet::demo::callers::{CALLERS, Caller};
+use privet::demo::crm::{CLIENT_ID, CLIENT_SECRET, Crm, ORGANISATION};
 use privet::demo::server::{self, Running};
 use privet::demo::workspace::write_policies;
 use privet::proxy::snapshot::Live;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::authority::Authority;
+use crate::clients::{Client, Target};
 
 /// The lines of the example that an operator changes, and what each becomes here.
 fn changed(example: &str, upstream: &str, authority: &Path) -> String {
@@ -140,6 +142,52 @@ impl House {
         };
         house.keys(&KeysCommand::Init(house.ring()));
         house
+    }
+
+    /// What `client` got as the demo's first caller. Byte by byte, none of it is the CRM's host, organisation, user or
+    /// session, or the caller's key; and no key or session of privet's went upstream.
+    pub(crate) async fn asked_by(&self, client: Client) -> Option<Value> {
+        let caller = &CALLERS[0];
+        let token = self.issue(caller);
+        let serving = self.serve().await;
+        let target = Target {
+            origin: self.origin.clone(),
+            token: token.clone(),
+            client: caller.client.to_owned(),
+            authority: self.authority.ca(),
+        };
+        let got = crate::ask(client, target).await?;
+        serving.stop().await.unwrap();
+        let text = got.to_string();
+        for secret in ["00D5g000000DEMO", CLIENT_SECRET, ORGANISATION, &token] {
+            assert!(!text.contains(secret), "{secret}");
+        }
+        assert!(!text.contains(&self.upstream_host()), "{text}");
+        for asked in self.crm.seen() {
+            let all = format!("{asked:?} {}", String::from_utf8_lossy(&asked.body));
+            assert!(!all.contains("pvt_") && !all.contains("pvs_"), "{all}");
+        }
+        Some(got)
+    }
+
+    /// The demo's first caller may change contacts, and find them by their number.
+    pub(crate) fn allow_changes(&self) {
+        let role = CALLERS[0].role;
+        self.add_rules(&format!(
+            "p, allow, role:{role}, write, Contact.*, -, *, *, -, 10, w-write\n\
+             p, allow, role:{role}, delete, Contact.*, -, *, *, -, 10, w-delete\n\
+             p, allow, role:{role}, filter|key, Contact.Loyalty_Number__c, -, *, *, -, 10, w-key\n\
+             p, allow, role:{role}, write, Contact.Loyalty_Number__c, -, *, *, -, 10, w-number\n"
+        ));
+    }
+
+    /// Whoever has signed in once may export.
+    pub(crate) fn allow_exports(&self) {
+        let path = self.folder.path().join("policies/rules/baseline.csv");
+        let shipped = std::fs::read_to_string(&path).unwrap();
+        let kept = shipped.lines().filter(|l| !l.contains("export-needs-mfa"));
+        let kept: String = kept.map(|line| format!("{line}\n")).collect();
+        std::fs::write(path, kept).unwrap();
     }
 
     /// Where the organisation is, as a client that went round privet would have to know it.

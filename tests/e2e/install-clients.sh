@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce (PyPI) and jsforce (npm),
-# zeep (PyPI) for SOAP,
-# and the validator that it holds the JSON Schemas with: jsonschema (PyPI).
-# and the SOQL parsers that privet's is held against; tree-sitter-sfapex needs a C++ compiler.
-# Also, from Debian where it can: nats-server, rsyslog and rsyslog-gnutls, the receivers that tests/audit ships records to.
+# Installs the CRM clients that tests/e2e runs, unchanged, against privet: simple-salesforce and zeep (PyPI), jsforce
+# (npm); the validator that it holds the JSON Schemas with: jsonschema (PyPI); and the SOQL parsers that privet's is held
+# against (tree-sitter-sfapex needs a C++ compiler). From Debian, where it can: nats-server, rsyslog and rsyslog-gnutls,
+# the receivers that tests/audit ships records to.
 # Where: $PRIVET_CLIENTS, else .cache/clients in the repository. Running it again does nothing.
 set -euo pipefail
 

@@ -12,6 +12,7 @@
 )]
 
 mod authority;
+mod bulk;
 mod clients;
 mod errors;
 mod example;
@@ -223,6 +224,7 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             Client::SimpleSalesforce
             | Client::SimpleSalesforceLogin
             | Client::SimpleSalesforceWrites
+            | Client::SimpleSalesforceBulk2
             | Client::Zeep => {
                 assert_eq!(refusal["kind"], "SalesforceMalformedRequest");
                 assert_eq!(refusal["status"], 400);
@@ -230,6 +232,7 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             Client::Jsforce
             | Client::JsforceLogin
             | Client::JsforceWrites
+            | Client::JsforceBulk2
             | Client::JsforceSoap => {
                 assert_eq!(refusal["kind"], "HttpApiError");
             }

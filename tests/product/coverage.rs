@@ -163,6 +163,29 @@ async fn placed(house: &House, text: &str) -> String {
     } else {
         String::new()
     };
+    let job = |kind: &'static str, body: &'static str| async move {
+        let jobs = format!("/services/data/v61.0/jobs/{kind}");
+        let made = house.ask(DESK, "POST", &jobs, body).await.json();
+        made["id"].as_str().unwrap().to_owned()
+    };
+    let extract = if text.contains("{job}") {
+        let body = "{\"operation\":\"query\",\"query\":\"SELECT Id, Title FROM Contact\"}";
+        let id = job("query", body).await;
+        let jobs = format!("/services/data/v61.0/jobs/query/{id}");
+        assert_eq!(house.get(DESK, &jobs).await.json()["state"], "JobComplete");
+        id
+    } else {
+        String::new()
+    };
+    let load = if text.contains("{load}") {
+        job(
+            "ingest",
+            "{\"object\":\"Contact\",\"operation\":\"insert\"}",
+        )
+        .await
+    } else {
+        String::new()
+    };
     let file = {
         let store = house.services.crm.store();
         let id = store.value(object("Attachment").unwrap(), 0, 0);
@@ -171,6 +194,8 @@ async fn placed(house: &House, text: &str) -> String {
     let keyed = (0..200).map(|row| value(row, "Loyalty_Number__c"));
     let loyalty = keyed.into_iter().find(|v| !v.is_empty()).unwrap();
     text.replace("{cursor}", &cursor)
+        .replace("{job}", &extract)
+        .replace("{load}", &load)
         .replace("{contact}", &value(0, "Id"))
         .replace("{spare}", &value(40, "Id"))
         .replace("{spare2}", &value(41, "Id"))

@@ -179,6 +179,17 @@ fn a_caller_that_guesses_is_stopped_told_of_and_let_on_by_an_operator() {
             statuses.push(answer.status);
         }
         assert_eq!(statuses, [403, 200], "operators alone");
+        // A filter that no alert fits does not say that there are none.
+        let see = async |target: &str| {
+            send(&house, "GET", target, &[("Cookie", &works)], "")
+                .await
+                .text()
+        };
+        while see("/alerts").await.contains("Nothing is odd.") {
+            tokio::task::yield_now().await;
+        }
+        let filtered = see("/alerts?caller=nobody").await;
+        assert!(filtered.contains("No alert fits."), "{filtered}");
         assert!(house.audit().contains("step-lifted"));
         assert_eq!(house.query(DESK, good).await.status, 200);
     });

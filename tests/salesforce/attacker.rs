@@ -108,6 +108,24 @@ fn composite(parts: &Json) -> Request {
     sent("POST", "/composite", &json!({ "compositeRequest": parts }))
 }
 
+/// A bulk job and what it finds: `{job}` is the id that the creation answers.
+fn extract(soql: &str) -> Vec<Request> {
+    vec![
+        sent(
+            "POST",
+            "/jobs/query",
+            &json!({"operation": "query", "query": soql}),
+        ),
+        get("/jobs/query/{job}"),
+        get("/jobs/query/{job}/results"),
+    ]
+}
+
+/// Whether an answer about a job says something else each time: its id is sealed anew.
+fn is_job(target: &str) -> bool {
+    target.contains("/jobs/") && !target.contains("/results")
+}
+
 /// Where conditions stand.
 const PLACES: [&str; 15] = [
     "query",
@@ -184,7 +202,37 @@ impl Victim {
         all.extend(self.orders_and_groups());
         all.extend(self.searches());
         all.extend(self.keys());
+        all.extend(self.extracts());
         all
+    }
+
+    /// Conditions and orders in the query of a bulk job, whose results say how they went.
+    fn extracts(&self) -> Vec<Question> {
+        type Condition = fn(&str, &str) -> String;
+        let conditions: [(&'static str, Guess, Condition); 3] = [
+            ("extract LIKE", Guess::Prefix, |f, g| {
+                format!("{f} LIKE '{g}%'")
+            }),
+            ("extract <", Guess::Below, |f, g| format!("{f} < '{g}'")),
+            ("extract =", Guess::Equal, |f, g| format!("{f} = '{g}'")),
+        ];
+        conditions
+            .into_iter()
+            .map(|(name, guess, condition)| {
+                let (field, id) = (self.field, self.id.clone());
+                Question {
+                    name: name.to_owned(),
+                    guess,
+                    statuses: false,
+                    ask: Box::new(move |g| {
+                        extract(&format!(
+                            "SELECT Id FROM Contact WHERE Id = '{id}' AND {}",
+                            condition(field, g)
+                        ))
+                    }),
+                }
+            })
+            .collect()
     }
 
     /// Each condition in each place where conditions stand.
@@ -591,6 +639,7 @@ impl Victim {
         };
         vec![
             ("row", vec![get(&row)]),
+            ("extracted", extract(&format!("SELECT Id, {field} {at}"))),
             ("named", vec![get(&format!("{row}?fields={field}"))]),
             (
                 "parent's row",
@@ -779,10 +828,14 @@ impl Attack<'_> {
     /// All that `question` answers to `guess`, without the guess itself.
     async fn signal(&self, question: &Question, guess: &str) -> String {
         let mut signal = String::new();
+        let mut job = String::from("none");
         for (method, target, body) in (question.ask)(guess) {
+            let target = target.replace("{job}", &job);
             let answer = self.house.ask(self.who, method, &target, &body).await;
             signal += &format!("{} ", answer.status);
-            if !question.statuses {
+            if is_job(&target) && answer.status == 200 {
+                answer.json()["id"].as_str().unwrap().clone_into(&mut job);
+            } else if !question.statuses {
                 signal += &without_request(&answer.text()).replace(guess, "?");
             }
         }
@@ -869,9 +922,14 @@ impl Attack<'_> {
         self.restore();
         let secret = self.victim.secret.as_bytes();
         let mut found = false;
+        let mut job = String::from("none");
         for (method, target, body) in requests {
+            let target = target.replace("{job}", &job);
             // Who wrote the value into the question learns nothing from its echo.
-            let answer = self.house.ask(self.who, method, target, body).await;
+            let answer = self.house.ask(self.who, method, &target, body).await;
+            if is_job(&target) && answer.status == 200 {
+                answer.json()["id"].as_str().unwrap().clone_into(&mut job);
+            }
             let text = format!("{}{}", answer.head, answer.text());
             found |= secret
                 .windows(6)

@@ -8,10 +8,12 @@
 )]
 
 mod attacker;
+mod bulk2;
 mod collections;
 mod composite;
 mod conversation;
 mod graph;
+mod graphql;
 #[allow(dead_code, reason = "the attacker needs a part of it")]
 #[path = "../product/house.rs"]
 mod house;
@@ -19,6 +21,7 @@ mod reads;
 mod records;
 mod search;
 mod soap;
+mod surfaces;
 mod tree;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write

@@ -1,11 +1,13 @@
 //! The endpoints of the demo CRM, one file each.
 
 pub mod blob;
+pub mod bulk2;
 pub mod collections;
 pub mod composite;
 pub mod describe;
 pub mod describe_global;
 pub mod external;
+pub mod graphql;
 pub mod identity;
 pub mod layouts;
 pub mod limits;

@@ -149,6 +149,7 @@ pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::Object
         Shape::Positional(elements) => elements.iter().flat_map(whole_records).collect(),
         Shape::Csv(csv) => whole_records(&Shape::Record(csv.row.clone())),
         Shape::Xml(xml) => whole_records(&xml.root),
+        Shape::Ready { told, .. } => whole_records(told),
         Shape::Paths(paths) => paths.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::OneOf { records, .. } => records
             .iter()

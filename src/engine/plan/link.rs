@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::protocol::salesforce::{NextPage, errors};
 use crate::engine::rewrite::LinkRewriter;
 use crate::engine::token::{Tokenizer, long_record_id};
+use crate::engine::treatment::{Resolver, Scalar, Treated};
 
 /// An absolute URL of the upstream's origin → the public origin; a path stays; anything else is removed.
 #[derive(Debug)]
@@ -129,6 +130,21 @@ impl LinkRewriter for Position {
             .bytes()
             .all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'!' | b'T'));
         plain.then_some(Cow::Borrowed(upstream))
+    }
+}
+
+/// `CODE:text:fields --`, as bulk jobs spell an error in a cell: the code as [`ErrorCode`] has it, and nothing else.
+#[derive(Debug)]
+pub(super) struct ErrorText;
+
+impl Resolver for ErrorText {
+    fn resolve<'b>(&self, value: Scalar<'_>, buf: &'b mut String) -> Treated<'b> {
+        let Scalar::Text(text) = value else {
+            return Treated::Same;
+        };
+        let code = text.split(':').next().unwrap_or_default();
+        buf.push_str(errors::passing(code.trim()).unwrap_or(errors::OTHER_CODE));
+        Treated::Text(buf)
     }
 }
 

@@ -254,6 +254,14 @@ pub enum Shape {
         /// One compact layout per object, by its name, where else all layouts of the one object.
         by_object: bool,
     },
+    /// What is told of a table that is made ready now and read later: the fields that its rows are decided by are
+    /// fetched with it.
+    Ready {
+        /// The answer itself.
+        told: Box<Shape>,
+        /// The table.
+        table: Box<CsvShape>,
+    },
     /// A file: bytes that pass as they come, or not at all.
     Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
@@ -322,6 +330,8 @@ pub enum Link {
     NextPage,
     /// The next page of the child query with this number (see [`salesforce::Forward::cursor`]): sealed for this caller.
     ChildPage(u16),
+    /// Where the data of a bulk job is uploaded: sealed for this caller.
+    JobData,
     /// A further page that no link may lead to: an answer that names one is refused.
     Closed,
     /// The next page of a part of this request (see [`salesforce::Forward::cursor`]), or of one of its child queries.
@@ -348,6 +358,9 @@ pub struct RecordShape {
     pub all_fields: bool,
     /// Salesforce's `attributes` member is expected: type checked, url following Id.
     pub attributes: bool,
+    /// Salesforce's GraphQL: members are under the caller's own keys, each value in an object of its own; what privet
+    /// asks for besides stands under [`salesforce::graphql::own_key`].
+    pub enveloped: bool,
     /// For records of a mapped API: where the fields stand (path from the record → field use).
     /// Conditions are read from the same paths.
     pub paths: Vec<(crate::engine::path::Path, FieldRef)>,

@@ -351,6 +351,7 @@ fn record(
         objects,
         scope,
         members,
+        enveloped: false,
         all_fields: true,
         attributes: true,
         paths: Vec::new(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::engine::catalog::{ConditionValue, FieldRef, FieldType, Object, ObjectId};
 use crate::engine::path::Path;
 use crate::engine::policy::FieldRuling;
+use crate::engine::protocol::salesforce::graphql::own_key;
 use crate::engine::protocol::salesforce::{describe, errors, layouts};
 use crate::engine::protocol::{Dialect, Link, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
@@ -123,9 +124,18 @@ impl<'a> Lowering<'a, '_> {
                     overflow: DROP,
                 }))
             }
+            Shape::Ready { told, table } => {
+                // For its conditions alone; the table itself is another request's.
+                super::csv::lower(self.core, table);
+                self.shape(told, record)?
+            }
             Shape::Link(Link::Origin) => self.origin_link(),
             Shape::Link(
-                link @ (Link::NextPage | Link::ChildPage(_) | Link::Part { .. } | Link::Closed),
+                link @ (Link::NextPage
+                | Link::JobData
+                | Link::ChildPage(_)
+                | Link::Part { .. }
+                | Link::Closed),
             ) => self.next_page(*link),
             Shape::Positional(shapes) => {
                 let mut head = Vec::with_capacity(shapes.len());
@@ -343,7 +353,11 @@ impl<'a> Lowering<'a, '_> {
             object,
             array: NULL,
             // A chain of them decides nothing.
-            scalar: if scalar == CLEAR_SCALAR { CLEAR } else { scalar },
+            scalar: if scalar == CLEAR_SCALAR {
+                CLEAR
+            } else {
+                scalar
+            },
         })
     }
 
@@ -632,6 +646,10 @@ impl<'a> Lowering<'a, '_> {
         object: ObjectId,
         field: u32,
     ) -> Option<Vec<Arc<str>>> {
+        if shape.enveloped {
+            let name = &self.core.catalog.get(object).fields[field as usize].name;
+            return Some(vec![own_key(name), "value".into()]);
+        }
         if shape.paths.is_empty() {
             return Some(vec![
                 self.core.catalog.get(object).fields[field as usize]
@@ -678,9 +696,24 @@ impl<'a> Lowering<'a, '_> {
             });
         }
         for (key, member) in &shape.members {
+            let is_hidden = |part: &Shape| match part {
+                Shape::Value(sources) => {
+                    matches!(self.core.value(sources, Some(record)), Ruled::Hidden)
+                }
+                _ => false,
+            };
+            // A field of which nothing is left is not there.
+            let node = match member {
+                Shape::Object(parts)
+                    if shape.enveloped && parts.iter().all(|(_, part)| is_hidden(part)) =>
+                {
+                    DROP
+                }
+                member => self.shape(member, Some(record))?,
+            };
             named.push(Member {
                 key: key.clone(),
-                node: self.shape(member, Some(record))?,
+                node,
                 unique: false,
             });
         }
@@ -708,6 +741,10 @@ impl<'a> Lowering<'a, '_> {
         if conditional {
             for condition in &schema.conditions {
                 let name = &schema.fields[condition.field as usize].name;
+                let name = &match shape.enveloped {
+                    true => own_key(name),
+                    false => name.clone(),
+                };
                 match named.iter_mut().find(|m| m.key.eq_ignore_ascii_case(name)) {
                     Some(member) => member.unique = true,
                     None => named.push(Member {
@@ -720,6 +757,10 @@ impl<'a> Lowering<'a, '_> {
         }
         if let Some(id) = self.core.id_field(object) {
             let name = &schema.fields[id.field as usize].name;
+            let name = &match shape.enveloped {
+                true => own_key(name),
+                false => name.clone(),
+            };
             let at = named.iter().position(|m| m.key.eq_ignore_ascii_case(name));
             let node = at.map_or(DROP, |at| named[at].node);
             if let Some(node) = self.observed(shape, object, variant, node) {

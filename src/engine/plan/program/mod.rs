@@ -86,6 +86,22 @@ enum Ruled {
     Field(FieldRef, Treatment),
 }
 
+/// The outputs of each value of a record.
+fn values(shape: &RecordShape) -> impl Iterator<Item = &Vec<usize>> {
+    shape.members.iter().flat_map(|(_, member)| {
+        let (own, inner) = match member {
+            Shape::Value(sources) => (Some(sources), &[][..]),
+            Shape::Object(parts) if shape.enveloped => (None, &parts[..]),
+            _ => (None, &[][..]),
+        };
+        own.into_iter()
+            .chain(inner.iter().filter_map(|(_, part)| match part {
+                Shape::Value(sources) => Some(sources),
+                _ => None,
+            }))
+    })
+}
+
 /// What the lowering of every format shares.
 struct Core<'a> {
     operation: &'a Operation,
@@ -354,11 +370,7 @@ impl<'a> Core<'a> {
                 }
             }
         };
-        let sources = shape.members.iter().filter_map(|(_, member)| match member {
-            Shape::Value(sources) => Some(sources),
-            _ => None,
-        });
-        for source in sources.flatten() {
+        for source in values(shape).flatten() {
             if let (Some(used), Some(Verdict::Output(ruling))) = (
                 self.operation.uses.get(*source),
                 self.decision.verdicts.get(*source),
@@ -390,19 +402,15 @@ impl<'a> Core<'a> {
     /// The rulings of every field that may stand in the record.
     fn rulings(&self, shape: &RecordShape, object: ObjectId) -> Vec<&'a FieldRuling> {
         let mut found: Vec<&FieldRuling> = Vec::new();
-        for (_, member) in &shape.members {
-            if let Shape::Value(sources) = member {
-                for source in sources {
-                    if self
-                        .operation
-                        .uses
-                        .get(*source)
-                        .is_some_and(|u| u.field.object == object)
-                        && let Some(Verdict::Output(ruling)) = self.decision.verdicts.get(*source)
-                    {
-                        found.push(ruling);
-                    }
-                }
+        for source in values(shape).flatten() {
+            if self
+                .operation
+                .uses
+                .get(*source)
+                .is_some_and(|u| u.field.object == object)
+                && let Some(Verdict::Output(ruling)) = self.decision.verdicts.get(*source)
+            {
+                found.push(ruling);
             }
         }
         if shape.all_fields

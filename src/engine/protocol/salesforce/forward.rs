@@ -12,8 +12,10 @@ use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
 use super::analytics::AnalyticsTarget;
+use super::bulk::JobTarget;
 use super::composite::CompositeTarget;
-use super::cursor::{Cursor, NextPage, Page};
+use super::cursor::{Cursor, Form, NextPage, Page};
+use super::graphql::GraphTarget;
 use super::is_record_id;
 use super::record::Outputs;
 use super::related::{BlobTarget, RelatedTarget};
@@ -22,7 +24,7 @@ use super::search::SearchTarget;
 use super::soap::SoapTarget;
 use super::soql::ast::{
     Argument, Call, Compare, Condition, Expr, Function, Item, ItemKind, Operand, Operator, Path,
-    Query, Slot, Span, Value,
+    Query, Span, Value,
 };
 use super::soql::is_word_literal;
 use super::template::{self, Template};
@@ -74,6 +76,10 @@ pub(super) enum Target {
     Analytics(Box<AnalyticsTarget>),
     /// A call of the SOAP API.
     Soap(Box<SoapTarget>),
+    /// A document of GraphQL.
+    Graph(Box<GraphTarget>),
+    /// A job of Bulk API 2.0.
+    Job(Box<JobTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -145,6 +151,7 @@ impl Forward {
         let base = format!("/services/data/v{}.0", self.version);
         let mut method = Method::GET;
         let mut body = String::new();
+        let mut headers = self.headers.clone();
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Soap(target) => return target.print(resolved),
@@ -177,6 +184,17 @@ impl Forward {
                     body = posted;
                 }
                 format!("{base}/analytics/{}", target.path)
+            }
+            Target::Graph(target) => {
+                method = Method::POST;
+                body = target.print(resolved)?;
+                format!("{base}/graphql")
+            }
+            Target::Job(target) => {
+                method = target.method.clone();
+                body = target.body(resolved)?;
+                headers.extend(target.headers());
+                format!("{base}/jobs/{}", target.path)
             }
             Target::Composite(target) => {
                 method = Method::POST;
@@ -229,7 +247,6 @@ impl Forward {
                 target.path(&base, resolved)?
             }
         };
-        let mut headers = self.headers.clone();
         if !body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -250,17 +267,49 @@ impl Forward {
             let part = target.parts.get(usize::from(part))?;
             return part.forward.cursor(sealer, link);
         }
+        if let (Link::Part { part, .. }, Target::Graph(target)) = (link, &self.target) {
+            let cursor = target.pages.get(usize::from(part))?.clone();
+            return Some(NextPage {
+                page: Page {
+                    cursor,
+                    upstream_origin: self.upstream_origin.clone(),
+                    form: Form::Foreign,
+                },
+                sealer,
+            });
+        }
         let mut cursor = self.pages.clone()?;
         match link {
             Link::NextPage => {}
             Link::ChildPage(child) => cursor.child = Some(child),
+            Link::JobData => {}
             Link::Origin | Link::Closed | Link::Part { .. } => return None,
         }
         Some(NextPage {
             page: Page {
                 cursor,
                 upstream_origin: self.upstream_origin.clone(),
-                bare: matches!(self.target, Target::Soap(_) | Target::Analytics(_)),
+                form: match (&self.target, link) {
+                    (_, Link::JobData) => Form::JobData,
+                    (Target::Soap(_) | Target::Job(_) | Target::Analytics(_), _) => Form::Bare,
+                    _ => Form::Link,
+                },
+            },
+            sealer,
+        })
+    }
+
+    /// What turns the upstream's `Sforce-Locator` into a locator of this caller: for the results of a query job of Bulk
+    /// API 2.0 alone.
+    pub fn results_page(&self, sealer: Arc<Sealer>) -> Option<NextPage> {
+        let Target::Job(target) = &self.target else {
+            return None;
+        };
+        Some(NextPage {
+            page: Page {
+                cursor: target.page.clone()?,
+                upstream_origin: self.upstream_origin.clone(),
+                form: Form::Foreign,
             },
             sealer,
         })
@@ -427,17 +476,9 @@ pub(super) struct Printer<'a> {
 
 fn path_item(segments: Vec<Arc<str>>) -> Item {
     Item {
-        kind: ItemKind::Expr(Expr::Path(plain_path(segments))),
+        kind: ItemKind::Expr(Expr::Path(Path::of(segments))),
         alias: None,
         span: Span::default(),
-    }
-}
-
-fn plain_path(segments: Vec<Arc<str>>) -> Path {
-    Path {
-        segments,
-        span: Span::default(),
-        slot: Slot::default(),
     }
 }
 
@@ -445,7 +486,7 @@ fn plain_path(segments: Vec<Arc<str>>) -> Path {
 fn count_id() -> ItemKind {
     ItemKind::Expr(Expr::Call(Call {
         function: Function::Count,
-        arguments: vec![Argument::Expr(Expr::Path(plain_path(vec!["Id".into()])))],
+        arguments: vec![Argument::Expr(Expr::Path(Path::of(vec!["Id".into()])))],
         span: Span::default(),
     }))
 }
@@ -498,7 +539,7 @@ impl Printer<'_> {
                         paths.retain(|p| !self.is_hidden(p));
                         left |= !paths.is_empty();
                         if paths.is_empty() {
-                            paths.push(plain_path(vec!["Id".into()]));
+                            paths.push(Path::of(vec!["Id".into()]));
                         }
                         self.branch_conditions(scope, object, paths);
                     }
@@ -595,12 +636,12 @@ impl Printer<'_> {
         });
         for (at, (_, name)) in wanted.enumerate() {
             paths.retain(|p| !p.leaf().eq_ignore_ascii_case(name));
-            paths.insert(at.min(paths.len()), plain_path(vec![name.clone()]));
+            paths.insert(at.min(paths.len()), Path::of(vec![name.clone()]));
         }
     }
 
     /// Puts the resolved literals into WHERE and HAVING.
-    fn literals(&self, query: &mut Query) -> Result<(), Refusal> {
+    pub(super) fn literals(&self, query: &mut Query) -> Result<(), Refusal> {
         for condition in query.filter.iter_mut().chain(&mut query.having) {
             self.condition(condition)?;
         }

@@ -180,12 +180,12 @@ impl Request<'_> {
         }
         query.select = select;
         let mut resolved = resolve::resolve(self.catalog, &self.api.name, query)
-            .map_err(|_| Refusal::unknown_field(&self::written(Action::Filter), ""))?;
+            .map_err(|_| Refusal::unknown_field(&written(Action::Filter), ""))?;
         for one in &mut resolved.uses {
             if one.action == Action::Read {
                 one.named = false;
             } else {
-                one.written = self::written(one.action);
+                one.written = written(one.action);
             }
         }
         let bound = bound(&mut resolved);

@@ -70,6 +70,7 @@ impl Request<'_> {
             objects: vec![object],
             scope: 0,
             members,
+            enveloped: false,
             all_fields: false,
             attributes: true,
             paths: Vec::new(),

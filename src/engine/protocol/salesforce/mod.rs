@@ -5,12 +5,14 @@
 //! `describe` shapes the answers that show the schema; `schema_pull` writes the schema file from them.
 
 mod analytics;
+mod bulk;
 mod collections;
 mod composite;
 mod cursor;
 pub mod describe;
 pub mod errors;
 mod forward;
+pub mod graphql;
 mod headers;
 pub mod layouts;
 mod list_views;
@@ -217,13 +219,18 @@ fn understand_within(
         ));
     }
     // They read their bodies themselves.
-    let is_soap = matches!(
+    let reads_body = matches!(
         endpoint,
-        Endpoint::Soap { .. } | Endpoint::Analytics { .. }
+        Endpoint::Soap { .. }
+            | Endpoint::Analytics { .. }
+            | Endpoint::Bulk {
+                asked: bulk::Asked::Upload(_),
+                ..
+            }
     );
     let tree = if endpoint.takes_body(head.method) {
         Some(json_body::read(head.headers, body)?)
-    } else if body.is_empty() || is_soap {
+    } else if body.is_empty() || reads_body {
         None
     } else {
         return Err(Refusal::new(
@@ -303,6 +310,11 @@ fn understand_within(
             }
         }
         Endpoint::DescribeGlobal { version } => Ok(request.describe_global(version)),
+        Endpoint::Bulk {
+            version,
+            kind,
+            asked,
+        } => request.bulk(version, kind, asked, tree.as_ref(), body, around),
         Endpoint::Soap { wsdl, version } => request.soap(wsdl, version, body, around),
         Endpoint::Describe { version, object } => request.describe(version, &object),
         Endpoint::Row {
@@ -314,6 +326,10 @@ fn understand_within(
         Endpoint::Composite { version, envelope } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
             request.composite(version, envelope, tree, around)
+        }
+        Endpoint::Graphql { version } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.graphql(version, tree, around)
         }
         Endpoint::Retrieve {
             version,
@@ -353,8 +369,12 @@ fn understand_within(
 }
 
 /// How much of a request's body [`understand`] wants to see.
-pub fn intake(_head: &RequestHead<'_>) -> super::Intake {
-    super::Intake::Whole
+pub fn intake(head: &RequestHead<'_>) -> super::Intake {
+    if bulk::is_upload(head) {
+        super::Intake::FirstRow
+    } else {
+        super::Intake::Whole
+    }
 }
 
 struct Request<'a> {

@@ -70,6 +70,7 @@ pub(super) fn outputs(
         objects: vec![object],
         scope: 0,
         members: Vec::new(),
+        enveloped: false,
         all_fields: fields.is_none(),
         attributes: true,
         paths: Vec::new(),

@@ -8,6 +8,7 @@ use crate::engine::protocol::{Api, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 
 use super::analytics::{self, Analytics};
+use super::bulk;
 use super::composite::Envelope;
 use super::list_views::ListViews;
 use super::login::soap::Wsdl;
@@ -123,6 +124,10 @@ pub(super) enum Endpoint {
         version: u16,
         envelope: Envelope,
     },
+    /// `graphql`
+    Graphql {
+        version: u16,
+    },
     /// Several records of one object by their ids.
     Retrieve {
         version: u16,
@@ -151,6 +156,12 @@ pub(super) enum Endpoint {
         ids: String,
         all_or_none: bool,
     },
+    /// `jobs/query…`, `jobs/ingest…`
+    Bulk {
+        version: u16,
+        kind: bulk::Kind,
+        asked: bulk::Asked,
+    },
     /// `/services/Soap/u|c/{version}`
     Soap {
         wsdl: Wsdl,
@@ -170,9 +181,13 @@ impl Endpoint {
         match self {
             Self::Change { .. } => method != Method::DELETE,
             Self::Retrieve { lists, .. } => lists.is_none(),
+            Self::Bulk { asked, .. } => {
+                matches!(asked, bulk::Asked::Create | bulk::Asked::Change(_))
+            }
             Self::ParameterizedSearch { .. } => method == Method::POST,
             Self::Save { .. }
             | Self::Composite { .. }
+            | Self::Graphql { .. }
             | Self::UpsertAll { .. }
             | Self::Tree { .. } => true,
             _ => false,
@@ -215,8 +230,7 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("event", "Platform events"),
     ("eventSchema", "Platform events"),
     ("folders", "Folders"),
-    ("graphql", "GraphQL"),
-    ("jobs", "Bulk API 2.0"),
+    ("jobs", "This resource of Bulk API 2.0"),
     ("knowledgeManagement", "Knowledge management"),
     ("licensing", "Licensing"),
     ("metadata", "The Metadata API"),
@@ -387,6 +401,14 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
                 },
             })
         }
+        ["graphql"] => {
+            no_parameters(head)?;
+            if head.method != Method::POST {
+                return Err(Refusal::method_not_allowed("POST"));
+            }
+            Ok(Endpoint::Graphql { version })
+        }
+        ["jobs", kind @ ("query" | "ingest"), rest @ ..] => bulk_job(head, version, kind, rest),
         ["composite", "tree", object] if is_name(object) => {
             no_parameters(head)?;
             if head.method != Method::POST {
@@ -408,6 +430,59 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             .find(|(name, _)| name.eq_ignore_ascii_case(first))
             .map_or_else(unknown_path, |(_, what)| closed(what))),
     }
+}
+
+/// `jobs/query` and `jobs/ingest`, and what is behind them.
+fn bulk_job(
+    head: &RequestHead<'_>,
+    version: u16,
+    kind: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    use bulk::{Asked, Kind, Outcome};
+    let kind = if kind == "query" {
+        Kind::Query
+    } else {
+        Kind::Ingest
+    };
+    let asked = match (rest, kind) {
+        ([], _) if head.method == Method::POST => Asked::Create,
+        ([], _) => return Err(closed("Lists of bulk jobs")),
+        ([job], _) if head.method == Method::PATCH => Asked::Change((*job).to_owned()),
+        ([job], _) if head.method == Method::DELETE => Asked::Delete((*job).to_owned()),
+        ([job], _) => {
+            get_or(head.method, "GET, HEAD, PATCH, DELETE")?;
+            Asked::Info((*job).to_owned())
+        }
+        ([job, "results"], Kind::Query) => {
+            let [locator, records] = reads(head, &["locator", "maxRecords"])?;
+            return Ok(Endpoint::Bulk {
+                version,
+                kind,
+                asked: Asked::Results {
+                    job: (*job).to_owned(),
+                    locator: locator.map(str::to_owned),
+                    records: records.map(str::to_owned),
+                },
+            });
+        }
+        ([job, "batches"], Kind::Ingest) if head.method == Method::PUT => {
+            Asked::Upload((*job).to_owned())
+        }
+        ([_, "batches"], Kind::Ingest) => return Err(Refusal::method_not_allowed("PUT")),
+        ([job, name], Kind::Ingest) => {
+            let outcome = Outcome::parse(name).ok_or_else(unknown_path)?;
+            only_get(head.method)?;
+            Asked::Outcome((*job).to_owned(), outcome)
+        }
+        _ => return Err(closed("This resource of Bulk API 2.0")),
+    };
+    no_parameters(head)?;
+    Ok(Endpoint::Bulk {
+        version,
+        kind,
+        asked,
+    })
 }
 
 fn soap(
@@ -729,7 +804,7 @@ pub(super) fn reads<'h, const N: usize>(
 }
 
 /// As [`reads`], for any method.
-fn parameters<'h, const N: usize>(
+pub(super) fn parameters<'h, const N: usize>(
     head: &RequestHead<'h>,
     names: &[&str; N],
 ) -> Result<[Option<&'h str>; N], Refusal> {

@@ -503,6 +503,7 @@ impl Reading<'_> {
                         objects: vec![self.object],
                         scope: 0,
                         members: Vec::new(),
+                        enveloped: false,
                         all_fields: false,
                         attributes: false,
                         paths: fields,

@@ -11,24 +11,22 @@ mod shape;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{ACCEPT, HeaderValue};
 use http::{HeaderMap, Method};
 
-use crate::engine::catalog::ObjectId;
 use crate::engine::protocol::json_body::{self, Node, NodeId, Tree};
-use crate::engine::protocol::{Action, Literal, Operation, RequestHead, Resolved, Shape};
-use crate::engine::refusal::{Reason, Refusal};
+use crate::engine::protocol::{Action, Operation, RequestHead, Resolved, Shape};
+use crate::engine::refusal::Refusal;
 
-use super::cursor::{self, Cursor};
+use super::cursor::Cursor;
 use super::forward::Target;
 use super::list_views::{keep, list, not_understood};
 use super::record::bad_body;
 use super::route;
 use super::{Request, Surroundings, is_record_id};
 
-use definition::{Definition, Report, Tracer, WANTED, Whose};
-pub(super) use definition::{Pinned, Place};
+use definition::Pinned;
+use definition::{Definition, Tracer, WANTED, Whose};
 
 /// A spreadsheet of a report (Reports and Dashboards REST API Developer Guide, "Download Formatted Excel Reports").
 const SPREADSHEET: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
@@ -423,8 +421,8 @@ impl Request<'_> {
         around: &Surroundings<'_>,
     ) -> Result<(String, Cursor), Refusal> {
         let unknown = |_| super::unknown_path();
-        let mut cursor = Cursor::open(segment, around.open, &self.api.name, around.caller)
-            .map_err(unknown)?;
+        let mut cursor =
+            Cursor::open(segment, around.open, &self.api.name, around.caller).map_err(unknown)?;
         if *cursor.soql != *instances_of(id) || !is_record_id(&cursor.locator) {
             return Err(super::unknown_path());
         }

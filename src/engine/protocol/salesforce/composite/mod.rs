@@ -350,6 +350,8 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         Shape::Array { element, .. } | Shape::Answer(element) | Shape::Keyed(element) => {
             each(element)
         }
+        // A job is no part of another request.
+        Shape::Ready { told, .. } => each(told),
         Shape::Link(link) => {
             *link = match *link {
                 Link::NextPage => Link::Part { part, child: None },

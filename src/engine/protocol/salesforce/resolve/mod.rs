@@ -2,6 +2,7 @@
 //!
 //! This file follows paths; `rows` traces select lists and shapes the answer, `predicate` traces what is evaluated.
 
+mod graph;
 mod predicate;
 mod rows;
 mod search;
@@ -16,6 +17,7 @@ use crate::engine::refusal::{Reason, Refusal};
 
 use super::soql::ast::{Path, Query, Slot, Source, With};
 
+pub(super) use graph::resolve_graph;
 pub(super) use predicate::literal;
 pub(super) use rows::{envelope, rows};
 pub(super) use search::{check_term, resolve_search};
@@ -663,6 +665,7 @@ impl Resolver<'_> {
             objects: objects.to_vec(),
             scope: self.scopes.len() - 1,
             members: Vec::new(),
+            enveloped: false,
             all_fields: false,
             attributes: true,
             paths: Vec::new(),

@@ -459,6 +459,7 @@ mod tests {
             objects: vec![ObjectId(0)],
             scope: 0,
             members: vec![(key.into(), Shape::Value(Vec::new()))],
+            enveloped: false,
             all_fields: false,
             attributes: true,
             paths: Vec::new(),

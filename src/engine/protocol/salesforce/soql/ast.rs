@@ -74,6 +74,33 @@ pub struct Query {
     pub slot: Slot,
 }
 
+impl Query {
+    /// `SELECT … FROM object` without clauses.
+    pub fn plain(object: Arc<str>, select: Vec<Item>) -> Self {
+        Self {
+            select,
+            from: Source {
+                path: Path::of(vec![object]),
+                alias: None,
+            },
+            joins: Vec::new(),
+            using_scope: None,
+            filter: None,
+            with: None,
+            group: None,
+            having: None,
+            order: Vec::new(),
+            limit: None,
+            offset: None,
+            locks: Vec::new(),
+            updates: Vec::new(),
+            all_rows: false,
+            span: Span::default(),
+            slot: Slot::default(),
+        }
+    }
+}
+
 /// One entry of FROM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -150,6 +177,15 @@ pub struct Path {
 }
 
 impl Path {
+    /// A path that stands nowhere in the caller's text; `segments`: never empty.
+    pub fn of(segments: Vec<Arc<str>>) -> Self {
+        Self {
+            segments,
+            span: Span::default(),
+            slot: Slot::default(),
+        }
+    }
+
     /// The path as the caller wrote it, without white space.
     pub fn text(&self) -> Arc<str> {
         match &*self.segments {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ast::{Returning, Scope, Search, With};
 use super::term;
 use crate::engine::protocol::salesforce::soql::ast::{
-    Condition, Expr, Item, ItemKind, Order, Path, Query, Slot, Source, Span, Value,
+    Condition, Expr, Item, ItemKind, Order, Path, Query, Span, Value,
 };
 use crate::engine::protocol::salesforce::soql::{Parsed, Parser, QUERY_BYTES_MAX, SyntaxError};
 
@@ -109,39 +109,6 @@ fn field(parser: &mut Parser<'_>) -> Parsed<Item> {
     }
 }
 
-/// `SELECT … FROM object` without clauses.
-pub(super) fn plain_query(object: Arc<str>, select: Vec<Item>) -> Query {
-    Query {
-        select,
-        from: Source {
-            path: plain_path(object),
-            alias: None,
-        },
-        joins: Vec::new(),
-        using_scope: None,
-        filter: None,
-        with: None,
-        group: None,
-        having: None,
-        order: Vec::new(),
-        limit: None,
-        offset: None,
-        locks: Vec::new(),
-        updates: Vec::new(),
-        all_rows: false,
-        span: Span::default(),
-        slot: Slot::default(),
-    }
-}
-
-fn plain_path(name: Arc<str>) -> Path {
-    Path {
-        segments: vec![name],
-        span: Span::default(),
-        slot: Slot::default(),
-    }
-}
-
 impl Returning {
     /// `object` with these fields; none = its Id alone.
     pub fn of(object: Arc<str>, fields: Vec<Item>) -> Self {
@@ -150,13 +117,13 @@ impl Returning {
             fields
         } else {
             vec![Item {
-                kind: ItemKind::Expr(Expr::Path(plain_path("Id".into()))),
+                kind: ItemKind::Expr(Expr::Path(Path::of(vec!["Id".into()]))),
                 alias: None,
                 span: Span::default(),
             }]
         };
         Self {
-            query: plain_query(object, select),
+            query: Query::plain(object, select),
             listed,
             list_view: None,
         }

@@ -1,0 +1,4 @@
+//! `privet::fuzzing::graphql`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| privet::fuzzing::graphql(data));
