@@ -128,9 +128,19 @@ pub(crate) struct Job {
     pub(crate) failures: u64,
 }
 
+/// A run of a report whose result is asked for later.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) report: &'static str,
+    pub(crate) metadata: Value,
+    pub(crate) details: bool,
+}
+
 /// The organisation.
 #[derive(Debug)]
 pub struct Crm {
+    instances: Mutex<VecDeque<Instance>>,
     jobs: Mutex<(u64, VecDeque<Job>)>,
     /// How many times more the rows of a page of bulk results come.
     bulk_repeats: AtomicU64,
@@ -154,6 +164,7 @@ impl Crm {
     /// An organisation with these records.
     pub fn new(store: Store) -> Self {
         Self {
+            instances: Mutex::new(VecDeque::new()),
             jobs: Mutex::new((0, VecDeque::new())),
             bulk_repeats: AtomicU64::new(0),
             store: RwLock::new(store),
@@ -231,6 +242,34 @@ impl Crm {
     pub(crate) fn bulk_repeats(&self) -> Option<u64> {
         let times = self.bulk_repeats.load(Ordering::Relaxed);
         (times > 0).then_some(times)
+    }
+
+    /// Keeps a run of a report.
+    pub(crate) fn keep_instance(
+        &self,
+        report: &'static str,
+        metadata: Value,
+        details: bool,
+    ) -> Instance {
+        let mut instances = lock(&self.instances);
+        if instances.len() >= JOBS_MAX {
+            instances.pop_front();
+        }
+        let instance = Instance {
+            id: crate::demo::record_id::make("0LG", instances.len() as u64 + 1),
+            report,
+            metadata,
+            details,
+        };
+        instances.push_back(instance.clone());
+        instance
+    }
+
+    /// The runs of a report.
+    pub(crate) fn instances(&self, report: &str) -> Vec<Instance> {
+        let instances = lock(&self.instances);
+        let own = instances.iter().filter(|i| i.report == report);
+        own.cloned().collect()
     }
 
     pub(crate) fn next_job(&self) -> String {
@@ -334,6 +373,7 @@ impl Crm {
                 | ["parameterizedSearch"]
                 | ["graphql"]
                 | ["jobs", ..]
+                | ["analytics", ..]
         ) {
             get()?;
         }
@@ -356,6 +396,11 @@ impl Crm {
             ["graphql"] if asked.method == "POST" => endpoint::graphql::answer(self, asked),
             ["jobs", kind @ ("query" | "ingest"), rest @ ..] => {
                 endpoint::bulk2::answer(self, asked, version, *kind == "query", rest)
+            }
+            ["analytics", rest @ ..] => endpoint::reports::answer(self, asked, version, rest),
+            ["sobjects", object, "listviews", rest @ ..] => {
+                get()?;
+                endpoint::list_views::answer(self, asked, version, object, rest)
             }
             ["search"] => endpoint::search::sosl(self, asked, version),
             ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),

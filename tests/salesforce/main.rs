@@ -17,8 +17,10 @@ mod graphql;
 #[allow(dead_code, reason = "the attacker needs a part of it")]
 #[path = "../product/house.rs"]
 mod house;
+mod list_views;
 mod reads;
 mod records;
+mod reports;
 mod search;
 mod soap;
 mod surfaces;

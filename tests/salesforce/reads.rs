@@ -741,7 +741,6 @@ fn what_is_closed_says_so_and_what_is_unknown_is_not_there() {
         ("/process/rules", "Processes"),
         ("/quickActions", "Quick actions"),
         ("/sobjects/Contact/quickActions", "Quick actions"),
-        ("/sobjects/Contact/listviews", "List views"),
         ("/sobjects/Contact/defaultValues", "Default values"),
         ("/tabs", "Tabs"),
         ("/theme", "Themes"),

@@ -159,6 +159,8 @@ pub(super) struct Aggregate {
 
 /// A report, bound.
 pub(super) struct Report {
+    /// Its result was there before: what is not shown stands in it and leaves its places.
+    pub(super) is_there: bool,
     pub(super) columns: Vec<Column>,
     pub(super) down: Vec<Column>,
     pub(super) across: Vec<Column>,
@@ -334,6 +336,7 @@ impl<'a> Tracer<'a> {
         }
         let pinned = pinned(definition, &columns, &aggregates, filters)?;
         Ok(Report {
+            is_there: whose != Whose::Run,
             columns,
             down,
             across,

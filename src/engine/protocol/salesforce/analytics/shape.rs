@@ -58,14 +58,30 @@ fn cell(output: usize, is_number: bool) -> Shape {
     ])
 }
 
-/// One element for each column that is bound and was asked for.
-fn each(columns: &[Column], shape: impl Fn(usize, &Column) -> Shape) -> Shape {
+/// One element for each detail column that is shown: of a report that is run, only those have been asked for.
+fn each(report: &Report, shape: impl Fn(usize, &Column) -> Shape) -> Shape {
+    let columns = report.columns.iter();
+    if report.is_there {
+        let element = |c: &Column| match c.output {
+            Some(output) => shown(vec![output], shape(output, c)),
+            None => Shape::Drop,
+        };
+        return Shape::Positional(columns.map(element).collect());
+    }
     Shape::Columns(
         columns
-            .iter()
             .filter_map(|c| c.output.map(|output| (output, shape(output, c))))
             .collect(),
     )
+}
+
+/// One element for each aggregate that is bound, likewise.
+fn sums(report: &Report, shape: impl Fn(&Aggregate, &Vec<usize>) -> Shape) -> Shape {
+    let element = |a: &Aggregate| match &a.sources {
+        Some(sources) => Some(shape(a, sources)),
+        None => report.is_there.then_some(Shape::Drop),
+    };
+    Shape::Positional(report.aggregates.iter().filter_map(element).collect())
 }
 
 fn bound(aggregates: &[Aggregate]) -> impl Iterator<Item = (&Aggregate, &Vec<usize>)> {
@@ -141,10 +157,10 @@ fn metadata(report: &Report) -> Shape {
                 .collect(),
         })
     };
-    let names = each(&report.columns, |_, c| Shape::Expect(c.name.clone()));
-    let sums = bound(&report.aggregates).map(|(a, _)| Shape::Expect(a.name.clone()));
+    let names = each(report, |_, c| Shape::Expect(c.name.clone()));
+    let sums = sums(report, |a, _| Shape::Expect(a.name.clone()));
     Shape::Object(vec![
-        member("aggregates", Shape::Positional(sums.collect())),
+        member("aggregates", sums),
         member("detailColumns", names),
         member("groupingsAcross", groups(&report.across)),
         member("groupingsDown", groups(&report.down)),
@@ -159,7 +175,10 @@ fn metadata(report: &Report) -> Shape {
 /// The metadata of a report without a result; of what it evaluates nothing is said.
 pub(super) fn described(report: &Report) -> Shape {
     let names = Shape::Object(vec![
-        member("detailColumns", described_columns(report)),
+        member(
+            "detailColumns",
+            each(report, |_, c| Shape::Expect(c.name.clone())),
+        ),
         member("hasDetailRows", Shape::Boolean),
         member("id", Shape::Keep),
         member("name", Shape::Keep),
@@ -176,36 +195,20 @@ pub(super) fn described(report: &Report) -> Shape {
     ])
 }
 
-/// The CRM describes every column: those that are hidden or bound to nothing are left out, each in its place.
-fn described_columns(report: &Report) -> Shape {
-    Shape::Positional(
-        report
-            .columns
-            .iter()
-            .map(|c| match c.output {
-                Some(output) => shown(vec![output], Shape::Expect(c.name.clone())),
-                None => Shape::Drop,
-            })
-            .collect(),
-    )
-}
-
 /// The result of a report that was run with the metadata that were decided.
 pub(super) fn result(report: &Report) -> Shape {
-    let sums = bound(&report.aggregates)
-        .map(|(_, sources)| {
-            Shape::Object(vec![
-                member("label", Shape::Value(sources.clone())),
-                member("value", Shape::Amount(sources.clone())),
-            ])
-        })
-        .collect();
+    let sums = sums(report, |_, sources| {
+        Shape::Object(vec![
+            member("label", Shape::Value(sources.clone())),
+            member("value", Shape::Amount(sources.clone())),
+        ])
+    });
     let row = Shape::Object(vec![member(
         "dataCells",
-        each(&report.columns, |output, c| cell(output, c.is_number)),
+        each(report, |output, c| cell(output, c.is_number)),
     )]);
     let fact = Shape::Object(vec![
-        member("aggregates", Shape::Positional(sums)),
+        member("aggregates", sums),
         (
             "rows".into(),
             Shape::Array {
