@@ -180,7 +180,7 @@ identity:
 apis:
   salesforce:
     dialect: salesforce
-    paths: [/services/, /id/]
+    paths: [/services/, /id/, /cometd/]
     upstream: {{ url: "{salesforce}" }}
     credential: {{ kind: client_credentials, client_id: {id}, client_secret: {secret} }}
     versions: {{ min: 50, max: 66 }}

@@ -11,6 +11,7 @@ mod attacker;
 mod collections;
 mod composite;
 mod conversation;
+mod events;
 mod graph;
 mod graphql;
 #[allow(dead_code, reason = "the attacker needs a part of it")]

@@ -2,6 +2,7 @@
 
 pub mod blob;
 pub mod collections;
+pub mod cometd;
 pub mod composite;
 pub mod describe;
 pub mod describe_global;

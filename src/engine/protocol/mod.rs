@@ -239,6 +239,8 @@ pub enum Shape {
     Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
+    /// What only the answers of Salesforce's Streaming API have.
+    Event(Box<salesforce::streaming::EventPart>),
     /// The whole answer is a CSV document.
     Csv(Box<CsvShape>),
     /// The whole answer is an XML document.
@@ -348,6 +350,9 @@ pub struct Operation {
     pub endpoint: Arc<str>,
     /// Every use, outputs included.
     pub uses: Vec<Use>,
+    /// Those of them that the request did not ask for by itself: one that is refused closes only the part of the answer
+    /// that depends on it.
+    pub optional: std::ops::Range<usize>,
     /// Objects whose whole read table the plan needs (records, describe).
     pub objects: Vec<ObjectId>,
     /// Outputs count as exports too.
@@ -423,6 +428,10 @@ pub struct UpstreamRequest {
     pub body: Bytes,
     /// Where in the body the session id belongs that the upstream is to see; such a request has no `Authorization`.
     pub session_at: Option<usize>,
+    /// The upstream answers when there is something to say: it may take two minutes.
+    pub long_poll: bool,
+    /// The upstream's cookies belong to the conversation (they lead to the server that knows it).
+    pub cookies: bool,
 }
 
 /// How much of the request body [`understand`] wants to see. Asked before any of it has been read.
@@ -433,7 +442,78 @@ pub fn intake(api: &Api, head: &RequestHead<'_>) -> Intake {
     }
 }
 
-/// Understands one request.
+/// What the upstream has said beforehand of what a request names: the answer to the operation that [`beforehand`] gave.
+/// `Debug` does not show it.
+#[derive(Clone, Default)]
+pub struct Known(Option<Bytes>);
+
+impl Known {
+    /// From the whole answer, rewritten by the plan of [`beforehand`]'s operation.
+    pub fn new(answer: Bytes) -> Self {
+        Self(Some(answer))
+    }
+
+    /// The answer, if anything was asked.
+    pub(in crate::engine::protocol) fn answer(&self) -> Option<&[u8]> {
+        self.0.as_deref()
+    }
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Known(***)"
+        } else {
+            "Known"
+        })
+    }
+}
+
+/// What has to be asked of the upstream before a request can be understood: stored queries (PushTopics) hold
+/// what they ask for upstream. `None`, as a rule: nothing. The operation is decided and planned like any other; what its
+/// plan lets pass of the answer goes to [`understand_knowing`] and to nobody else.
+///
+/// # Errors
+/// As [`understand`].
+pub fn beforehand(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    sealer: &Sealer,
+) -> Result<Option<Operation>, Refusal> {
+    match api.dialect {
+        Dialect::Salesforce => {
+            salesforce::beforehand(api, head, body, catalog, caller, &|text| sealer.open(text))
+        }
+        Dialect::Map => Ok(None),
+    }
+}
+
+/// As [`understand`], knowing what was asked beforehand.
+///
+/// # Errors
+/// As [`understand`].
+pub fn understand_knowing(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    sealer: &Sealer,
+    known: &Known,
+) -> Result<Operation, Refusal> {
+    match api.dialect {
+        Dialect::Salesforce => {
+            let open = |text: &str| sealer.open(text);
+            salesforce::understand_knowing(api, head, body, catalog, caller, &open, known)
+        }
+        Dialect::Map => map::understand(api, head, body, catalog),
+    }
+}
+
+/// Understands one request that needs nothing to be known beforehand; one that does is refused.
 ///
 /// `body` is what [`intake`] asked for: the whole request body (bounded by the carrier before), empty for GET; or its
 /// first row, or nothing, where it is uploaded. Cursors are opened with

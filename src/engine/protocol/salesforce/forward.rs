@@ -25,6 +25,8 @@ use super::soql::ast::{
     Query, Span, Value,
 };
 use super::soql::is_word_literal;
+use super::streaming::Session;
+use super::streaming::{StreamClient, StreamTarget};
 use super::template::{self, Template};
 
 /// How a Salesforce request goes upstream.
@@ -40,6 +42,8 @@ pub struct Forward {
     /// What further pages are sealed from.
     pub(super) pages: Option<Cursor>,
     pub(super) upstream_origin: Arc<str>,
+    /// Whom client ids of the Streaming API are sealed for.
+    pub(super) stream: Option<Session>,
 }
 
 /// What is asked of the upstream.
@@ -74,6 +78,8 @@ pub(super) enum Target {
     Soap(Box<SoapTarget>),
     /// A document of GraphQL.
     Graph(Box<GraphTarget>),
+    /// Messages of the Streaming API.
+    Stream(Box<StreamTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -148,6 +154,7 @@ impl Forward {
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Soap(target) => return target.print(resolved),
+            Target::Stream(target) => return target.print(&self.headers, resolved),
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
             Target::Query {
@@ -237,6 +244,8 @@ impl Forward {
             headers,
             body: Bytes::from(body),
             session_at: None,
+            long_poll: false,
+            cookies: false,
         })
     }
 
@@ -276,6 +285,12 @@ impl Forward {
             },
             sealer,
         })
+    }
+
+    /// What turns the upstream's client id of the Streaming API into one of this caller.
+    pub fn stream_client(&self, sealer: Arc<Sealer>) -> Option<StreamClient> {
+        let session = self.stream.clone()?;
+        Some(StreamClient::new(session, sealer))
     }
 
     /// How many record scopes the request has by itself.

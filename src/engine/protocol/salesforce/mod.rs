@@ -24,6 +24,7 @@ mod search;
 pub mod soap;
 pub mod soql;
 pub mod sosl;
+pub mod streaming;
 mod template;
 mod tree;
 
@@ -44,7 +45,7 @@ use forward::Target;
 use route::Endpoint;
 
 use super::{
-    Action, Api, Forward as AnyForward, Link, Literal, Operation, RequestHead, Shape, Use,
+    Action, Api, Forward as AnyForward, Known, Link, Literal, Operation, RequestHead, Shape, Use,
     json_body,
 };
 
@@ -102,14 +103,68 @@ fn understand_with(
     caller: &Identity,
     open: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Operation, Refusal> {
-    let around = Surroundings { caller, open };
+    understand_knowing(api, head, body, catalog, caller, open, &Known::default())
+}
+
+/// As [`understand`], knowing what the upstream has said beforehand.
+///
+/// # Errors
+/// As [`understand`].
+pub(super) fn understand_knowing(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    open: &dyn Fn(&str) -> Option<Vec<u8>>,
+    known: &Known,
+) -> Result<Operation, Refusal> {
+    let around = Surroundings {
+        caller,
+        open,
+        known,
+    };
     understand_within(api, head, body, catalog, &around, Within::Alone)
+}
+
+/// What has to be asked of the upstream before the request can be understood.
+///
+/// # Errors
+/// As [`understand`].
+pub(super) fn beforehand(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    open: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> Result<Option<Operation>, Refusal> {
+    if !streaming::is_at(head.segments) {
+        return Ok(None);
+    }
+    let endpoint = route::route(api, head)?;
+    let request = Request::new(api, head, catalog, Within::Alone)?;
+    let known = Known::default();
+    let around = Surroundings {
+        caller,
+        open,
+        known: &known,
+    };
+    match endpoint {
+        Endpoint::Stream { version } => {
+            let tree = json_body::read(head.headers, body)?;
+            request.streaming_beforehand(version, &tree, &around)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Who asks, and how a sealed text is opened.
 struct Surroundings<'a> {
     caller: &'a Identity,
     open: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    /// What the upstream has said beforehand.
+    known: &'a Known,
 }
 
 /// What a request stands in.
@@ -149,7 +204,7 @@ fn understand_within(
     around: &Surroundings<'_>,
     within: Within,
 ) -> Result<Operation, Refusal> {
-    let Surroundings { caller, open } = *around;
+    let Surroundings { caller, open, .. } = *around;
     let endpoint = route::route(api, head)?;
     if !within.allows(&endpoint) {
         return Err(Refusal::new(
@@ -168,20 +223,7 @@ fn understand_within(
             "this resource takes no request body",
         ));
     };
-    let request = Request {
-        api,
-        catalog,
-        within,
-        forward: Forward {
-            target: Target::Fixed(String::new()),
-            version: 0,
-            headers: headers::allowed(head.headers, head.method)?,
-            written: Vec::new(),
-            followed: Followed::default(),
-            pages: None,
-            upstream_origin: api.upstream_origin.clone(),
-        },
-    };
+    let request = Request::new(api, head, catalog, within)?;
     match endpoint {
         Endpoint::Versions => Ok(request.fixed("versions", String::new(), versions_shape(api))),
         Endpoint::Resources { version } => {
@@ -261,6 +303,10 @@ fn understand_within(
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
             request.graphql(version, tree, around)
         }
+        Endpoint::Stream { version } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.streaming(version, tree, around)
+        }
         Endpoint::Retrieve {
             version,
             object,
@@ -310,6 +356,31 @@ struct Request<'a> {
     forward: Forward,
 }
 
+impl<'a> Request<'a> {
+    fn new(
+        api: &'a Api,
+        head: &RequestHead<'_>,
+        catalog: &'a Catalog,
+        within: Within,
+    ) -> Result<Self, Refusal> {
+        Ok(Self {
+            api,
+            catalog,
+            within,
+            forward: Forward {
+                target: Target::Fixed(String::new()),
+                version: 0,
+                headers: headers::allowed(head.headers, head.method)?,
+                written: Vec::new(),
+                followed: Followed::default(),
+                pages: None,
+                upstream_origin: api.upstream_origin.clone(),
+                stream: None,
+            },
+        })
+    }
+}
+
 impl Request<'_> {
     fn operation(self, action: Action, endpoint: &str, shape: Shape) -> Operation {
         Operation {
@@ -317,6 +388,7 @@ impl Request<'_> {
             action,
             endpoint: endpoint.into(),
             uses: Vec::new(),
+            optional: 0..0,
             objects: Vec::new(),
             exports: false,
             shape,

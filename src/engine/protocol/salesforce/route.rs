@@ -114,6 +114,10 @@ pub(super) enum Endpoint {
     Graphql {
         version: u16,
     },
+    /// `/cometd/NN.0`
+    Stream {
+        version: u16,
+    },
     /// Several records of one object by their ids.
     Retrieve {
         version: u16,
@@ -165,6 +169,7 @@ impl Endpoint {
             Self::Save { .. }
             | Self::Composite { .. }
             | Self::Graphql { .. }
+            | Self::Stream { .. }
             | Self::UpsertAll { .. }
             | Self::Tree { .. } => true,
             _ => false,
@@ -235,7 +240,7 @@ const CLOSED_ROOTS: &[(&[&str], &str)] = &[
     (&["services", "wsdl"], "The SOAP API"),
     (&["services", "apexsoap"], "Apex SOAP"),
     (&["id"], "The identity URL"),
-    (&["cometd"], "The Streaming API"),
+    (&["cometd"], "This path of the Streaming API"),
     (&["servlet"], "File downloads"),
     (&["secur"], "Sign-in pages"),
     (&["sfc"], "File downloads"),
@@ -274,6 +279,11 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         && rest.len() <= 1
     {
         return soap(api, head, letter, version);
+    }
+    if let ["cometd", version, rest @ ..] = &*segments
+        && *version != "replay"
+    {
+        return stream(api, head, version, rest);
     }
     let ["services", "data", rest @ ..] = &*segments else {
         let known = CLOSED_ROOTS.iter().find(|(root, _)| {
@@ -424,6 +434,31 @@ fn soap(
         _ => Wsdl::Enterprise,
     };
     Ok(Endpoint::Soap { wsdl, version })
+}
+
+/// `/cometd/NN.0`, or what CometD's own clients append: the kind of the message.
+fn stream(
+    api: &Api,
+    head: &RequestHead<'_>,
+    version: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    const KINDS: [&str; 5] = [
+        "handshake",
+        "connect",
+        "subscribe",
+        "unsubscribe",
+        "disconnect",
+    ];
+    let version = parse_version(&format!("v{version}"))
+        .filter(|v| (api.versions.0..=api.versions.1).contains(v))
+        .filter(|_| rest.is_empty() || matches!(rest, [kind] if KINDS.contains(kind)))
+        .ok_or_else(unknown_path)?;
+    no_parameters(head)?;
+    if head.method != Method::POST {
+        return Err(Refusal::method_not_allowed("POST"));
+    }
+    Ok(Endpoint::Stream { version })
 }
 
 fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<Endpoint, Refusal> {
