@@ -55,6 +55,13 @@ impl Changes {
             .filter(move |(at, _)| *at > number)
     }
 
+    /// What is set from now on is another change.
+    pub fn seal(&mut self) {
+        if let Some(open) = self.list.back_mut() {
+            open.closed = true;
+        }
+    }
+
     /// The number of the newest.
     pub fn newest(&self) -> u64 {
         self.forgotten + self.list.len() as u64

@@ -22,6 +22,8 @@ pub(crate) enum Client {
     JsforceWrites,
     /// jsforce's SOAP API.
     JsforceSoap,
+    /// jsforce's Streaming API.
+    JsforceStreaming,
     /// zeep (PyPI).
     Zeep,
 }
@@ -67,13 +69,18 @@ impl Client {
                 folder().join("venv/.zeep-4.3.3"),
                 "zeep_client.py",
             ),
-            Self::Jsforce | Self::JsforceLogin | Self::JsforceWrites | Self::JsforceSoap => (
+            Self::Jsforce
+            | Self::JsforceLogin
+            | Self::JsforceWrites
+            | Self::JsforceSoap
+            | Self::JsforceStreaming => (
                 PathBuf::from("node"),
                 folder().join("node/node_modules/jsforce"),
                 match self {
                     Self::Jsforce => "jsforce_client.js",
                     Self::JsforceWrites => "jsforce_writes.js",
                     Self::JsforceSoap => "jsforce_soap.js",
+                    Self::JsforceStreaming => "jsforce_streaming.js",
                     _ => "jsforce_login.js",
                 },
             ),

@@ -22,6 +22,7 @@ mod login;
 mod pages;
 mod schemas;
 mod soap;
+mod streaming;
 mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -230,7 +231,8 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             Client::Jsforce
             | Client::JsforceLogin
             | Client::JsforceWrites
-            | Client::JsforceSoap => {
+            | Client::JsforceSoap
+            | Client::JsforceStreaming => {
                 assert_eq!(refusal["kind"], "HttpApiError");
             }
         }

@@ -8,6 +8,7 @@
 )]
 
 mod attacker;
+mod attacker_events;
 mod collections;
 mod composite;
 mod conversation;

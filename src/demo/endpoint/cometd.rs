@@ -104,6 +104,7 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str) -> Result<Reply, Fault> {
             ));
         }
     };
+    crm.store_mut().changes_mut().seal();
     let browser = asked
         .header("cookie")
         .into_iter()

@@ -1,14 +1,14 @@
-//! What a refusal repeats of the messages that it answers, so that a client knows which of them failed.
+//! What a refusal repeats of the messages that it answers, so that a client knows which of them failed: channels of
+//! Bayeux's own, and ids. A subscription is a text that could be anything, and ids are enough to tell messages apart.
 
 use serde_json::{Map, Value, json};
 
 /// Most messages that are answered one by one.
 const MESSAGES_MAX: usize = 20;
-/// Longest text that is repeated.
-const TEXT_MAX: usize = 128;
+/// Longest text that is repeated, in bytes.
+const TEXT_MAX: usize = 18;
 
-/// The messages of a refused request: channel, id and subscription of each, as the client wrote them. `Debug` does not
-/// show them.
+/// The messages of a refused request: channel and id of each, as the client wrote them. `Debug` does not show them.
 #[derive(Clone, Default)]
 pub struct Echoes(Vec<Map<String, Value>>);
 
@@ -64,9 +64,9 @@ const UNKNOWN_CLIENT: &str = "UNKNOWN_CLIENT";
 
 fn echo(message: &Value) -> Map<String, Value> {
     let mut found = Map::new();
-    for key in ["channel", "id", "subscription"] {
+    for key in ["channel", "id"] {
         match message.get(key) {
-            Some(Value::String(text)) if is_plain(text) => {
+            Some(Value::String(text)) if (if key == "id" { is_plain } else { is_meta })(text) => {
                 found.insert(key.into(), text.as_str().into());
             }
             Some(Value::Number(number)) if key == "id" => {
@@ -78,12 +78,18 @@ fn echo(message: &Value) -> Map<String, Value> {
     found
 }
 
-/// Names of channels and ids; nothing that could be a value.
+/// Counters, as clients make them; nothing that could be a value.
 fn is_plain(text: &str) -> bool {
     text.len() <= TEXT_MAX
         && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-'))
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+/// Channels of the protocol itself.
+fn is_meta(text: &str) -> bool {
+    let kind = text.strip_prefix("/meta/");
+    kind.is_some_and(|kind| kind.len() <= TEXT_MAX && kind.bytes().all(|b| b.is_ascii_lowercase()))
 }
 
 #[cfg(test)]
@@ -99,7 +105,7 @@ mod tests {
         assert_eq!(
             told,
             json!([
-                {"channel": "/meta/subscribe", "id": "3", "subscription": "/topic/T", "successful": false,
+                {"channel": "/meta/subscribe", "id": "3", "successful": false,
                  "error": "403:INSUFFICIENT_ACCESS:X - no"},
                 {"channel": "/meta/connect", "id": 4, "successful": false,
                  "error": "403:INSUFFICIENT_ACCESS:X - no", "advice": {"reconnect": "none", "interval": 0}}

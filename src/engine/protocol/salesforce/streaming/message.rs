@@ -14,8 +14,8 @@ use super::client::Session;
 const MESSAGES_MAX: usize = 20;
 /// Most channels of one message.
 const CHANNELS_MAX: usize = 50;
-/// Longest id of a message, in characters.
-const ID_MAX: usize = 64;
+/// Longest id of a message and longest replay id, in characters.
+const ID_MAX: usize = 32;
 /// Longest wait that a client may advise, in milliseconds.
 const WAIT_MS_MAX: u64 = 120_000;
 
@@ -196,8 +196,6 @@ fn message(
         message.replays = ext.is_some_and(|at| tree.nodes[at] == Node::Bool(true));
         return Ok(message);
     }
-    let sealed = text(tree, member("clientId")).unwrap_or_default();
-    message.client = session.open(sealed, around.open)?;
     match kind {
         Kind::Connect => polls(tree, member("connectionType"))?,
         Kind::Subscribe | Kind::Unsubscribe => {
@@ -206,6 +204,8 @@ fn message(
         }
         Kind::Handshake | Kind::Disconnect => {}
     }
+    let sealed = text(tree, member("clientId")).unwrap_or_default();
+    message.client = session.open(sealed, around.open)?;
     Ok(message)
 }
 

@@ -186,14 +186,12 @@ impl Request<'_> {
                 Some(custom) => format!("{custom}__c").into(),
                 None => written.clone(),
             };
-            let object = self.object(&object)?;
-            if !objects.contains(&object) {
-                return Err(Refusal::unknown_object(written));
-            }
-            if let Some((_, name)) = self.forward.written.last_mut() {
-                *name = written.clone();
-            }
-            uses.extend(looks_at(self.catalog, object, written));
+            // A channel is any text: neither an unknown nor a hidden name is repeated from it.
+            let unknown = || Refusal::unknown_object("");
+            let object = self.catalog.object(&self.api.name, &object);
+            let object = object.filter(|o| objects.contains(o)).ok_or_else(unknown)?;
+            self.forward.written.push((object, "".into()));
+            uses.extend(looks_at(self.catalog, object, &"".into()));
         }
         let shape = shape::answer(self.catalog, &objects, &topics);
         self.forward.version = version;
