@@ -128,7 +128,10 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str) -> Result<Reply, Fault> {
                 Some(client) => match channel {
                     "/meta/connect" => {
                         let (reply, events) = connect(crm, &client, version);
-                        waits = events.is_empty() && reply.get("advice").is_none();
+                        // With other messages beside it, a poll is answered with them.
+                        waits = messages.len() == 1
+                            && events.is_empty()
+                            && reply.get("advice").is_none();
                         replies.extend(events);
                         reply
                     }

@@ -34,6 +34,8 @@ impl Echoes {
         // `code:arguments:text`; a colon more would end the text early for those who take it apart.
         let number = if code == UNKNOWN_CLIENT { 403 } else { status };
         let error = format!("{number}:{code}:{}", message.replace(':', " -"));
+        // Beside other messages a poll is not what was refused: it goes on by itself.
+        let alone = self.0.len() <= 1;
         let answer = |echo: &Map<String, Value>| {
             let mut reply = echo.clone();
             reply.insert("successful".into(), false.into());
@@ -44,6 +46,9 @@ impl Echoes {
             let advice = match status {
                 _ if code == UNKNOWN_CLIENT => {
                     Some(json!({"reconnect": "handshake", "interval": 0}))
+                }
+                400..500 if polls && !alone && status != 401 => {
+                    Some(json!({"reconnect": "retry", "interval": 0}))
                 }
                 500.. if polls => Some(json!({"reconnect": "retry", "interval": 5000})),
                 _ if polls || status == 401 => Some(json!({"reconnect": "none", "interval": 0})),
@@ -108,9 +113,12 @@ mod tests {
                 {"channel": "/meta/subscribe", "id": "3", "successful": false,
                  "error": "403:INSUFFICIENT_ACCESS:X - no"},
                 {"channel": "/meta/connect", "id": 4, "successful": false,
-                 "error": "403:INSUFFICIENT_ACCESS:X - no", "advice": {"reconnect": "none", "interval": 0}}
+                 "error": "403:INSUFFICIENT_ACCESS:X - no", "advice": {"reconnect": "retry", "interval": 0}}
             ])
         );
+        let poll = Echoes::of(br#"[{"channel":"/meta/connect","id":"4"}]"#);
+        let told = poll.refused(403, "INSUFFICIENT_ACCESS", "no");
+        assert_eq!(told[0]["advice"]["reconnect"], "none");
         for body in ["", "[]", "x", "7"] {
             let told = Echoes::of(body.as_bytes()).refused(401, "INVALID_SESSION_ID", "no");
             assert_eq!(told[0]["advice"]["reconnect"], "none");
