@@ -296,6 +296,10 @@ impl Crm {
             ["query"] => endpoint::query::answer(self, asked, version, false),
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),
             ["limits", "recordCount"] => Ok(endpoint::listing::record_counts(self, asked)),
+            ["connect", "organization"] => Ok(endpoint::connect::organization()),
+            ["chatter", "feeds", "news", "me", "feed-elements"] => {
+                Ok(endpoint::connect::feed(self, version))
+            }
             ["recent"] => Ok(endpoint::listing::recent(self, asked, version)),
             ["compactLayouts"] => endpoint::layouts::compact_layouts(asked, version),
             ["sobjects", object, kind @ ("updated" | "deleted")] => {

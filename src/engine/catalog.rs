@@ -232,6 +232,17 @@ pub struct Vocabulary {
     pub second_net: SecondNet,
     /// Layers switched on.
     pub packs: Vec<Arc<str>>,
+    /// By API name: the resources of Chatter and Connect that are open.
+    pub resources: BTreeMap<Arc<str>, Vec<Resource>>,
+}
+
+/// A resource whose answers no schema describes.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Its path; `None` = a place for one name or id.
+    pub segments: Vec<Option<Arc<str>>>,
+    /// The object that stands for it: its fields are JSONPaths.
+    pub object: ObjectId,
 }
 
 impl Vocabulary {

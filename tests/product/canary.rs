@@ -659,6 +659,10 @@ fn around_records(crm: &Crm, value: &str) -> Vec<(&'static str, String, String)>
     }
     for target in [
         format!("{data}/limits/recordCount?sObjects=Contact,{value}"),
+        format!("{data}/connect/organization"),
+        format!("{data}/chatter/feeds/news/me/feed-elements"),
+        format!("{data}/chatter/feeds/record/{value}/feed-elements"),
+        format!("{data}/connect/organization?page={value}"),
         format!("{data}/search/scopeOrder"),
         format!("{data}/search/layout?q={value}"),
         "/services/oauth2/userinfo".to_owned(),

@@ -20,6 +20,7 @@ mod graphql;
 mod house;
 mod reads;
 mod records;
+mod resources;
 mod search;
 mod soap;
 mod tree;

@@ -4,6 +4,7 @@ pub mod blob;
 pub mod collections;
 pub mod cometd;
 pub mod composite;
+pub mod connect;
 pub mod describe;
 pub mod describe_global;
 pub mod external;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::reader::Reader;
+use super::resources;
 use crate::engine::catalog::{
     Catalog, Class, Client, ConditionValue, Hours, RecordCondition, SecondNet, Vocabulary,
 };
 use crate::yaml::{self, At, Node, Value};
 
 /// Sections of the file.
-pub(crate) const KEYS: [&str; 12] = [
+pub(crate) const KEYS: [&str; 13] = [
     "schema",
     "purposes",
     "regions",
@@ -25,6 +26,7 @@ pub(crate) const KEYS: [&str; 12] = [
     "networks",
     "second_net",
     "packs",
+    "resources",
 ];
 
 /// What the rest of the loader needs beyond the catalog.
@@ -86,6 +88,10 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
         ),
     }
     let v = &mut read.vocabulary;
+    // First: they are objects, which have a data region as others do.
+    if let Some(node) = sections.get("resources") {
+        resources::read(reader, node, v, catalog);
+    }
     if let Some(node) = sections.get("purposes") {
         v.purposes = words(reader, node, "purpose", &["none", "*"]);
     }

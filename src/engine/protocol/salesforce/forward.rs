@@ -18,6 +18,7 @@ use super::is_record_id;
 use super::record::Outputs;
 use super::related::{BlobTarget, RelatedTarget};
 use super::resolve::{Binding, Followed, Scope, literal, malformed};
+use super::resource::ResourceTarget;
 use super::search::SearchTarget;
 use super::soap::SoapTarget;
 use super::soql::ast::{
@@ -72,6 +73,8 @@ pub(super) enum Target {
     Related(Box<RelatedTarget>),
     /// A file.
     Blob(Box<BlobTarget>),
+    /// A resource of Chatter or Connect.
+    Resource(Box<ResourceTarget>),
     /// A search.
     Search(Box<SearchTarget>),
     /// A call of the SOAP API.
@@ -170,6 +173,7 @@ impl Forward {
             }
             Target::Related(target) => target.path(&base, resolved)?,
             Target::Blob(target) => target.path(&base, resolved)?,
+            Target::Resource(target) => target.path(&base, resolved)?,
             Target::Search(target) => {
                 let (path, posted) = target.print(&base, resolved)?;
                 if let Some(posted) = posted {

@@ -18,6 +18,7 @@ pub mod login;
 mod record;
 mod related;
 mod resolve;
+mod resource;
 mod route;
 pub mod schema_pull;
 mod search;
@@ -303,6 +304,7 @@ fn understand_within(
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
             request.graphql(version, tree, around)
         }
+        Endpoint::Resource { version, path } => request.resource(version, &path, head.query),
         Endpoint::Stream { version } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
             request.streaming(version, tree, around)

@@ -114,6 +114,11 @@ pub(super) enum Endpoint {
     Graphql {
         version: u16,
     },
+    /// `connect/…`, `chatter/…`
+    Resource {
+        version: u16,
+        path: Vec<String>,
+    },
     /// `/cometd/NN.0`
     Stream {
         version: u16,
@@ -260,6 +265,14 @@ fn closed(what: &str) -> Refusal {
         Reason::EndpointClosed,
         format!("{what}: not open through this proxy"),
     )
+}
+
+/// What is known under `/services/data/vNN.0/` and closed is refused by name, anything else does not exist.
+pub(super) fn closed_resource(first: &str) -> Refusal {
+    CLOSED_RESOURCES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(first))
+        .map_or_else(unknown_path, |(_, what)| closed(what))
 }
 
 fn bad_request(message: &'static str) -> Refusal {
@@ -409,10 +422,11 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         }
         ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
-        [first, ..] => Err(CLOSED_RESOURCES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(first))
-            .map_or_else(unknown_path, |(_, what)| closed(what))),
+        ["connect" | "chatter", ..] if only_get(head.method).is_ok() => Ok(Endpoint::Resource {
+            version,
+            path: rest.iter().map(|s| (*s).to_owned()).collect(),
+        }),
+        [first, ..] => Err(closed_resource(first)),
     }
 }
 
