@@ -16,6 +16,7 @@ pub const POLICIES: &[(&str, &str)] = compiled_in![
     "apis/analytics.yaml",
     "apis/people.yaml",
     "classes/analytics.csv",
+    "classes/connect.csv",
     "classes/people.csv",
     "classes/salesforce.csv",
     "model.conf",

@@ -38,14 +38,15 @@ pub(super) fn read(
                 reader.error("bad-resource", text.place, width, message, Some(help));
                 continue;
             }
-            let key = text.value.to_ascii_lowercase();
-            let object = ObjectId(u32::try_from(catalog.objects.len()).unwrap_or(u32::MAX));
-            if catalog.object_by_name.insert(key.into(), object).is_some() {
+            let key: Box<str> = text.value.to_ascii_lowercase().into();
+            if catalog.object_by_name.contains_key(&key) {
                 let width = text.value.chars().count();
                 let message = format!("`{}` stands here twice", text.value);
                 reader.error("bad-resource", text.place, width, message, None);
                 continue;
             }
+            let object = ObjectId(u32::try_from(catalog.objects.len()).unwrap_or(u32::MAX));
+            catalog.object_by_name.insert(key, object);
             catalog.objects.push(Object {
                 name: text.value.as_str().into(),
                 api: name.clone(),
