@@ -23,6 +23,7 @@ mod records;
 mod resources;
 mod search;
 mod soap;
+mod surfaces;
 mod tree;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write

@@ -1,0 +1,285 @@
+//! One policy row gives the same answer on all surfaces: the same field of the same record, asked for in every way
+//! that there is, by each caller of the demo.
+//!
+//! A surface is one line in [`SURFACES`] and one function that asks for one field of one contact and says what it saw.
+
+use std::pin::Pin;
+
+use privet::demo::client::encode;
+use serde_json::{Value as Json, json};
+
+use super::soap;
+use crate::house::{ANALYST, DESK, DESK_US, House, MARKETING, Plan, run};
+
+const V: &str = "/services/data/v61.0";
+
+/// Of every class and type that the shipped rules treat in some way.
+const FIELDS: [&str; 16] = [
+    "Id",
+    "Name",
+    "LastName",
+    "Email",
+    "Phone",
+    "Birthdate",
+    "Loyalty_Number__c",
+    "Salary__c",
+    "SSN__c",
+    "Health__c",
+    "Description",
+    "MailingCity",
+    "MailingStreet",
+    "Title",
+    "HasOptedOutOfEmail",
+    "AccountId",
+];
+
+/// What a surface shows of one field of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The text of the value.
+    Value(String),
+    /// The field is there and empty.
+    Null,
+    /// The field is not there.
+    Absent,
+    /// The request is refused.
+    Refused,
+}
+
+impl Shown {
+    /// From the value of a JSON record.
+    pub(super) fn of(value: Option<&Json>) -> Self {
+        match value {
+            None => Self::Absent,
+            Some(Json::Null) => Self::Null,
+            Some(Json::String(text)) => Self::Value(text.clone()),
+            Some(other) => Self::Value(other.to_string()),
+        }
+    }
+}
+
+/// Who asks for which field of the contact with which id.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) house: &'a House,
+    pub(super) who: &'a str,
+    pub(super) id: &'a str,
+    pub(super) field: &'a str,
+}
+
+impl Question<'_> {
+    /// As the text of a query.
+    pub(super) fn soql(self) -> String {
+        let fields = if self.field == "Id" {
+            "Id".to_owned()
+        } else {
+            format!("Id, {}", self.field)
+        };
+        format!("SELECT {fields} FROM Contact WHERE Id = '{}'", self.id)
+    }
+
+    /// What the answer to a request shows at a place in its JSON (a pointer of RFC 6901, without the field's name).
+    async fn at(self, method: &str, target: &str, body: &str, place: &str) -> Shown {
+        let answer = self.house.ask(self.who, method, target, body).await;
+        if answer.status >= 300 {
+            return Shown::Refused;
+        }
+        let answer = answer.json();
+        let record = answer
+            .pointer(place)
+            .unwrap_or_else(|| panic!("{target}: {place} is not in {answer}"));
+        Shown::of(record.get(self.field))
+    }
+}
+
+type Seen<'a> = Pin<Box<dyn Future<Output = Shown> + 'a>>;
+type Surface = for<'a> fn(Question<'a>) -> Seen<'a>;
+
+/// Every surface by its name. The first one is what the others are held against.
+const SURFACES: &[(&str, Surface)] = &[
+    ("record", |q| Box::pin(record(q))),
+    ("query", |q| Box::pin(query(q))),
+    ("queryAll", |q| Box::pin(query_all(q))),
+    ("record in composite", |q| Box::pin(composite(q))),
+    ("query in composite", |q| Box::pin(composite_query(q))),
+    ("batch", |q| Box::pin(batch(q))),
+    ("collections", |q| Box::pin(collections(q))),
+    ("SOAP query", |q| Box::pin(soap_query(q))),
+    ("SOAP retrieve", |q| Box::pin(soap_retrieve(q))),
+    ("GraphQL", |q| Box::pin(graphql(q))),
+];
+
+async fn record(q: Question<'_>) -> Shown {
+    let target = format!("{V}/sobjects/Contact/{}?fields={}", q.id, q.field);
+    q.at("GET", &target, "", "").await
+}
+
+async fn query(q: Question<'_>) -> Shown {
+    let target = format!("{V}/query?q={}", encode(&q.soql()));
+    q.at("GET", &target, "", "/records/0").await
+}
+
+async fn query_all(q: Question<'_>) -> Shown {
+    let target = format!("{V}/queryAll?q={}", encode(&q.soql()));
+    q.at("GET", &target, "", "/records/0").await
+}
+
+/// One GET inside of a composite request.
+async fn inside(q: Question<'_>, target: &str, place: &str) -> Shown {
+    let body = json!({"compositeRequest": [{"method": "GET", "referenceId": "a", "url": target}]});
+    let answer = q
+        .house
+        .ask(q.who, "POST", &format!("{V}/composite"), &body.to_string())
+        .await;
+    if answer.status >= 300 {
+        return Shown::Refused;
+    }
+    let part = answer.json()["compositeResponse"][0].clone();
+    if part["httpStatusCode"] != 200 {
+        return Shown::Refused;
+    }
+    Shown::of(
+        part["body"]
+            .pointer(place)
+            .unwrap_or_else(|| panic!("{place} is not in {part}"))
+            .get(q.field),
+    )
+}
+
+async fn composite(q: Question<'_>) -> Shown {
+    let target = format!("{V}/sobjects/Contact/{}?fields={}", q.id, q.field);
+    inside(q, &target, "").await
+}
+
+async fn composite_query(q: Question<'_>) -> Shown {
+    let target = format!("{V}/query?q={}", encode(&q.soql()));
+    inside(q, &target, "/records/0").await
+}
+
+async fn batch(q: Question<'_>) -> Shown {
+    let url = format!("v61.0/sobjects/Contact/{}?fields={}", q.id, q.field);
+    let body = json!({"batchRequests": [{"method": "GET", "url": url}]});
+    let answer = q
+        .house
+        .ask(
+            q.who,
+            "POST",
+            &format!("{V}/composite/batch"),
+            &body.to_string(),
+        )
+        .await;
+    let part = match answer.status {
+        200 => answer.json()["results"][0].clone(),
+        _ => return Shown::Refused,
+    };
+    if part["statusCode"] == 200 {
+        Shown::of(part["result"].get(q.field))
+    } else {
+        Shown::Refused
+    }
+}
+
+async fn collections(q: Question<'_>) -> Shown {
+    let target = format!(
+        "{V}/composite/sobjects/Contact?ids={}&fields={}",
+        q.id, q.field
+    );
+    q.at("GET", &target, "", "/0").await
+}
+
+async fn soap_call(q: Question<'_>, call: &str) -> Shown {
+    let answer = soap::call(q.house, q.who, "u", call).await;
+    if answer.status != 200 {
+        return Shown::Refused;
+    }
+    match soap::field(&answer.text(), q.field) {
+        None => Shown::Absent,
+        Some(None) => Shown::Null,
+        Some(Some(text)) => Shown::Value(text),
+    }
+}
+
+async fn soap_query(q: Question<'_>) -> Shown {
+    soap_call(q, &soap::query(&q.soql())).await
+}
+
+async fn soap_retrieve(q: Question<'_>) -> Shown {
+    let call = format!(
+        "<retrieve><fieldList>{}</fieldList><sObjectType>Contact</sObjectType><ids>{}</ids></retrieve>",
+        q.field, q.id
+    );
+    soap_call(q, &call).await
+}
+
+async fn graphql(q: Question<'_>) -> Shown {
+    let field = match q.field {
+        "Id" => "Id".to_owned(),
+        other => format!("{other}{{value}}"),
+    };
+    let query = format!(
+        "{{uiapi{{query{{Contact(where:{{Id:{{eq:\"{}\"}}}}){{edges{{node{{{field}}}}}}}}}}}}}",
+        q.id
+    );
+    let body = json!({ "query": query }).to_string();
+    let answer = q
+        .house
+        .ask(q.who, "POST", &format!("{V}/graphql"), &body)
+        .await;
+    if answer.status != 200 {
+        return Shown::Refused;
+    }
+    let answer = answer.json();
+    let node = &answer["data"]["uiapi"]["query"]["Contact"]["edges"][0]["node"];
+    assert!(node.is_object(), "{answer}");
+    match (q.field, node.get(q.field)) {
+        ("Id", value) => Shown::of(value),
+        (_, None) => Shown::Absent,
+        (_, Some(wrapped)) => Shown::of(wrapped.get("value")),
+    }
+}
+
+#[test]
+fn one_policy_row_gives_the_same_answer_on_all_surfaces() {
+    run(async {
+        let house = Plan {
+            watched: false,
+            ..Plan::default()
+        }
+        .build()
+        .await;
+        let mut differences = Vec::new();
+        let (mut values, mut hidden) = (0, 0);
+        for who in [DESK, ANALYST, MARKETING, DESK_US.title] {
+            // In France with consent, in the United States without.
+            for id in ["0035g000000000AAAQ", "0035g000000000WAAQ"] {
+                for field in FIELDS {
+                    let question = Question {
+                        house: &house,
+                        who,
+                        id,
+                        field,
+                    };
+                    let mut expected = None;
+                    for (name, ask) in SURFACES {
+                        let shown = ask(question).await;
+                        match &expected {
+                            None => {
+                                match shown {
+                                    Shown::Value(_) => values += 1,
+                                    _ => hidden += 1,
+                                }
+                                expected = Some(shown);
+                            }
+                            Some(expected) if *expected == shown => {}
+                            Some(expected) => differences.push(format!(
+                                "{who}, {field} of {id}, {name}: {shown:?} and not {expected:?}"
+                            )),
+                        }
+                    }
+                }
+            }
+        }
+        assert!(differences.is_empty(), "{}", differences.join("\n"));
+        assert!(values > 40 && hidden > 20, "{values} {hidden}");
+    });
+}
