@@ -116,6 +116,8 @@ pub(crate) struct Plan {
     pub(crate) ledger: bool,
     /// Further keys of `audit:`, each with a comma before it.
     pub(crate) audit: String,
+    /// Further lines of `privet.yaml`.
+    pub(crate) settings: &'static str,
 }
 
 impl Default for Plan {
@@ -131,6 +133,7 @@ impl Default for Plan {
             watched: true,
             ledger: false,
             audit: String::new(),
+            settings: "",
         }
     }
 }
@@ -168,7 +171,7 @@ impl Plan {
         let ledger = "audit: { directory: audit, ledger: true";
         assert!(text.contains(ledger));
         let text = text.replace(ledger, &format!("{ledger}{}", self.audit));
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(&config, text + self.settings).unwrap();
         let credentials = make_keys(&config, &EVERYBODY).unwrap();
         let (settings, live) = load(&config).unwrap();
         let (address, admin, serving, carrier) = if self.watched {

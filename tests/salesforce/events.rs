@@ -208,7 +208,7 @@ fn what_a_rule_takes_away_the_next_poll_does_not_bring() {
         (&"Boss".into(), &"****1822".into())
     );
 
-    let id = desk.id.clone();
+    let id = desk.id;
     let redacted = RULES.replace(
         "mask:last4,     *, *, -, -,  t-phone",
         "redact,         *, *, -, -,  t-phone",
@@ -223,7 +223,7 @@ fn what_a_rule_takes_away_the_next_poll_does_not_bring() {
     let payload = desk.poll().remove(0)["data"]["payload"].clone();
     assert_eq!(payload["Phone"], Value::Null);
 
-    let id = desk.id.clone();
+    let id = desk.id;
     house.rule(
         "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n\
          p, allow, *, read, Account.*, clear, *, *, -, 90, t-all\n",

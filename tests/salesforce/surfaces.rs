@@ -6,6 +6,8 @@
 use std::pin::Pin;
 
 use privet::demo::client::encode;
+use privet::demo::metadata::object;
+use privet::demo::store::Value;
 use serde_json::{Value as Json, json};
 
 use super::soap;
@@ -107,6 +109,7 @@ const SURFACES: &[(&str, Surface)] = &[
     ("SOAP query", |q| Box::pin(soap_query(q))),
     ("SOAP retrieve", |q| Box::pin(soap_retrieve(q))),
     ("GraphQL", |q| Box::pin(graphql(q))),
+    ("PushTopic", |q| Box::pin(push_topic(q))),
 ];
 
 async fn record(q: Question<'_>) -> Shown {
@@ -235,6 +238,49 @@ async fn graphql(q: Question<'_>) -> Shown {
         ("Id", value) => Shown::of(value),
         (_, None) => Shown::Absent,
         (_, Some(wrapped)) => Shown::of(wrapped.get("value")),
+    }
+}
+
+/// The event of a PushTopic that selects the field. What it does not select, no event can be treated by: so the flag too.
+async fn push_topic(q: Question<'_>) -> Shown {
+    const FLAG: &str = "HasOptedOutOfEmail";
+    let mut fields = vec!["Id", FLAG];
+    if !fields.contains(&q.field) {
+        fields.push(q.field);
+    }
+    let query = format!("SELECT {} FROM Contact", fields.join(", "));
+    let crm = &q.house.services.crm;
+    crm.streams().keep_topic("Surface", &query);
+    let client = q.house.handshake(q.who).await;
+    let ask = async |message: Json| {
+        let body = json!([message]).to_string();
+        q.house.ask(q.who, "POST", "/cometd/61.0", &body).await
+    };
+    let subscribed = ask(
+        json!({"channel": "/meta/subscribe", "id": "2", "clientId": client,
+        "subscription": "/topic/Surface"}),
+    )
+    .await;
+    if subscribed.status != 200 {
+        return Shown::Refused;
+    }
+    {
+        let contacts = object("Contact").unwrap();
+        let mut store = crm.store_mut();
+        let row = store.table(contacts).find(q.id).unwrap();
+        let now = Value::text("2026-11-23T12:00:00.000+0000");
+        store.set(contacts, row, "LastModifiedDate", now);
+    }
+    let polled = ask(
+        json!({"channel": "/meta/connect", "id": "3", "clientId": client,
+        "connectionType": "long-polling"}),
+    )
+    .await
+    .json();
+    match Shown::of(polled[0]["data"]["sobject"].get(q.field)) {
+        // The topic names the field and not the caller: what is denied is left out.
+        Shown::Absent if record(q).await == Shown::Refused => Shown::Refused,
+        shown => shown,
     }
 }
 
