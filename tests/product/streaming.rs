@@ -15,7 +15,7 @@ use crate::house::{DESK, House, Plan, run};
 
 const COMETD: &str = "/cometd/61.0";
 
-fn message(channel: &str, client: &str, more: Json) -> String {
+fn message(channel: &str, client: &str, more: &Json) -> String {
     let mut message = json!({"channel": channel, "id": "1", "clientId": client});
     for (key, value) in more.as_object().unwrap() {
         message[key] = value.clone();
@@ -27,7 +27,7 @@ async fn subscribe(house: &House, client: &str) {
     let body = message(
         "/meta/subscribe",
         client,
-        json!({"subscription": "/data/ContactChangeEvent"}),
+        &json!({"subscription": "/data/ContactChangeEvent"}),
     );
     let told = house.ask(DESK, "POST", COMETD, &body).await.json();
     assert_eq!(told[0]["successful"], true, "{told}");
@@ -37,7 +37,7 @@ fn poll(client: &str) -> String {
     message(
         "/meta/connect",
         client,
-        json!({"connectionType": "long-polling"}),
+        &json!({"connectionType": "long-polling"}),
     )
 }
 

@@ -13,7 +13,7 @@ use privet::engine::plan::{self, Plan};
 use privet::engine::policy::{self, Loaded, Policies};
 use privet::engine::protocol::{self, Api, Dialect, Known, RequestHead};
 use privet::engine::refusal::{Reason, Refusal};
-use privet::engine::rewrite::{Bounds, Out, Rewriter};
+use privet::engine::rewrite::{Abort, Bounds, Out, Rewriter};
 use privet::engine::token::KeyRing;
 use serde_json::Value;
 
@@ -195,6 +195,23 @@ impl House {
             .map_err(unacceptable)?;
         rewriter.finish(&mut out).map_err(unacceptable)?;
         Ok((reply.status, serde_json::from_slice(&out.concat()).unwrap()))
+    }
+
+    /// What a CRM that answers `reply` to this request would have a caller see.
+    pub fn treated(
+        &self,
+        role: &str,
+        target: &str,
+        body: &str,
+        reply: &str,
+    ) -> Result<Value, Abort> {
+        let plan = self.plan(role, "POST", target, body);
+        let plan = plan.unwrap_or_else(|r| panic!("{target}: {}", r.message));
+        let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
+        let mut out = Out::default();
+        rewriter.push(Bytes::from(reply.to_owned()), &mut out)?;
+        rewriter.finish(&mut out)?;
+        Ok(serde_json::from_slice(&out.concat()).unwrap())
     }
 
     /// The CRM's status when somebody else asks it, without privet. `target`: after `/services/data/v61.0`.

@@ -379,3 +379,85 @@ fn record_ids_are_tokens_where_ids_are() {
         of_change.unwrap()["data"]["payload"]["ChangeEventHeader"]["recordIds"][0]
     );
 }
+
+#[test]
+fn whatever_a_poll_brings_beside_what_is_known_is_withheld() {
+    let house = House::with(RULES);
+    let desk = Listener::new(&house, "desk");
+    let body = desk.message("/meta/connect", &json!({"connectionType": "long-polling"}));
+    let told = |reply: &Value| house.treated("desk", COMETD, &body, &reply.to_string());
+    let header = json!({"entityName": "Contact", "recordIds": ["0035g000000000AAAQ"], "changeType": "GAP_UPDATE",
+        "changedFields": ["Salary__c", "salary__C", "Title", "x@y.example"], "commitUser": "0055g0000000001AAA"});
+    let event = |payload: Value| json!({"channel": "/data/ContactChangeEvent", "data": {"payload": payload}});
+    let long = "x".repeat(70_000);
+    for (reply, kept) in [
+        (
+            json!([{"channel": "/event/Order__e", "data": {"payload": {"Email": "jo@firm.example"}}}]),
+            None,
+        ),
+        (
+            json!([{"channel": "/data/OtherChangeEvent", "data": {"a": "jo@firm.example"}}]),
+            None,
+        ),
+        (
+            json!([{"channel": "/DATA/ContactChangeEvent", "data": {"a": "jo@firm.example"}}]),
+            None,
+        ),
+        (
+            json!([{"channel": "/topic/Nobodys", "data": {"sobject": {"Email": "jo@firm.example"}}}]),
+            None,
+        ),
+        (
+            json!([{"data": {"payload": {"Email": "jo@firm.example"}}}]),
+            None,
+        ),
+        (json!([{"channel": 7, "data": "jo@firm.example"}]), None),
+        // The event comes before the channel that says how to treat it, and is too long to wait.
+        (
+            json!([{"a": long, "channel": "/data/ContactChangeEvent"}]),
+            None,
+        ),
+        (
+            json!([event(json!({"ChangeEventHeader": header}))]),
+            Some(
+                json!({"ChangeEventHeader": {"entityName": "Contact", "recordIds": ["0035g000000000AAAQ"],
+                "changeType": "GAP_UPDATE", "changedFields": ["Title"]}}),
+            ),
+        ),
+        (
+            json!([event(
+                json!({"SALARY__C": 1, "Salary__c": 2, "Nothing__c": "jo@firm.example", "Title": {"a": 1},
+                "Name": {"FirstName": "Jo", "Secret": "x"}, "MailingAddress": ["jo@firm.example"]})
+            )]),
+            Some(json!({"Title": null, "Name": {"FirstName": "Jo"}, "MailingAddress": null})),
+        ),
+    ] {
+        let got = told(&reply).unwrap_or_else(|abort| panic!("{reply}: {abort}"));
+        match kept {
+            None => assert_eq!(got[0]["channel"], "/privet/withheld", "{got}"),
+            Some(kept) => assert_eq!(got[0]["data"]["payload"], kept),
+        }
+        let text = got.to_string();
+        assert!(
+            !text.contains("firm.example") && !text.contains("xxxx"),
+            "{text}"
+        );
+    }
+    for reply in [
+        json!([event(
+            json!({"ChangeEventHeader": {"entityName": "Account"}})
+        )]),
+        json!([{"channel": "/meta/connect", "clientId": "jo@firm.example"}]),
+    ] {
+        assert!(told(&reply).is_err(), "{reply}");
+    }
+    let twice = r#"[{"channel":"/meta/connect","channel":"/data/ContactChangeEvent","data":{"payload":{"Salary__c":1}}}]"#;
+    assert!(house.treated("desk", COMETD, &body, twice).is_err());
+    let failed = json!([{"channel": "/meta/subscribe", "successful": false, "error": "403:jo@firm.example:no",
+        "ext": {"sfdc": {"failureReason": "jo@firm.example"}}, "advice": {"reconnect": "none", "hosts": ["crm"]}}]);
+    assert_eq!(
+        told(&failed).unwrap(),
+        json!([{"channel": "/meta/subscribe", "successful": false, "error": "403::the message was not accepted",
+            "ext": {}, "advice": {"reconnect": "none"}}])
+    );
+}

@@ -215,6 +215,8 @@ impl Request<'_> {
 
     /// A PushTopic's query, traced; `None` where it is not understood: such a topic brings nothing.
     fn topic(&self, name: Arc<str>, soql: &str, uses: &mut Vec<Use>) -> Option<Topic> {
+        // Salesforce takes one with the semicolon that some end it with.
+        let soql = soql.trim().trim_end_matches(';');
         let resolved = read(self.catalog, &self.api.name, soql).ok()?;
         let followed = &resolved.followed;
         // Salesforce takes neither relationships nor child queries here; whatever has some is not a PushTopic's.
