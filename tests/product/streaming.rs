@@ -143,3 +143,44 @@ fn who_saw_an_event_is_known_and_cookies_stay_sealed() {
         assert!(!audit.contains(&id) && !audit.contains("demo-browser"));
     });
 }
+
+#[test]
+fn refusals_are_messages_that_clients_of_bayeux_understand() {
+    run(async {
+        let house = crate::house::shared().await;
+        let nobody = house
+            .ask_bearing("pvt_none", "POST", COMETD, &poll("x"))
+            .await;
+        let told = nobody.json();
+        assert_eq!(
+            (nobody.status, &told[0]["channel"]),
+            (401, &"/meta/connect".into())
+        );
+        assert_eq!(told[0]["advice"]["reconnect"], "none");
+        assert!(nobody.header("set-cookie").is_none());
+
+        // A client of another caller, or of a privet whose keys are gone: it shakes hands again.
+        let stranger = house.ask(DESK, "POST", COMETD, &poll("x")).await;
+        let told = stranger.json();
+        assert_eq!((stranger.status, &told[0]["id"]), (200, &"1".into()));
+        assert_eq!(told[0]["advice"]["reconnect"], "handshake");
+
+        let events = message(
+            "/meta/subscribe",
+            "x",
+            &json!({"subscription": "/event/Order__e"}),
+        );
+        let closed = house.ask(DESK, "POST", COMETD, &events).await;
+        let told = closed.json();
+        assert_eq!(
+            (closed.status, &told[0]["successful"]),
+            (403, &false.into())
+        );
+        let error = told[0]["error"].as_str().unwrap();
+        assert!(
+            error.starts_with("403:INSUFFICIENT_ACCESS:Platform events - not open"),
+            "{error}"
+        );
+        assert!(told[0].get("advice").is_none(), "{told}");
+    });
+}

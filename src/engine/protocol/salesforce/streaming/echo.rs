@@ -58,7 +58,9 @@ impl Echoes {
             Value::Object(reply)
         };
         if self.0.is_empty() {
-            return Value::Array(vec![answer(&Map::new())]);
+            // Where nothing was read, it is said where Salesforce says that a session is over.
+            let poll = Map::from_iter([("channel".to_owned(), "/meta/connect".into())]);
+            return Value::Array(vec![answer(&poll)]);
         }
         self.0.iter().map(answer).collect()
     }
@@ -122,6 +124,7 @@ mod tests {
         for body in ["", "[]", "x", "7"] {
             let told = Echoes::of(body.as_bytes()).refused(401, "INVALID_SESSION_ID", "no");
             assert_eq!(told[0]["advice"]["reconnect"], "none");
+            assert_eq!(told[0]["channel"], "/meta/connect");
         }
         let told = Echoes::of(body).refused(200, UNKNOWN_CLIENT, "Unknown client");
         assert_eq!(told[0]["advice"]["reconnect"], "handshake");
