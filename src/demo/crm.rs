@@ -8,6 +8,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use crate::demo::endpoint;
+use crate::demo::endpoint::cometd::Streams;
 use crate::demo::fault::Fault;
 use crate::demo::seed;
 use crate::demo::store::Store;
@@ -148,6 +149,7 @@ pub struct Crm {
     sessions: Mutex<(u64, HashSet<String>)>,
     cursors: Mutex<(u64, VecDeque<Cursor>)>,
     seen: Mutex<VecDeque<Asked>>,
+    streams: Mutex<Streams>,
 }
 
 impl Default for Crm {
@@ -162,7 +164,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Crm {
     /// An organisation with these records.
-    pub fn new(store: Store) -> Self {
+    pub fn new(mut store: Store) -> Self {
+        store.changes_mut().forget();
         Self {
             instances: Mutex::new(VecDeque::new()),
             jobs: Mutex::new((0, VecDeque::new())),
@@ -171,6 +174,7 @@ impl Crm {
             sessions: Mutex::new((0, HashSet::new())),
             cursors: Mutex::new((0, VecDeque::new())),
             seen: Mutex::new(VecDeque::new()),
+            streams: Mutex::default(),
         }
     }
 
@@ -182,6 +186,11 @@ impl Crm {
     /// The records, to be changed.
     pub fn store_mut(&self) -> RwLockWriteGuard<'_, Store> {
         self.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who listens to changes.
+    pub fn streams(&self) -> MutexGuard<'_, Streams> {
+        lock(&self.streams)
     }
 
     /// Opens a session and gives its bearer token.
@@ -308,7 +317,8 @@ impl Crm {
 
     /// Answers one request.
     pub fn answer(&self, asked: &Asked) -> Reply {
-        {
+        // A server that waits for events asks the same again and again.
+        if asked.header(endpoint::cometd::NOTHING_YET).is_none() {
             let mut seen = lock(&self.seen);
             if seen.len() >= SEEN_MAX {
                 seen.pop_front();
@@ -359,6 +369,11 @@ impl Crm {
             get()?;
             return endpoint::identity::answer(self, asked, organisation, user);
         }
+        if let ["cometd", version] = path.as_slice()
+            && asked.method == "POST"
+        {
+            return endpoint::cometd::answer(self, asked, version);
+        }
         let ["services", "data", version, rest @ ..] = path.as_slice() else {
             return Err(Fault::not_found());
         };
@@ -380,9 +395,20 @@ impl Crm {
         match rest {
             [] => Ok(endpoint::resources::answer(version, &asked.origin)),
             ["limits"] => Ok(endpoint::limits::answer()),
+            ["query"]
+                if asked
+                    .parameter("q")
+                    .is_some_and(|q| q.contains(" FROM PushTopic ")) =>
+            {
+                Ok(endpoint::cometd::topics(self, version))
+            }
             ["query"] => endpoint::query::answer(self, asked, version, false),
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),
             ["limits", "recordCount"] => Ok(endpoint::listing::record_counts(self, asked)),
+            ["connect", "organization"] => Ok(endpoint::connect::organization()),
+            ["chatter", "feeds", "news", "me", "feed-elements"] => {
+                Ok(endpoint::connect::feed(self, version))
+            }
             ["recent"] => Ok(endpoint::listing::recent(self, asked, version)),
             ["compactLayouts"] => endpoint::layouts::compact_layouts(asked, version),
             ["sobjects", object, kind @ ("updated" | "deleted")] => {

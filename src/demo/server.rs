@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -19,8 +20,12 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::demo::crm::{Asked, Crm, REPEAT, Reply};
+use crate::demo::endpoint::cometd::NOTHING_YET;
 
 const BODY_BYTES_MAX: usize = 4 << 20;
+/// How long a poll for events waits, and how often it looks.
+const POLL: Duration = Duration::from_secs(40);
+const POLL_STEP: Duration = Duration::from_millis(25);
 /// Answers smaller than this are not worth compressing.
 const GZIP_BYTES_MIN: usize = 512;
 
@@ -151,12 +156,27 @@ async fn exchange(
         body: body.to_bytes().to_vec(),
         origin: format!("{scheme}://{host}"),
     };
-    let reply = handler(&asked);
+    let reply = patient(asked.clone(), handler).await;
     let gzip = asked.header("accept-encoding").is_some_and(|v| {
         v.split(',')
             .any(|c| c.trim().eq_ignore_ascii_case("gzip") || c.trim().starts_with("gzip;"))
     });
     respond(reply, gzip, asked.method == "HEAD")
+}
+
+/// The answer, once there is something to say or the time of a long poll is over.
+async fn patient(mut asked: Asked, handler: &Handler) -> Response<Bytes> {
+    let mut reply = handler(&asked);
+    let mut waited = Duration::ZERO;
+    while reply.headers().contains_key(NOTHING_YET) && waited < POLL {
+        tokio::time::sleep(POLL_STEP).await;
+        waited += POLL_STEP;
+        let again = HeaderValue::from_static("1");
+        asked.headers.insert(NOTHING_YET, again);
+        reply = handler(&asked);
+    }
+    reply.headers_mut().remove(NOTHING_YET);
+    reply
 }
 
 fn plain(status: StatusCode) -> Response<Repeated> {

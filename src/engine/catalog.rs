@@ -260,6 +260,8 @@ pub struct Vocabulary {
     pub packs: Vec<Arc<str>>,
     /// By API name: what its report types call their columns, by ASCII-lowercase report type.
     pub reports: BTreeMap<Arc<str>, BTreeMap<Box<str>, ReportType>>,
+    /// By API name: the resources of Chatter and Connect that are open.
+    pub resources: BTreeMap<Arc<str>, Vec<Resource>>,
 }
 
 /// One report type of `reports:`.
@@ -278,6 +280,15 @@ pub struct FieldPath {
     pub field: FieldRef,
     /// The reference fields on the way to it.
     pub references: Vec<FieldRef>,
+}
+
+/// A resource whose answers no schema describes.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Its path; `None` = a place for one name or id.
+    pub segments: Vec<Option<Arc<str>>>,
+    /// The object that stands for it: its fields are JSONPaths.
+    pub object: ObjectId,
 }
 
 impl Vocabulary {

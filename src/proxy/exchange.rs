@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
-    HeaderName, HeaderValue, VARY,
+    HeaderName, HeaderValue, SET_COOKIE, VARY,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -19,11 +19,13 @@ use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
 use crate::engine::protocol::salesforce::graphql;
 use crate::engine::protocol::salesforce::login::door;
-use crate::engine::protocol::{self, Dialect, Intake, Known, Operation, RequestHead};
+use crate::engine::protocol::salesforce::streaming::{self, Echoes};
+use crate::engine::protocol::{self, Dialect, Intake, Known, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{BodyProgram, Counts, Format};
 
 use super::authenticate::{self, Circumstances};
+use super::beforehand::Asking;
 use super::body::{OutgoingBody, Progress, Pump};
 use super::carrier::{Carrier, ServedApi};
 use super::head;
@@ -34,8 +36,9 @@ use super::refuse::{self, Answer, ErrorShape};
 use super::request_body::ClientBody;
 use super::snapshot::Live;
 use super::steps;
+use super::stream_cookie::Jar;
 use super::strict_head::REFUSED_METHOD;
-use super::upstream::{Answered, Content, Ids};
+use super::upstream::{Answered, Content, Ids, LONG_POLL};
 
 /// Longest answer to an HTTP/1.0 client.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -105,6 +108,11 @@ impl Page {
         self.shape = error_shape(&live, served);
         if matches!(self.shape, ErrorShape::Salesforce) && graphql::is_at(&head.segments) {
             self.shape = ErrorShape::GraphQl;
+        }
+        let streams =
+            matches!(self.shape, ErrorShape::Salesforce) && streaming::is_at(&head.segments);
+        if streams {
+            self.shape = ErrorShape::Bayeux(Echoes::default());
         }
         journal.api = served.map(|s| Arc::clone(&s.api.name));
 
@@ -198,28 +206,47 @@ impl Page {
         if head.method == Method::GET {
             body.clear();
         }
+        if streams {
+            self.shape = ErrorShape::Bayeux(Echoes::of(&body));
+        }
         let sealer = live.keys.sealer(&identity.tenant);
-        let asking = Asking {
-            live: &live,
-            served,
-            identity: &identity,
-            authorization: parts.headers.get(http::header::AUTHORIZATION),
+        let authorization = parts.headers.get(http::header::AUTHORIZATION);
+        let mut jar =
+            streams.then(|| Jar::of(&parts.headers, &served.api.name, &identity, &sealer));
+        let cookie = jar.as_ref().and_then(Jar::header);
+        let correlation_id = journal.correlation_id.as_ref();
+        let correlation_id = Arc::clone(correlation_id.unwrap_or(&journal.request_id));
+        let ids = Ids {
+            request_id: &correlation_id,
             traceparent: &trace,
+            cookie: cookie.as_ref(),
         };
-        let (api, catalog) = (&served.api, &live.set.catalog);
-        let before = protocol::beforehand(api, &request_head, &body, catalog, &identity, &sealer)?;
-        let known = match before {
-            None => Known::default(),
-            Some(operation) => match self.learn(&asking, operation, held.is_some()).await? {
-                Learned::Known(known) => known,
-                Learned::Answered(response) => return Ok(*response),
-            },
-        };
-        let operation = protocol::understand_knowing(
-            api,
+        let known = match protocol::beforehand(
+            &served.api,
             &request_head,
             &body,
-            catalog,
+            &live.set.catalog,
+            &identity,
+            &sealer,
+        )? {
+            None => Known::default(),
+            Some(operation) => {
+                let asking = Asking {
+                    carrier: &carrier,
+                    served,
+                    live: &live,
+                    identity: &identity,
+                    authorization,
+                    ids: &ids,
+                };
+                asking.ask(operation).await?
+            }
+        };
+        let operation = protocol::understand_knowing(
+            &served.api,
+            &request_head,
+            &body,
+            &live.set.catalog,
             &identity,
             &sealer,
             &known,
@@ -275,87 +302,21 @@ impl Page {
         }
 
         // There and back.
-        let ids = Ids {
-            request_id: &Arc::clone(
-                journal
-                    .correlation_id
-                    .as_ref()
-                    .unwrap_or(&journal.request_id),
-            ),
-            traceparent: &trace,
-        };
-        let authorization = parts.headers.get(http::header::AUTHORIZATION);
         journal.shows(plan.shown());
         let answered = served
             .upstream
-            .send(&plan, Some(incoming), authorization, &ids)
+            .send(&plan, incoming, authorization, &ids)
             .await?;
         journal.upstream_answered(answered.status.as_u16(), answered.upstream_us);
+        if let Some(jar) = jar.as_mut() {
+            let tls = served.api.public_origin.starts_with("https:");
+            if let Some(set) = jar.take(&answered.cookies, &sealer, tls) {
+                self.common.insert(SET_COOKIE, set);
+            }
+        }
         let accepted = coding::accepted(&parts.headers);
         self.answer(served, &plan, answered, accepted, head.is_head)
             .await
-    }
-
-    /// Asks the upstream for what must be known before the request can be understood: decided, recorded and rewritten
-    /// like every other answer, and kept from the caller.
-    async fn learn(
-        &mut self,
-        asking: &Asking<'_>,
-        operation: Operation,
-        tightened: bool,
-    ) -> Result<Learned, Refusal> {
-        let Asking {
-            live,
-            served,
-            identity,
-            ..
-        } = *asking;
-        let set = &live.set;
-        let mut decision = policy::decide(&set.policies, &set.catalog, identity, &operation);
-        if tightened {
-            policy::tighten(&mut decision, &set.catalog, &operation.uses);
-        }
-        let journal = self.journal.as_mut().ok_or_else(internal)?;
-        journal.asked(plan::account(&operation, &decision, &set.catalog));
-        let plan = plan::plan(operation, &decision, &set.catalog, &live.keys, identity)?;
-        journal.attempt().await?;
-        let ids = Ids {
-            request_id: &Arc::clone(journal.told_upstream()),
-            traceparent: asking.traceparent,
-        };
-        let answered = served
-            .upstream
-            .send(&plan, None, asking.authorization, &ids)
-            .await?;
-        let (incoming, coding) = match answered.content {
-            Content::Body(incoming, coding) => (incoming, coding),
-            // An error of the upstream is the answer to the request itself.
-            content => {
-                let answered = Answered {
-                    content,
-                    ..answered
-                };
-                let answer = self.answer(served, &plan, answered, Coding::Identity, false);
-                return Ok(Learned::Answered(Box::new(answer.await?)));
-            }
-        };
-        let limits = &self.carrier.settings.limits;
-        let inflated = served.settings.inflated_bytes_max;
-        let mut pump = Pump::new(incoming, coding, plan.program(), limits, inflated, None);
-        let unacceptable = || {
-            Refusal::new(
-                Reason::UpstreamUnacceptable,
-                "the upstream's answer may not pass",
-            )
-        };
-        match pump.fill_whole(KNOWN_BYTES_MAX).await {
-            Ok(Progress::Complete(_)) => {
-                let pieces = pump.take().map_err(|_| internal())?;
-                Ok(Learned::Known(Known::new(pieces.concat().into())))
-            }
-            Ok(Progress::More) => Err(unacceptable().detail("definition too big")),
-            Err(failure) => Err(unacceptable().detail(failure.word())),
-        }
     }
 
     /// What privet answers by itself: recorded like everything else, and no upstream is asked.
@@ -487,6 +448,9 @@ impl Page {
             served.settings.inflated_bytes_max,
             encoder,
         );
+        if plan.request().long_poll {
+            pump = pump.patient(LONG_POLL);
+        }
         // An HTTP/1.0 client cannot tell a cut answer from a whole one unless it knows the length.
         let needs_length = self.version < Version::HTTP_11;
         let filled = if needs_length {
@@ -668,26 +632,6 @@ impl Page {
         response
     }
 }
-
-/// Who asks whom, of which policies.
-#[derive(Clone, Copy)]
-struct Asking<'a> {
-    live: &'a Live,
-    served: &'a ServedApi,
-    identity: &'a Identity,
-    authorization: Option<&'a HeaderValue>,
-    traceparent: &'a str,
-}
-
-/// What asking beforehand came to.
-enum Learned {
-    Known(Known),
-    /// The upstream answered with an error, or nothing: that is the caller's answer.
-    Answered(Box<Response<OutgoingBody>>),
-}
-
-/// Most bytes of what is asked beforehand.
-const KNOWN_BYTES_MAX: usize = 4 << 20;
 
 /// Whether the one `Content-Type` names the format.
 fn is_of_format(headers: &HeaderMap, format: Format) -> bool {

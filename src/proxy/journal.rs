@@ -97,11 +97,6 @@ impl Journal {
         }
     }
 
-    /// The id that the upstream is told: the client's own, if it may give one.
-    pub fn told_upstream(&self) -> &Arc<str> {
-        self.correlation_id.as_ref().unwrap_or(&self.request_id)
-    }
-
     /// Who asks is known.
     pub fn caller(&mut self, identity: &Identity) {
         self.who = Some(Arc::new(who(identity)));
@@ -135,10 +130,6 @@ impl Journal {
     /// # Errors
     /// The log cannot record.
     pub async fn attempt(&mut self) -> Result<(), Refusal> {
-        // What was asked beforehand has recorded it; the outcome says what came of it.
-        if self.ticket.is_some() {
-            return Ok(());
-        }
         let event = self.event(Kind::Attempt, None);
         self.ticket = Some(self.log.attempt(event).await.map_err(cannot_record)?);
         Ok(())

@@ -26,6 +26,8 @@ pub(crate) enum Client {
     JsforceBulk2,
     /// jsforce's SOAP API.
     JsforceSoap,
+    /// jsforce's Streaming API.
+    JsforceStreaming,
     /// zeep (PyPI).
     Zeep,
 }
@@ -77,7 +79,8 @@ impl Client {
             | Self::JsforceLogin
             | Self::JsforceWrites
             | Self::JsforceBulk2
-            | Self::JsforceSoap => (
+            | Self::JsforceSoap
+            | Self::JsforceStreaming => (
                 PathBuf::from("node"),
                 folder().join("node/node_modules/jsforce"),
                 match self {
@@ -85,6 +88,7 @@ impl Client {
                     Self::JsforceWrites => "jsforce_writes.js",
                     Self::JsforceSoap => "jsforce_soap.js",
                     Self::JsforceBulk2 => "jsforce_bulk2.js",
+                    Self::JsforceStreaming => "jsforce_streaming.js",
                     _ => "jsforce_login.js",
                 },
             ),

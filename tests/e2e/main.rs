@@ -23,6 +23,7 @@ mod login;
 mod pages;
 mod schemas;
 mod soap;
+mod streaming;
 mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -233,7 +234,8 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             | Client::JsforceLogin
             | Client::JsforceWrites
             | Client::JsforceBulk2
-            | Client::JsforceSoap => {
+            | Client::JsforceSoap
+            | Client::JsforceStreaming => {
                 assert_eq!(refusal["kind"], "HttpApiError");
             }
         }

@@ -19,9 +19,10 @@ const ALPHABET: &str = "0123456789abcdef";
 /// A mask shows the last four characters; they count as known.
 const SHOWN: usize = 4;
 /// Rows of the victim (on the second page) and of a contact that the attacker may write.
-const VICTIM: usize = 503;
+pub(super) const VICTIM: usize = 503;
 const OWN: usize = 502;
-const COLUMNS: [(&str, &str); 2] = [("Email", "lx7d0e92b4"), ("Loyalty_Number__c", "mk3c81f6a0")];
+pub(super) const COLUMNS: [(&str, &str); 2] =
+    [("Email", "lx7d0e92b4"), ("Loyalty_Number__c", "mk3c81f6a0")];
 
 /// Everything is read in clear and contacts may be written; only the two columns differ.
 fn rules(columns: &str) -> String {
@@ -34,7 +35,7 @@ fn rules(columns: &str) -> String {
     )
 }
 
-fn guarded() -> String {
+pub(super) fn guarded() -> String {
     let mut columns = String::new();
     for (n, (field, _)) in COLUMNS.iter().enumerate() {
         for (role, region, treatment, priority) in [
@@ -53,14 +54,14 @@ fn guarded() -> String {
 }
 
 /// The guard is off: the columns are read in clear, and written, looked up and searched.
-fn open() -> String {
+pub(super) fn open() -> String {
     let columns = COLUMNS.iter().enumerate().map(|(n, (field, _))| {
         format!("p, allow, *, write, Contact.{field}, -, *, *, -, -, a-write-{n}\n")
     });
     rules(&columns.collect::<String>())
 }
 
-async fn house(rules: String) -> House {
+pub(super) async fn house(rules: String) -> House {
     let none = "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n";
     let house = Plan {
         policies: vec![

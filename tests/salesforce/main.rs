@@ -8,10 +8,12 @@
 )]
 
 mod attacker;
+mod attacker_events;
 mod bulk2;
 mod collections;
 mod composite;
 mod conversation;
+mod events;
 mod graph;
 mod graphql;
 #[allow(dead_code, reason = "the attacker needs a part of it")]
@@ -21,6 +23,7 @@ mod list_views;
 mod reads;
 mod records;
 mod reports;
+mod resources;
 mod search;
 mod soap;
 mod surfaces;

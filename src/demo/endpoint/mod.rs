@@ -3,7 +3,9 @@
 pub mod blob;
 pub mod bulk2;
 pub mod collections;
+pub mod cometd;
 pub mod composite;
+pub mod connect;
 pub mod describe;
 pub mod describe_global;
 pub mod external;

@@ -168,6 +168,8 @@ pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::Object
         | Shape::Link(_)
         | Shape::Expect(_)
         | Shape::ErrorCode
+        // Events of whatever was subscribed: the ledger tells which came.
+        | Shape::Event(_)
         | Shape::Describe(_)
         | Shape::DescribeGlobal => Vec::new(),
     }

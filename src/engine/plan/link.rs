@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::engine::protocol::salesforce::streaming::StreamClient;
 use crate::engine::protocol::salesforce::{NextPage, errors};
 use crate::engine::rewrite::LinkRewriter;
 use crate::engine::token::{Tokenizer, long_record_id};
@@ -145,6 +146,32 @@ impl Resolver for ErrorText {
         let code = text.split(':').next().unwrap_or_default();
         buf.push_str(errors::passing(code.trim()).unwrap_or(errors::OTHER_CODE));
         Treated::Text(buf)
+    }
+}
+
+/// The upstream's client id of the Streaming API → the caller's own.
+#[derive(Debug)]
+pub(super) struct ClientId(pub(super) StreamClient);
+
+impl LinkRewriter for ClientId {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        self.0.rewrite(upstream)
+    }
+
+    fn is_required(&self) -> bool {
+        true
+    }
+}
+
+/// `403:argument:text` of a message that failed: the digits stay, arguments and text may hold anything.
+#[derive(Debug)]
+pub(super) struct MessageError;
+
+impl LinkRewriter for MessageError {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        let digits = upstream.get(..3);
+        let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        Some(format!("{}::the message was not accepted", digits.unwrap_or("400")).into())
     }
 }
 

@@ -191,9 +191,11 @@ pub fn plan(
     }
     // What an upload may hold without having named it is refused when it comes.
     let waits = |used: &Use| operation.upload.is_some() && !used.named && changes(used.action);
-    for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
+    let is_optional = |index: usize| operation.optional.contains(&index);
+    for (index, (used, verdict)) in operation.uses.iter().zip(&decision.verdicts).enumerate() {
         if let Verdict::Refuse(refusal) = verdict
             && !waits(used)
+            && !is_optional(index)
         {
             return Err(refusal.clone());
         }
@@ -207,8 +209,8 @@ pub fn plan(
     }
 
     let mut values: Vec<Option<Vec<Literal>>> = Vec::with_capacity(operation.uses.len());
-    for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
-        if waits(used) {
+    for (index, (used, verdict)) in operation.uses.iter().zip(&decision.verdicts).enumerate() {
+        if waits(used) || is_optional(index) {
             values.push(None);
             continue;
         }
@@ -224,8 +226,13 @@ pub fn plan(
     let kept: Vec<bool> = decision
         .verdicts
         .iter()
-        .map(|v| match v {
+        .enumerate()
+        .map(|(index, v)| match v {
             Verdict::Output(ruling) => !ruling.is_hidden(),
+            // Nobody turns the values of a stored query back.
+            Verdict::PermitTokens(_) | Verdict::PermitNullOrTokens(_) if is_optional(index) => {
+                false
+            }
             Verdict::Permit(_) | Verdict::PermitTokens(_) | Verdict::PermitNullOrTokens(_) => true,
             Verdict::Refuse(_) => false,
         })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::reader::Reader;
+use super::resources;
 use crate::engine::catalog::{
     Catalog, Class, Client, ConditionValue, Hours, RecordCondition, ReportType, SecondNet,
     Vocabulary,
@@ -13,7 +14,7 @@ use crate::engine::catalog::{
 use crate::yaml::{self, At, Node, Value};
 
 /// Sections of the file.
-pub(crate) const KEYS: [&str; 13] = [
+pub(crate) const KEYS: [&str; 14] = [
     "schema",
     "purposes",
     "regions",
@@ -27,6 +28,7 @@ pub(crate) const KEYS: [&str; 13] = [
     "second_net",
     "packs",
     "reports",
+    "resources",
 ];
 
 /// What the rest of the loader needs beyond the catalog.
@@ -88,6 +90,10 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
         ),
     }
     let v = &mut read.vocabulary;
+    // First: they are objects, which have a data region as others do.
+    if let Some(node) = sections.get("resources") {
+        resources::read(reader, node, v, catalog);
+    }
     if let Some(node) = sections.get("purposes") {
         v.purposes = words(reader, node, "purpose", &["none", "*"]);
     }

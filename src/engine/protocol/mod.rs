@@ -266,6 +266,8 @@ pub enum Shape {
     Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
+    /// What only the answers of Salesforce's Streaming API have.
+    Event(Box<salesforce::streaming::EventPart>),
     /// The whole answer is a CSV document.
     Csv(Box<CsvShape>),
     /// The whole answer is an XML document.
@@ -377,6 +379,9 @@ pub struct Operation {
     pub endpoint: Arc<str>,
     /// Every use, outputs included.
     pub uses: Vec<Use>,
+    /// Those of them that the request did not ask for by itself: one that is refused closes only the part of the answer
+    /// that depends on it.
+    pub optional: std::ops::Range<usize>,
     /// Objects whose whole read table the plan needs (records, describe).
     pub objects: Vec<ObjectId>,
     /// Outputs count as exports too.
@@ -452,6 +457,10 @@ pub struct UpstreamRequest {
     pub body: Bytes,
     /// Where in the body the session id belongs that the upstream is to see; such a request has no `Authorization`.
     pub session_at: Option<usize>,
+    /// The upstream answers when there is something to say: it may take two minutes.
+    pub long_poll: bool,
+    /// The upstream's cookies belong to the conversation (they lead to the server that knows it).
+    pub cookies: bool,
 }
 
 /// How much of the request body [`understand`] wants to see. Asked before any of it has been read.
@@ -489,7 +498,7 @@ impl std::fmt::Debug for Known {
     }
 }
 
-/// What has to be asked of the upstream before a request can be understood: stored queries (list views, reports) hold
+/// What has to be asked of the upstream before a request can be understood: stored queries (list views, reports, PushTopics) hold
 /// what they ask for upstream. `None`, as a rule: nothing. The operation is decided and planned like any other; what its
 /// plan lets pass of the answer goes to [`understand_knowing`] and to nobody else.
 ///

@@ -43,19 +43,19 @@ pub(super) fn lower(core: &mut Core<'_>, shape: &Shape) -> Result<Program, Refus
     Ok(Program::new(nodes, root, core.counters.clone()))
 }
 
-const DROP: NodeId = NodeId(0);
+pub(super) const DROP: NodeId = NodeId(0);
 const CLEAR: NodeId = NodeId(1);
-const REFUSE: NodeId = NodeId(2);
-const NULL: NodeId = NodeId(3);
+pub(super) const REFUSE: NodeId = NodeId(2);
+pub(super) const NULL: NodeId = NodeId(3);
 /// A clear scalar: an object or array under a scalar field becomes null.
 const CLEAR_SCALAR: NodeId = NodeId(4);
 
 /// Salesforce's `attributes.type` for the target of a polymorphic reference that it does not look up.
 const ANY_OBJECT: &str = "Name";
 
-struct Lowering<'a, 'c> {
-    core: &'c mut Core<'a>,
-    nodes: Vec<Node>,
+pub(super) struct Lowering<'a, 'c> {
+    pub(super) core: &'c mut Core<'a>,
+    pub(super) nodes: Vec<Node>,
     /// Shared leaves: (field, treatment) → node.
     treats: HashMap<(FieldRef, Treatment), NodeId>,
     /// Watched values of any shape.
@@ -63,13 +63,13 @@ struct Lowering<'a, 'c> {
 }
 
 impl<'a> Lowering<'a, '_> {
-    fn add(&mut self, node: Node) -> NodeId {
+    pub(super) fn add(&mut self, node: Node) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(node);
         id
     }
 
-    fn object(&mut self, named: Vec<Member>, row: bool) -> NodeId {
+    pub(super) fn object(&mut self, named: Vec<Member>, row: bool) -> NodeId {
         self.add(Node::Object(Members {
             named,
             other: None,
@@ -77,7 +77,11 @@ impl<'a> Lowering<'a, '_> {
         }))
     }
 
-    fn shape(&mut self, shape: &Shape, record: Option<Record>) -> Result<NodeId, Refusal> {
+    pub(super) fn shape(
+        &mut self,
+        shape: &Shape,
+        record: Option<Record>,
+    ) -> Result<NodeId, Refusal> {
         Ok(match shape {
             Shape::Keep => CLEAR,
             Shape::Number => self.add(Node::Scalar(ScalarKind::Number)),
@@ -213,6 +217,7 @@ impl<'a> Lowering<'a, '_> {
                 }
                 self.paths(&lowered, false)?
             }
+            Shape::Event(part) => self.event(part, record)?,
             // A document of another format is the answer itself or nothing.
             Shape::Csv(_) | Shape::Xml(_) => REFUSE,
             Shape::Describe(object) => {
@@ -369,7 +374,7 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
-    fn treat(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
+    pub(super) fn treat(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
         if treatment.is_hidden() {
             return DROP;
         }
@@ -779,7 +784,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// `node`, which treats the record's id, so that the ledger sees the id first; `None` if it need not.
-    fn observed(
+    pub(super) fn observed(
         &mut self,
         shape: &RecordShape,
         object: ObjectId,
@@ -844,7 +849,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// A second occurrence of a deciding member aborts, after the decision too.
-    fn mark_unique(&mut self, mut node: NodeId, keys: &[Arc<str>]) {
+    pub(super) fn mark_unique(&mut self, mut node: NodeId, keys: &[Arc<str>]) {
         for key in keys {
             if let Some(Node::Either { object, .. }) = self.nodes.get(node.0 as usize) {
                 node = *object;

@@ -254,6 +254,7 @@ impl<'a> Lowering<'a, '_> {
             | Shape::Paths(_)
             | Shape::Layouts { .. }
             | Shape::Opaque
+            | Shape::Event(_)
             | Shape::Csv(_)
             | Shape::Xml(_) => DROP,
         })

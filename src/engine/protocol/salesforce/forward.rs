@@ -20,6 +20,7 @@ use super::is_record_id;
 use super::record::Outputs;
 use super::related::{BlobTarget, RelatedTarget};
 use super::resolve::{Binding, Followed, Scope, literal, malformed};
+use super::resource::ResourceTarget;
 use super::search::SearchTarget;
 use super::soap::SoapTarget;
 use super::soql::ast::{
@@ -27,6 +28,8 @@ use super::soql::ast::{
     Query, Span, Value,
 };
 use super::soql::is_word_literal;
+use super::streaming::Session;
+use super::streaming::{StreamClient, StreamTarget};
 use super::template::{self, Template};
 
 /// How a Salesforce request goes upstream.
@@ -42,6 +45,8 @@ pub struct Forward {
     /// What further pages are sealed from.
     pub(super) pages: Option<Cursor>,
     pub(super) upstream_origin: Arc<str>,
+    /// Whom client ids of the Streaming API are sealed for.
+    pub(super) stream: Option<Session>,
 }
 
 /// What is asked of the upstream.
@@ -70,6 +75,8 @@ pub(super) enum Target {
     Related(Box<RelatedTarget>),
     /// A file.
     Blob(Box<BlobTarget>),
+    /// A resource of Chatter or Connect.
+    Resource(Box<ResourceTarget>),
     /// A search.
     Search(Box<SearchTarget>),
     /// A report or dashboard.
@@ -80,6 +87,8 @@ pub(super) enum Target {
     Graph(Box<GraphTarget>),
     /// A job of Bulk API 2.0.
     Job(Box<JobTarget>),
+    /// Messages of the Streaming API.
+    Stream(Box<StreamTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -155,6 +164,7 @@ impl Forward {
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Soap(target) => return target.print(resolved),
+            Target::Stream(target) => return target.print(&self.headers, resolved),
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
             Target::Query {
@@ -170,6 +180,7 @@ impl Forward {
             }
             Target::Related(target) => target.path(&base, resolved)?,
             Target::Blob(target) => target.path(&base, resolved)?,
+            Target::Resource(target) => target.path(&base, resolved)?,
             Target::Search(target) => {
                 let (path, posted) = target.print(&base, resolved)?;
                 if let Some(posted) = posted {
@@ -256,6 +267,8 @@ impl Forward {
             headers,
             body: Bytes::from(body),
             session_at: None,
+            long_poll: false,
+            cookies: false,
         })
     }
 
@@ -313,6 +326,12 @@ impl Forward {
             },
             sealer,
         })
+    }
+
+    /// What turns the upstream's client id of the Streaming API into one of this caller.
+    pub fn stream_client(&self, sealer: Arc<Sealer>) -> Option<StreamClient> {
+        let session = self.stream.clone()?;
+        Some(StreamClient::new(session, sealer))
     }
 
     /// How many record scopes the request has by itself.

@@ -12,7 +12,7 @@ use crate::engine::refusal::{Reason, Refusal};
 
 use super::resolve::{self, Resolved};
 use super::soql::ast::{Expr, ItemKind, Query};
-use super::{Request, Surroundings, route, soql};
+use super::{Request, Surroundings, soql, unknown_path};
 
 /// What is asked of the list views of an object.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Request<'_> {
     /// The view's query, traced, and its columns.
     fn view(&self, object: ObjectId, known: &Known) -> Result<(Resolved, Vec<Column>), Refusal> {
         let refused = || not_understood("A list view");
-        let answer = known.answer().ok_or_else(|| route::closed("List views"))?;
+        let answer = known.answer().ok_or_else(unknown_path)?;
         let tree = json_body::parse(answer).map_err(|_| refused())?;
         let text = |node: json_body::NodeId, name: &str| {
             let at = tree.member(node, name)?;

@@ -21,12 +21,14 @@ pub mod login;
 mod record;
 mod related;
 mod resolve;
+mod resource;
 mod route;
 pub mod schema_pull;
 mod search;
 pub mod soap;
 pub mod soql;
 pub mod sosl;
+pub mod streaming;
 mod template;
 mod tree;
 
@@ -141,7 +143,7 @@ pub(super) fn beforehand(
     caller: &Identity,
     open: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Option<Operation>, Refusal> {
-    if !route::is_stored(head.segments) {
+    if !route::is_stored(head.segments) && !streaming::is_at(head.segments) {
         return Ok(None);
     }
     let endpoint = route::route(api, head)?;
@@ -160,6 +162,10 @@ pub(super) fn beforehand(
         } => request.list_view_beforehand(version, &object, &asked),
         Endpoint::Analytics { version, asked } => {
             request.analytics_beforehand(version, &asked, head, body, &around)
+        }
+        Endpoint::Stream { version } => {
+            let tree = json_body::read(head.headers, body)?;
+            request.streaming_beforehand(version, &tree, &around)
         }
         _ => Ok(None),
     }
@@ -331,6 +337,11 @@ fn understand_within(
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
             request.graphql(version, tree, around)
         }
+        Endpoint::Resource { version, path } => request.resource(version, &path, head.query),
+        Endpoint::Stream { version } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.streaming(version, tree, around)
+        }
         Endpoint::Retrieve {
             version,
             object,
@@ -403,6 +414,7 @@ impl<'a> Request<'a> {
                 followed: Followed::default(),
                 pages: None,
                 upstream_origin: api.upstream_origin.clone(),
+                stream: None,
             },
         })
     }
@@ -415,6 +427,7 @@ impl Request<'_> {
             action,
             endpoint: endpoint.into(),
             uses: Vec::new(),
+            optional: 0..0,
             objects: Vec::new(),
             exports: false,
             shape,

@@ -128,6 +128,15 @@ pub(super) enum Endpoint {
     Graphql {
         version: u16,
     },
+    /// `connect/…`, `chatter/…`
+    Resource {
+        version: u16,
+        path: Vec<String>,
+    },
+    /// `/cometd/NN.0`
+    Stream {
+        version: u16,
+    },
     /// Several records of one object by their ids.
     Retrieve {
         version: u16,
@@ -188,6 +197,7 @@ impl Endpoint {
             Self::Save { .. }
             | Self::Composite { .. }
             | Self::Graphql { .. }
+            | Self::Stream { .. }
             | Self::UpsertAll { .. }
             | Self::Tree { .. } => true,
             _ => false,
@@ -257,7 +267,7 @@ const CLOSED_ROOTS: &[(&[&str], &str)] = &[
     (&["services", "wsdl"], "The SOAP API"),
     (&["services", "apexsoap"], "Apex SOAP"),
     (&["id"], "The identity URL"),
-    (&["cometd"], "The Streaming API"),
+    (&["cometd"], "This path of the Streaming API"),
     (&["servlet"], "File downloads"),
     (&["secur"], "Sign-in pages"),
     (&["sfc"], "File downloads"),
@@ -278,6 +288,14 @@ pub(super) fn closed(what: &str) -> Refusal {
     )
 }
 
+/// What is known under `/services/data/vNN.0/` and closed is refused by name, anything else does not exist.
+pub(super) fn closed_resource(first: &str) -> Refusal {
+    CLOSED_RESOURCES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(first))
+        .map_or_else(unknown_path, |(_, what)| closed(what))
+}
+
 pub(super) fn bad_request(message: &'static str) -> Refusal {
     Refusal::new(Reason::BadRequest, message)
 }
@@ -295,6 +313,11 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         && rest.len() <= 1
     {
         return soap(api, head, letter, version);
+    }
+    if let ["cometd", version, rest @ ..] = &*segments
+        && *version != "replay"
+    {
+        return stream(api, head, version, rest);
     }
     let ["services", "data", rest @ ..] = &*segments else {
         let known = CLOSED_ROOTS.iter().find(|(root, _)| {
@@ -425,10 +448,11 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         }
         ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
-        [first, ..] => Err(CLOSED_RESOURCES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(first))
-            .map_or_else(unknown_path, |(_, what)| closed(what))),
+        ["connect" | "chatter", ..] if only_get(head.method).is_ok() => Ok(Endpoint::Resource {
+            version,
+            path: rest.iter().map(|s| (*s).to_owned()).collect(),
+        }),
+        [first, ..] => Err(closed_resource(first)),
     }
 }
 
@@ -503,6 +527,31 @@ fn soap(
         _ => Wsdl::Enterprise,
     };
     Ok(Endpoint::Soap { wsdl, version })
+}
+
+/// `/cometd/NN.0`, or what CometD's own clients append: the kind of the message.
+fn stream(
+    api: &Api,
+    head: &RequestHead<'_>,
+    version: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    const KINDS: [&str; 5] = [
+        "handshake",
+        "connect",
+        "subscribe",
+        "unsubscribe",
+        "disconnect",
+    ];
+    let version = parse_version(&format!("v{version}"))
+        .filter(|v| (api.versions.0..=api.versions.1).contains(v))
+        .filter(|_| rest.is_empty() || matches!(rest, [kind] if KINDS.contains(kind)))
+        .ok_or_else(unknown_path)?;
+    no_parameters(head)?;
+    if head.method != Method::POST {
+        return Err(Refusal::method_not_allowed("POST"));
+    }
+    Ok(Endpoint::Stream { version })
 }
 
 fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<Endpoint, Refusal> {

@@ -434,7 +434,7 @@ impl Request<'_> {
 /// What was asked beforehand.
 fn known(around: &Surroundings<'_>) -> Result<Tree, Refusal> {
     let answer = around.known.answer();
-    let answer = answer.ok_or_else(|| route::closed("The Reports and Dashboards API"))?;
+    let answer = answer.ok_or_else(super::unknown_path)?;
     json_body::parse(answer).map_err(|_| not_understood("A report"))
 }
 

@@ -314,7 +314,7 @@ fn said(tree: &Tree, node: NodeId, envelope: Envelope) -> Result<Said, Refusal> 
 }
 
 /// Moves a part's shape behind the parts before it. Gives the number of its record scopes.
-fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
+pub(super) fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
     let each = |shape: &mut Shape| shift(shape, uses, scopes, part);
     match shape {
         Shape::Value(sources) | Shape::Amount(sources) => {
@@ -386,6 +386,7 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         | Shape::Describe(_)
         | Shape::DescribeGlobal
         // A part's answer is JSON.
+        | Shape::Event(_)
         | Shape::Csv(_)
         | Shape::Xml(_) => 0,
     }
