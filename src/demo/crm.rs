@@ -428,6 +428,7 @@ impl Crm {
                 get()?;
                 endpoint::list_views::answer(self, asked, version, object, rest)
             }
+            ["ui-api", rest @ ..] => endpoint::ui_api::answer(self, asked, version, rest),
             ["search"] => endpoint::search::sosl(self, asked, version),
             ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),
             ["search", "suggestions"] => endpoint::search::suggestions(self, asked, version),

@@ -733,7 +733,7 @@ fn what_is_closed_says_so_and_what_is_unknown_is_not_there() {
         ("/sobjects/Contact/eventSchema", "Platform events"),
         ("/jobs/query", "Lists of bulk jobs"),
         ("/jobs/else", "This resource of Bulk API 2.0"),
-        ("/ui-api/records/003", "The User Interface API"),
+        ("/ui-api/record-ui/003", "This resource of the User Interface API"),
         ("/wave/query", "CRM Analytics"),
         ("/chatter/feeds", "Chatter"),
         ("/connect/files/069/content", "The Connect API"),

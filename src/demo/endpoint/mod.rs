@@ -24,4 +24,5 @@ pub mod search;
 pub mod soap;
 pub mod token;
 pub mod tree;
+pub mod ui_api;
 pub mod versions;

@@ -31,6 +31,7 @@ use super::soql::is_word_literal;
 use super::streaming::Session;
 use super::streaming::{StreamClient, StreamTarget};
 use super::template::{self, Template};
+use super::ui_api::UiTarget;
 
 /// How a Salesforce request goes upstream.
 #[derive(Debug)]
@@ -79,6 +80,8 @@ pub(super) enum Target {
     Resource(Box<ResourceTarget>),
     /// A search.
     Search(Box<SearchTarget>),
+    /// Records of the User Interface API.
+    Ui(Box<UiTarget>),
     /// A report or dashboard.
     Analytics(Box<AnalyticsTarget>),
     /// A call of the SOAP API.
@@ -189,6 +192,7 @@ impl Forward {
                 }
                 path
             }
+            Target::Ui(target) => format!("{base}{}", target.path(resolved)?),
             Target::Analytics(target) => {
                 if let Some(posted) = target.body(resolved)? {
                     method = Method::POST;

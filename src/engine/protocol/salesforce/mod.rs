@@ -31,6 +31,7 @@ pub mod sosl;
 pub mod streaming;
 mod template;
 mod tree;
+mod ui_api;
 
 use std::sync::Arc;
 
@@ -286,6 +287,7 @@ fn understand_within(
         Endpoint::Analytics { version, asked } => {
             request.analytics(version, &asked, head, body, around)
         }
+        Endpoint::Ui { version, asked } => request.ui_api(version, &asked),
         Endpoint::Related {
             version,
             object,

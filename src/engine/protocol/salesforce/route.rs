@@ -13,7 +13,7 @@ use super::composite::Envelope;
 use super::list_views::ListViews;
 use super::login::soap::Wsdl;
 use super::resolve::malformed;
-use super::{is_record_id, unknown_path};
+use super::{is_record_id, ui_api, unknown_path};
 
 /// The endpoints that are open.
 #[derive(Debug)]
@@ -74,6 +74,11 @@ pub(super) enum Endpoint {
         version: u16,
         object: Arc<str>,
         asked: ListViews,
+    },
+    /// `ui-api…`
+    Ui {
+        version: u16,
+        asked: ui_api::Asked,
     },
     /// `analytics…`
     Analytics {
@@ -252,7 +257,6 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("tabs", "Tabs"),
     ("theme", "Themes"),
     ("tooling", "The Tooling API"),
-    ("ui-api", "The User Interface API"),
     ("wave", "CRM Analytics"),
 ];
 
@@ -441,6 +445,10 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
                 version,
                 object: Arc::from(*object),
             })
+        }
+        ["ui-api", rest @ ..] => {
+            let asked = ui_api::asked(head, rest)?;
+            Ok(Endpoint::Ui { version, asked })
         }
         ["analytics", rest @ ..] => {
             let asked = analytics::asked(head, rest)?;
