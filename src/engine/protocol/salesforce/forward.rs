@@ -7,11 +7,12 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::engine::catalog::{FieldRef, FieldType, ObjectId};
-use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
+use crate::engine::protocol::{Link, Literal, Resolved, SessionPlace, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
 use super::bulk::JobTarget;
+use super::bulk1::BatchTarget;
 use super::composite::CompositeTarget;
 use super::cursor::{Cursor, Form, NextPage, Page};
 use super::graphql::GraphTarget;
@@ -77,6 +78,8 @@ pub(super) enum Target {
     Graph(Box<GraphTarget>),
     /// A job of Bulk API 2.0.
     Job(Box<JobTarget>),
+    /// A request of Bulk API 1.0.
+    Batch(Box<BatchTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -152,6 +155,7 @@ impl Forward {
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Soap(target) => return target.print(resolved),
+            Target::Batch(target) => return target.print(self.version, headers, resolved),
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
             Target::Query {
@@ -245,7 +249,7 @@ impl Forward {
             path_and_query,
             headers,
             body: Bytes::from(body),
-            session_at: None,
+            session: SessionPlace::Authorization,
         })
     }
 
@@ -281,7 +285,7 @@ impl Forward {
                 upstream_origin: self.upstream_origin.clone(),
                 form: match (&self.target, link) {
                     (_, Link::JobData) => Form::JobData,
-                    (Target::Soap(_) | Target::Job(_), _) => Form::Bare,
+                    (Target::Soap(_) | Target::Job(_) | Target::Batch(_), _) => Form::Bare,
                     _ => Form::Link,
                 },
             },
