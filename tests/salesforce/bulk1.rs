@@ -213,6 +213,21 @@ pub(super) fn field(answer: &Answer, format: &str, name: &str) -> Vec<Option<Str
     }
 }
 
+/// The field of the first record: not there, null, or its text.
+pub(super) fn shown(answer: &Answer, format: &str, name: &str) -> Option<Option<String>> {
+    let text = answer.text();
+    let there = match format {
+        "CSV" => text
+            .lines()
+            .next()
+            .unwrap()
+            .contains(&format!("\"{name}\"")),
+        "XML" => text.contains(&format!("<{name}>")) || text.contains(&format!("<{name} xsi:nil")),
+        _ => answer.json()[0].get(name).is_some(),
+    };
+    there.then(|| field(answer, format, name).remove(0))
+}
+
 fn element(record: &str, name: &str) -> Option<String> {
     if let Some((parent, name)) = name.split_once('.') {
         return element(

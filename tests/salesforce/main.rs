@@ -8,6 +8,7 @@
 )]
 
 mod attacker;
+mod attacker_bulk;
 mod bulk1;
 mod bulk2;
 mod collections;

@@ -727,10 +727,7 @@ fn what_is_closed_says_so_and_what_is_unknown_is_not_there() {
         ("/services/Soap/s/61.0", "The SOAP API"),
         ("/services/apexrest/anything", "Apex REST"),
         ("/services/apexsoap/anything", "Apex SOAP"),
-        (
-            "/services/async/61.0/else",
-            "This resource of Bulk API 1.0",
-        ),
+        ("/services/async/61.0/else", "This resource of Bulk API 1.0"),
         (
             "/services/async/61.0/job/750/spec",
             "Transformations of bulk jobs",

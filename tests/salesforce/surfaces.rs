@@ -8,7 +8,7 @@ use std::pin::Pin;
 use privet::demo::client::encode;
 use serde_json::{Value as Json, json};
 
-use super::soap;
+use super::{bulk1, soap};
 use crate::house::{ANALYST, DESK, DESK_US, House, MARKETING, Plan, run};
 
 const V: &str = "/services/data/v61.0";
@@ -115,10 +115,13 @@ const SURFACES: &[(&str, Surface)] = &[
     ("SOAP retrieve", |q| Box::pin(soap_retrieve(q))),
     ("GraphQL", |q| Box::pin(graphql(q))),
     ("Bulk API 2.0", |q| Box::pin(bulk2(q))),
+    ("Bulk API 1.0 in CSV", |q| Box::pin(bulk1_in(q, "CSV"))),
+    ("Bulk API 1.0 in XML", |q| Box::pin(bulk1_in(q, "XML"))),
+    ("Bulk API 1.0 in JSON", |q| Box::pin(bulk1_in(q, "JSON"))),
 ];
 
 /// Surfaces whose fields are columns: a field that is not there in one row is empty in it if it is there in another.
-const TABLES: &[&str] = &["Bulk API 2.0"];
+const TABLES: &[&str] = &["Bulk API 2.0", "Bulk API 1.0 in CSV"];
 
 async fn record(q: Question<'_>) -> Shown {
     let target = format!("{V}/sobjects/Contact/{}?fields={}", q.id, q.field);
@@ -271,6 +274,17 @@ async fn bulk2(q: Question<'_>) -> Shown {
         None => Shown::Absent,
         Some("") => Shown::Null,
         Some(text) => Shown::Value(text.to_owned()),
+    }
+}
+
+async fn bulk1_in(q: Question<'_>, format: &str) -> Shown {
+    let Some(found) = bulk1::extracted(q.house, q.who, format, &q.soql()).await else {
+        return Shown::Refused;
+    };
+    match bulk1::shown(&found, format, q.field) {
+        None => Shown::Absent,
+        Some(None) => Shown::Null,
+        Some(Some(text)) => Shown::Value(text),
     }
 }
 
