@@ -28,7 +28,7 @@ async function main() {
     batch.on('queue', () => batch.poll(50, 20000));
     batch.on('response', resolve);
   });
-  batch.execute([{ Id: made, Title: 'changed' }]).catch(() => {});
+  batch.execute([{ Id: made, Title: 'changed' }]);
   const updated = await updating;
   const told = await job.check();
   const batches = await job.list();

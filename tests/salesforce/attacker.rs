@@ -9,7 +9,7 @@ use privet::demo::metadata::object;
 use privet::demo::store::Value;
 use serde_json::{Value as Json, json};
 
-use super::attacker_bulk::{Ids, extract1, extract2, tells_ids};
+use super::attacker_bulk::{Ids, extract1, extract2, upsert1};
 use crate::house::{ANALYST, DESK, DESK_US, House, MARKETING, Plan, run};
 
 const V: &str = "/services/data/v61.0";
@@ -507,6 +507,7 @@ impl Victim {
                     )]
                 }),
             ),
+            ("batch upsert", Box::new(move |g| upsert1(field, g))),
             (
                 "upsert in composite",
                 Box::new(move |g| {
@@ -818,8 +819,8 @@ impl Attack<'_> {
             let target = ids.placed(&target);
             let answer = self.house.ask(self.who, method, &target, &body).await;
             signal += &format!("{} ", answer.status);
-            ids.learn(&target, &answer);
-            if !question.statuses && !(tells_ids(&target) && answer.status < 300) {
+            let told = ids.learn(&target, &answer);
+            if !question.statuses && !told {
                 signal += &without_request(&answer.text()).replace(guess, "?");
             }
         }

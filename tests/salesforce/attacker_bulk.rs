@@ -59,30 +59,41 @@ impl Ids {
             .replace("{result}", &self.result)
     }
 
-    /// Keeps the ids of the answer to `target`, if it gives any.
-    pub(super) fn learn(&mut self, target: &str, answer: &Answer) {
-        if !tells_ids(target) || answer.status >= 300 {
-            return;
+    /// Keeps the ids of the answer to `target`. Gives whether there are any, so that it says something else each time.
+    pub(super) fn learn(&mut self, target: &str, answer: &Answer) -> bool {
+        let rows = target.contains("/result/") || target.ends_with("/results");
+        let about = target.contains("/jobs/") || target.starts_with(JOB);
+        if rows || !about || answer.status >= 300 {
+            return false;
         }
         let answer = answer.json();
-        let id = answer["id"].as_str();
-        let (place, id) = if target.ends_with("/batch") {
-            (&mut self.batch, id)
-        } else if target.ends_with("/result") {
-            (&mut self.result, answer[0].as_str())
-        } else if target.ends_with("/job") || target.contains("/jobs/") {
-            (&mut self.job, id)
-        } else {
-            return;
-        };
+        let id = answer["id"].as_str().or_else(|| answer[0].as_str());
         if let Some(id) = id {
+            let place = match target.rsplit('/').next() {
+                Some("job" | "query") => &mut self.job,
+                Some("batch") => &mut self.batch,
+                Some("result") => &mut self.result,
+                _ => return true,
+            };
             id.clone_into(place);
         }
+        id.is_some()
     }
 }
 
-/// Whether an answer says something else each time: ids are sealed anew.
-pub(super) fn tells_ids(target: &str) -> bool {
-    let rows = target.contains("/result/") || target.ends_with("/results");
-    !rows && (target.contains("/jobs/") || target.starts_with(JOB))
+/// A record found by a guess, in a batch of Bulk API 1.0: what became of it says whether there is one.
+pub(super) fn upsert1(field: &str, guess: &str) -> Vec<Request> {
+    let job = json!({
+        "operation": "upsert", "object": "Contact", "externalIdFieldName": field, "contentType": "JSON",
+    });
+    let batch = format!("{JOB}/{{job}}/batch");
+    vec![
+        ("POST", JOB.to_owned(), job.to_string()),
+        (
+            "POST",
+            batch.clone(),
+            json!([{field: guess, "Title": "x"}]).to_string(),
+        ),
+        ("GET", format!("{batch}/{{batch}}/result"), String::new()),
+    ]
 }

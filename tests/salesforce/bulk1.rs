@@ -692,6 +692,26 @@ fn tokens_of_a_batch_become_values_and_masks_do_not() {
 }
 
 #[test]
+fn a_table_is_repeated_with_the_line_ends_it_was_sent_with() {
+    run(async {
+        let house = house().await;
+        let insert = [("operation", "insert"), ("object", "Contact")];
+        for end in ["\n", "\r\n"] {
+            let body = format!("LastName,Title{end}Good,\"a{end}b\"{end}");
+            let (place, results) = load(&house, DESK, "CSV", &insert, &body).await;
+            assert_eq!(
+                results.text().matches("true").count(),
+                2,
+                "{}",
+                results.text()
+            );
+            let echo = get(&house, DESK, &format!("{place}/request")).await;
+            assert_eq!((echo.status, echo.text()), (200, body));
+        }
+    });
+}
+
+#[test]
 fn records_are_made_found_by_keys_and_deleted_and_fail_with_a_code() {
     run(async {
         let house = house().await;

@@ -258,7 +258,7 @@ fn delimiter(job: &Job) -> Delimiter {
     Delimiter::parse(&job.delimiter).unwrap_or_default()
 }
 
-fn line_ending(job: &Job) -> LineEnding {
+pub(super) fn line_ending(job: &Job) -> LineEnding {
     LineEnding::parse(&job.line_ending).unwrap_or_default()
 }
 

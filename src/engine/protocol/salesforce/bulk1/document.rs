@@ -94,7 +94,6 @@ pub fn exception_code(body: &[u8]) -> Option<&'static str> {
 }
 
 /// A document that says something of a job: plain members.
-#[derive(Debug)]
 pub(super) struct Document(Vec<(String, String)>);
 
 fn malformed() -> Refusal {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::bulk::{NULL, bad, deletes, header_columns};
+use super::super::bulk::{NULL, bad, deletes, header_columns, line_ending};
 use super::super::collections::array_at;
 use super::super::cursor::{Job, JobOperation};
 use super::super::errors::save_result;
@@ -22,6 +22,12 @@ use crate::engine::rewrite::csv::{Delimiter, LineEnding};
 
 /// Most records of a batch ("Bulk API limits").
 const RECORDS_MAX: usize = 10_000;
+
+/// A table whose rows end as those of Windows do.
+const CRLF: UploadFormat = UploadFormat::Csv {
+    delimiter: Delimiter::Comma,
+    line_ending: LineEnding::CrLf,
+};
 
 impl Request<'_> {
     pub(super) fn add_records(
@@ -52,7 +58,14 @@ impl Request<'_> {
             Err(refusal) => return self.mistaken(ENDPOINT, refusal, uses),
         };
         let place = Place::Batch(known.id.clone());
-        self.forward.pages = Some(known.cursor(self.api, version, "", place, around.caller));
+        let mut cursor = known.cursor(self.api, version, "", place, around.caller);
+        // What was sent is repeated as it was sent.
+        if let (Some(job), Some(upload)) = (&mut cursor.job, &upload)
+            && upload.format == CRLF
+        {
+            job.line_ending = "CRLF".into();
+        }
+        self.forward.pages = Some(cursor);
         let takes = content.told();
         let path = format!("/{}/batch", known.id);
         let target = BatchTarget::post(path, body, content, takes);
@@ -74,13 +87,13 @@ impl Request<'_> {
         let names = header_columns(first_row, Delimiter::Comma)?;
         let columns = self.columns(object, job, &names, uses)?;
         Ok(Upload {
-            format: UploadFormat::Csv {
-                delimiter: Delimiter::Comma,
-                line_ending: if first_row.ends_with(b"\r\n") {
-                    LineEnding::CrLf
-                } else {
-                    LineEnding::Lf
-                },
+            format: if first_row.ends_with(b"\r\n") {
+                CRLF
+            } else {
+                UploadFormat::Csv {
+                    delimiter: Delimiter::Comma,
+                    line_ending: LineEnding::Lf,
+                }
             },
             null: Some(NULL.into()),
             root: Written::Object(columns),
@@ -240,7 +253,11 @@ impl Request<'_> {
                 );
             }
             About::Results => ("bulk1-results", "result", outcome(content, object)),
-            About::Request => ("bulk1-request", "request", echo(content, object)),
+            About::Request => (
+                "bulk1-request",
+                "request",
+                echo(content, object, line_ending(&batch.job)),
+            ),
         };
         let target = BatchTarget::read(format!("{path}/{place}"), content);
         self.forward.target = Target::Batch(Box::new(target));
@@ -291,10 +308,10 @@ fn row(object: ObjectId, members: Vec<(Arc<str>, Shape)>, all_fields: bool) -> R
     }
 }
 
-fn table(row: RecordShape) -> Shape {
+fn table(row: RecordShape, line_ending: LineEnding) -> Shape {
     Shape::Csv(Box::new(CsvShape {
         delimiter: Delimiter::Comma,
-        line_ending: LineEnding::Lf,
+        line_ending,
         no_records: false,
         row,
     }))
@@ -311,16 +328,15 @@ fn list(element: Shape) -> Shape {
 fn outcome(content: Content, object: ObjectId) -> Shape {
     let id = vec![0];
     match content {
-        Content::Csv => table(row(
-            object,
-            vec![
+        Content::Csv => {
+            let members = vec![
                 ("Id".into(), Shape::Value(id)),
                 ("Success".into(), Shape::Keep),
                 ("Created".into(), Shape::Keep),
                 ("Error".into(), Shape::ErrorCode),
-            ],
-            false,
-        )),
+            ];
+            table(row(object, members, false), LineEnding::Lf)
+        }
         Content::Xml => document(
             content,
             Shape::Object(vec![("result".into(), list(save_result(id)))]),
@@ -330,10 +346,10 @@ fn outcome(content: Content, object: ObjectId) -> Shape {
 }
 
 /// What a batch was sent: read like any record, since what was a token on its way is a value there.
-fn echo(content: Content, object: ObjectId) -> Shape {
+fn echo(content: Content, object: ObjectId, line_ending: LineEnding) -> Shape {
     let row = row(object, Vec::new(), true);
     match content {
-        Content::Csv => table(row),
+        Content::Csv => table(row, line_ending),
         Content::Xml => document(
             content,
             Shape::Object(vec![("sObject".into(), list(Shape::Record(row)))]),
