@@ -19,13 +19,13 @@ async fn asked(client: Client) -> Option<Value> {
 }
 
 /// What the first rows show: names in clear, masked addresses, no salary.
-fn treated(rows: &Value) {
+pub(crate) fn treated(rows: &Value) {
     let rows = rows.as_array().unwrap();
     assert_eq!(rows.len(), 5);
     for row in rows {
         assert!(row.get("Salary__c").is_none(), "{row}");
         assert!(!row["Name"].as_str().unwrap().contains('*'), "{row}");
-        let email = row["Email"].as_str().unwrap();
+        let email = row["Email"].as_str().unwrap_or_default();
         assert!(email.is_empty() || email.contains("****@"), "{row}");
     }
 }

@@ -3,6 +3,7 @@
 use privet::demo::seed::CONTACTS;
 use serde_json::{Value, json};
 
+use crate::bulk::treated;
 use crate::clients::Client;
 use crate::house::House;
 
@@ -25,18 +26,6 @@ async fn asked(client: Client) -> Option<Value> {
         assert!(asked.header("x-sfdc-session").unwrap().starts_with("00D"));
     }
     Some(got)
-}
-
-/// What rows show: names in clear, masked addresses, no salary.
-fn treated(rows: &Value) {
-    let rows = rows.as_array().unwrap();
-    assert_eq!(rows.len(), 5);
-    for row in rows {
-        assert!(row.get("Salary__c").is_none(), "{row}");
-        assert!(!row["Name"].as_str().unwrap().contains('*'), "{row}");
-        let email = row["Email"].as_str().unwrap_or_default();
-        assert!(email.is_empty() || email.contains("****@"), "{row}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

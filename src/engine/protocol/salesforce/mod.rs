@@ -259,7 +259,7 @@ fn understand_within(
             version,
             kind,
             asked,
-        } => request.bulk(version, kind, asked, tree.as_ref(), body, around),
+        } => request.bulk(version, kind, &asked, tree.as_ref(), body, around),
         Endpoint::Batches { version, asked } => request.bulk1(version, asked, head, body, around),
         Endpoint::Soap { wsdl, version } => request.soap(wsdl, version, body, around),
         Endpoint::Describe { version, object } => request.describe(version, &object),

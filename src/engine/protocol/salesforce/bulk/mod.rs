@@ -317,13 +317,13 @@ impl Request<'_> {
         mut self,
         version: u16,
         kind: Kind,
-        asked: Asked,
+        asked: &Asked,
         tree: Option<&Tree>,
         body: &[u8],
         around: &Surroundings<'_>,
     ) -> Result<Operation, Refusal> {
         self.forward.version = version;
-        let known = match &asked {
+        let known = match asked {
             Asked::Create => None,
             Asked::Info(job)
             | Asked::Change(job)
@@ -340,8 +340,8 @@ impl Request<'_> {
                     Kind::Ingest => self.create_ingest_job(version, tree, around),
                 }
             }
-            (Some(known), Kind::Query) => self.query_job(known, &asked, tree, around),
-            (Some(known), Kind::Ingest) => self.ingest_job(&known, &asked, tree, body),
+            (Some(known), Kind::Query) => self.query_job(known, asked, tree, around),
+            (Some(known), Kind::Ingest) => self.ingest_job(&known, asked, tree, body),
         }
     }
 }

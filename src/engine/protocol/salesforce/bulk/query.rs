@@ -78,16 +78,16 @@ fn table_of(job: &Job, answer: Shape) -> Option<CsvShape> {
 /// Either the query of a job, or the operation that tells what is wrong with it.
 pub(in super::super) enum Asking {
     Query(Box<Resolved>),
-    Mistaken(Stopped),
+    Mistaken(Box<Stopped>),
 }
 
 impl Request<'_> {
     pub(in super::super) fn asks(&self, soql: &str) -> Asking {
         match self.resolve(soql) {
-            Err(stopped) => Asking::Mistaken(*stopped),
+            Err(stopped) => Asking::Mistaken(stopped),
             Ok(resolved) => match not_bulk(&resolved.query) {
                 None => Asking::Query(Box::new(resolved)),
-                Some(what) => Asking::Mistaken(Stopped {
+                Some(what) => Asking::Mistaken(Box::new(Stopped {
                     refusal: Refusal::new(
                         Reason::MalformedQuery,
                         format!("{what}: not in the query of a bulk job"),
@@ -96,7 +96,7 @@ impl Request<'_> {
                     objects: resolved.objects,
                     written: resolved.written,
                     followed: resolved.followed,
-                }),
+                })),
             },
         }
     }
@@ -153,7 +153,7 @@ impl Request<'_> {
             .map(|(_, text)| *text)
             .ok_or_else(|| bad("query is needed"))?;
         let resolved = match self.asks(soql) {
-            Asking::Mistaken(stopped) => return self.stopped(ENDPOINT, stopped),
+            Asking::Mistaken(stopped) => return self.stopped(ENDPOINT, *stopped),
             Asking::Query(resolved) => *resolved,
         };
         let words = vec![
@@ -216,7 +216,7 @@ impl Request<'_> {
             _ => "bulk2-query-info",
         };
         let resolved = match self.asks(&known.soql) {
-            Asking::Mistaken(stopped) => return self.stopped(endpoint, stopped),
+            Asking::Mistaken(stopped) => return self.stopped(endpoint, *stopped),
             Asking::Query(resolved) => *resolved,
         };
         let object = self.queried(&resolved);

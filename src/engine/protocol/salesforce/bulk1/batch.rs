@@ -48,14 +48,14 @@ impl Request<'_> {
     fn of_job(&self, known: &Known, soql: &str) -> Asking {
         match self.asks(soql) {
             Asking::Query(resolved) if self.queried(&resolved) != known.job.object => {
-                Asking::Mistaken(Stopped {
+                Asking::Mistaken(Box::new(Stopped {
                     refusal: bad("the query of a batch asks for the object of its job")
                         .coded("InvalidBatch"),
                     uses: resolved.uses,
                     objects: resolved.objects,
                     written: resolved.written,
                     followed: resolved.followed,
-                })
+                }))
             }
             asking => asking,
         }
@@ -72,7 +72,7 @@ impl Request<'_> {
         let text = std::str::from_utf8(body).map_err(|_| bad("a query is text in UTF-8"))?;
         let soql = text.trim_start_matches('\u{feff}').trim();
         let mut resolved = match self.of_job(known, soql) {
-            Asking::Mistaken(stopped) => return self.stopped(ENDPOINT, stopped),
+            Asking::Mistaken(stopped) => return self.stopped(ENDPOINT, *stopped),
             Asking::Query(resolved) => *resolved,
         };
         let content = known.form.content;
@@ -143,7 +143,7 @@ impl Request<'_> {
             About::Request => return Err(closed("The request of a batch that asks")),
         };
         let mut resolved = match self.of_job(job, &batch.soql) {
-            Asking::Mistaken(stopped) => return self.stopped(endpoint, stopped),
+            Asking::Mistaken(stopped) => return self.stopped(endpoint, *stopped),
             Asking::Query(resolved) => *resolved,
         };
         let (target, shape) = match about {
