@@ -690,8 +690,8 @@ fn records_are_made_found_by_keys_and_deleted_and_fail_with_a_code() {
             let body = records(
                 format,
                 &[
-                    &[("LastName", "Good"), ("Title", "a")],
-                    &[("LastName", "Bad"), ("Title", &long)],
+                    &[("LastName", "Good"), ("title", "a")],
+                    &[("LastName", "Bad"), ("title", &long)],
                 ],
             );
             let (place, results) = load(&house, DESK, format, &insert, &body).await;
