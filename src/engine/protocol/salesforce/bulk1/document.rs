@@ -16,7 +16,7 @@ use crate::engine::refusal::{Reason, Refusal};
 const NAMESPACE: &str = "http://www.force.com/2009/06/asyncapi/dataload";
 
 /// Exception codes (Bulk API 2.0 and Bulk API Developer Guide, "Bulk API errors"): none says anything of a value.
-pub const EXCEPTION_CODES: [&str; 16] = [
+const EXCEPTION_CODES: [&str; 16] = [
     "ClientInputError",
     "ExceededQuota",
     "FeatureNotEnabled",
