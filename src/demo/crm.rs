@@ -143,6 +143,7 @@ pub(crate) struct Instance {
 pub struct Crm {
     instances: Mutex<VecDeque<Instance>>,
     jobs: Mutex<(u64, VecDeque<Job>)>,
+    pub(crate) bulk1: endpoint::bulk1::Jobs,
     /// How many times more the rows of a page of bulk results come.
     bulk_repeats: AtomicU64,
     store: RwLock<Store>,
@@ -169,6 +170,7 @@ impl Crm {
         Self {
             instances: Mutex::new(VecDeque::new()),
             jobs: Mutex::new((0, VecDeque::new())),
+            bulk1: endpoint::bulk1::Jobs::default(),
             bulk_repeats: AtomicU64::new(0),
             store: RwLock::new(store),
             sessions: Mutex::new((0, HashSet::new())),
@@ -305,6 +307,11 @@ impl Crm {
         lock(&self.jobs).1.retain(|j| j.id != id);
     }
 
+    /// Whether a bearer token is that of a session.
+    pub(crate) fn is_open(&self, token: &str) -> bool {
+        lock(&self.sessions).1.contains(token.trim())
+    }
+
     fn is_session(&self, asked: &Asked) -> bool {
         asked
             .header("authorization")
@@ -312,7 +319,7 @@ impl Crm {
             .filter(|(scheme, _)| {
                 scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("oauth")
             })
-            .is_some_and(|(_, token)| lock(&self.sessions).1.contains(token.trim()))
+            .is_some_and(|(_, token)| self.is_open(token))
     }
 
     /// Answers one request.
@@ -353,6 +360,11 @@ impl Crm {
         };
         match path.as_slice() {
             ["services", "oauth2", "token"] => return Ok(endpoint::token::answer(self, asked)),
+            ["services", "async", version, "job", rest @ ..]
+                if matches!(&*asked.method, "GET" | "HEAD" | "POST") =>
+            {
+                return Ok(endpoint::bulk1::answer(self, asked, version, rest));
+            }
             ["services", "Soap", letter @ ("u" | "c"), version, ..] if asked.method == "POST" => {
                 return Ok(endpoint::soap::answer(self, asked, letter, version));
             }

@@ -17,9 +17,9 @@ use crate::engine::event::{Ending, Step};
 use crate::engine::identity::Identity;
 use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
-use crate::engine::protocol::salesforce::graphql;
 use crate::engine::protocol::salesforce::login::door;
 use crate::engine::protocol::salesforce::streaming::{self, Echoes};
+use crate::engine::protocol::salesforce::{bulk1, graphql};
 use crate::engine::protocol::{self, Dialect, Intake, Known, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{BodyProgram, Counts, Format};
@@ -106,8 +106,13 @@ impl Page {
         let head = head::check(&parts, &carrier.rules)?;
         let served = carrier.served(&head.path);
         self.shape = error_shape(&live, served);
-        if matches!(self.shape, ErrorShape::Salesforce) && graphql::is_at(&head.segments) {
-            self.shape = ErrorShape::GraphQl;
+        if matches!(self.shape, ErrorShape::Salesforce) {
+            if graphql::is_at(&head.segments) {
+                self.shape = ErrorShape::GraphQl;
+            } else if bulk1::is_at(&head.segments) {
+                let json = bulk1::speaks_json(&head.headers);
+                self.shape = ErrorShape::Bulk { json };
+            }
         }
         let streams =
             matches!(self.shape, ErrorShape::Salesforce) && streaming::is_at(&head.segments);
@@ -189,12 +194,13 @@ impl Page {
         };
         let limits = &carrier.settings.limits;
         let coding = Coding::of(&parts.headers).ok_or_else(internal)?;
+        let sealer = live.keys.sealer(&identity.tenant);
         let (mut incoming, mut body) = if let Some((incoming, body, _)) = call {
             (incoming, body)
         } else {
             let raw = incoming.take().ok_or_else(internal)?;
             let mut incoming = ClientBody::new(raw, coding, limits, limits.request_body_bytes_max)?;
-            let body = match protocol::intake(&served.api, &request_head) {
+            let body = match protocol::intake(&served.api, &request_head, &identity, &sealer) {
                 Intake::Whole => incoming.whole().await?,
                 Intake::FirstRow => incoming.first_row().await?,
                 Intake::Nothing => Bytes::new(),
@@ -209,7 +215,6 @@ impl Page {
         if streams {
             self.shape = ErrorShape::Bayeux(Echoes::of(&body));
         }
-        let sealer = live.keys.sealer(&identity.tenant);
         let authorization = parts.headers.get(http::header::AUTHORIZATION);
         let mut jar =
             streams.then(|| Jar::of(&parts.headers, &served.api.name, &identity, &sealer));

@@ -20,6 +20,11 @@ pub enum ErrorShape {
     OAuth,
     /// A SOAP 1.1 fault.
     Soap,
+    /// `<error><exceptionCode/><exceptionMessage/></error>`, or the same in JSON.
+    Bulk {
+        /// In JSON.
+        json: bool,
+    },
     /// `{"data": null, "errors": [{"message": …, "extensions": {"ErrorType": …}}]}`.
     GraphQl,
     /// `[{"channel": …, "id": …, "successful": false, "error": "403:code:message"}]`, one for each message.
@@ -124,6 +129,10 @@ pub fn spelt(refusal: &Refusal, shape: &ErrorShape) -> (StatusCode, &'static str
                 code => code,
             };
             (StatusCode::INTERNAL_SERVER_ERROR, code)
+        }
+        // A session that is none is a mistake like any other there, and clients know it by that.
+        ErrorShape::Bulk { .. } if refusal.reason == Reason::Unauthenticated => {
+            (StatusCode::BAD_REQUEST, code)
         }
         // "Status Codes and Error Responses" of the GraphQL API Developer Guide: a mistake in a query is answered with 200.
         ErrorShape::GraphQl
@@ -287,6 +296,14 @@ fn body(shape: &ErrorShape, status: StatusCode, code: &str, message: &str) -> (H
         ErrorShape::Soap => (
             HeaderValue::from_static("text/xml;charset=UTF-8"),
             salesforce::login::soap::fault(code, message).into(),
+        ),
+        ErrorShape::Bulk { json: true } => (
+            json,
+            salesforce::bulk1::error_document(code, message, true).into(),
+        ),
+        ErrorShape::Bulk { json: false } => (
+            HeaderValue::from_static("application/xml;charset=UTF-8"),
+            salesforce::bulk1::error_document(code, message, false).into(),
         ),
         ErrorShape::Map(map) => {
             let (content_type, body) = map.error_body(code, message);

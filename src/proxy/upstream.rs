@@ -31,9 +31,9 @@ use tokio::sync::Notify;
 use crate::config::{ApiSettings, Credential, Limits, TlsFiles, Trust, millis};
 use crate::engine::coding::{Coding, Decoder};
 use crate::engine::plan::Plan;
-use crate::engine::protocol::UpstreamRequest;
-use crate::engine::protocol::salesforce::errors;
 use crate::engine::protocol::salesforce::login::soap;
+use crate::engine::protocol::salesforce::{bulk1, errors};
+use crate::engine::protocol::{SessionPlace, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::Format;
 use crate::engine::secret::Secret;
@@ -230,7 +230,30 @@ impl Upstream {
                 .await?;
             response = self.once(plan.request(), &authorization, ids).await?;
         }
-        if plan.request().session_at.is_some()
+        if plan.request().session == SessionPlace::Header
+            && response.0.status() == StatusCode::BAD_REQUEST
+        {
+            // A session that is none has no status of its own either.
+            let mut code = self.exception(response.0).await;
+            if code == Some(NO_ASYNC_SESSION) {
+                self.forget(&authorization).await;
+                // What has gone by cannot be sent again.
+                if plan.upload().is_some()
+                    || !matches!(self.credential, Credential::ClientCredentials { .. })
+                {
+                    return Err(unreachable("the upstream refuses the proxy's credential"));
+                }
+                authorization = self.authorization(client_authorization, None).await?;
+                response = self.once(plan.request(), &authorization, ids).await?;
+                if response.0.status() == StatusCode::BAD_REQUEST {
+                    code = self.exception(response.0).await;
+                    return exception(code, started);
+                }
+            } else {
+                return exception(code, started);
+            }
+        }
+        if matches!(plan.request().session, SessionPlace::Body(_))
             && response.0.status() == StatusCode::INTERNAL_SERVER_ERROR
         {
             // A fault, whose code stands in its body alone.
@@ -307,6 +330,14 @@ impl Upstream {
         pulled
     }
 
+    /// The exception code of an error of Bulk API 1.0.
+    async fn exception(&self, response: Response<Incoming>) -> Option<&'static str> {
+        let (head, body) = response.into_parts();
+        let coding = Coding::of(&head.headers)?;
+        let text = self.read_whole(body, coding, SMALL_BODY_MAX as u64).await?;
+        bulk1::exception_code(&text)
+    }
+
     async fn fault_code(&self, response: Response<Incoming>) -> Option<String> {
         let (head, body) = response.into_parts();
         let coding = Coding::of(&head.headers)?;
@@ -332,7 +363,7 @@ impl Upstream {
             path_and_query: path.to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
-            session_at: None,
+            session: SessionPlace::Authorization,
         };
         let ids = Ids {
             request_id: "schema-pull",
@@ -387,9 +418,9 @@ impl Upstream {
         authorization: &HeaderValue,
         ids: &Ids<'_>,
     ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
-        let body = OutgoingBody::whole(match planned.session_at {
-            None => planned.body.clone(),
-            Some(at) => with_session(&planned.body, at, authorization)?,
+        let body = OutgoingBody::whole(match planned.session {
+            SessionPlace::Body(at) => with_session(&planned.body, at, authorization)?,
+            _ => planned.body.clone(),
         });
         let (request, watch) = self.request(planned, body, authorization, ids)?;
         let patience = match planned.long_poll {
@@ -471,8 +502,14 @@ impl Upstream {
         let mut request = Request::builder().method(planned.method.clone()).uri(uri);
         if let Some(headers) = request.headers_mut() {
             headers.extend(planned.headers.clone());
-            if planned.session_at.is_none() {
-                headers.insert(AUTHORIZATION, authorization.clone());
+            match planned.session {
+                SessionPlace::Authorization => {
+                    headers.insert(AUTHORIZATION, authorization.clone());
+                }
+                SessionPlace::Header => {
+                    headers.insert(SESSION, bare(authorization)?);
+                }
+                SessionPlace::Body(_) => {}
             }
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
             if let Some(cookie) = ids.cookie.filter(|_| planned.cookies) {
@@ -701,15 +738,45 @@ fn fault(code: Option<&str>, started: Instant) -> Result<Answered, Refusal> {
     })
 }
 
+/// Where Bulk API 1.0 has its session id.
+const SESSION: HeaderName = HeaderName::from_static("x-sfdc-session");
+/// Its exception code of a session that is none.
+const NO_ASYNC_SESSION: &str = "InvalidSessionId";
+
+/// An error of Bulk API 1.0: a code that may pass, and nothing else.
+fn exception(code: Option<&'static str>, started: Instant) -> Result<Answered, Refusal> {
+    if code == Some(NO_ASYNC_SESSION) {
+        return Err(unreachable("the upstream refuses the proxy's credential"));
+    }
+    let status = StatusCode::BAD_REQUEST;
+    Ok(Answered {
+        cookies: HeaderMap::new(),
+        status,
+        upstream_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        headers: HeaderMap::new(),
+        content: Content::Error(code.unwrap_or_else(|| refuse::code_of_status(status))),
+    })
+}
+
+/// The session id of an `Authorization`.
+fn session(authorization: &HeaderValue) -> Option<&str> {
+    let (_, session) = authorization.to_str().ok()?.split_once(' ')?;
+    Some(session.trim())
+}
+
+/// The session id of an `Authorization` as a header of its own.
+fn bare(authorization: &HeaderValue) -> Result<HeaderValue, Refusal> {
+    let mut value = session(authorization)
+        .and_then(|session| HeaderValue::from_str(session).ok())
+        .ok_or_else(|| Refusal::new(Reason::Internal, "the upstream request is no request"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// A body with our session id in its place.
 fn with_session(body: &Bytes, at: usize, authorization: &HeaderValue) -> Result<Bytes, Refusal> {
     let internal = || Refusal::new(Reason::Internal, "the upstream request is no request");
-    let session = authorization
-        .to_str()
-        .ok()
-        .and_then(|a| a.split_once(' '))
-        .map(|(_, session)| session.trim())
-        .ok_or_else(internal)?;
+    let session = session(authorization).ok_or_else(internal)?;
     let (before, after) = (body.get(..at), body.get(at..));
     let (Some(before), Some(after)) = (before, after) else {
         return Err(internal());

@@ -20,6 +20,10 @@ pub(crate) enum Client {
     SimpleSalesforceWrites,
     /// jsforce, changing records.
     JsforceWrites,
+    /// simple-salesforce, Bulk API 1.0.
+    SimpleSalesforceBulk1,
+    /// jsforce, Bulk API 1.0.
+    JsforceBulk1,
     /// simple-salesforce, Bulk API 2.0.
     SimpleSalesforceBulk2,
     /// jsforce, Bulk API 2.0.
@@ -60,12 +64,14 @@ impl Client {
             Self::SimpleSalesforce
             | Self::SimpleSalesforceLogin
             | Self::SimpleSalesforceWrites
+            | Self::SimpleSalesforceBulk1
             | Self::SimpleSalesforceBulk2 => (
                 folder().join("venv/bin/python"),
                 folder().join("venv/bin/python"),
                 match self {
                     Self::SimpleSalesforce => "simple_salesforce_client.py",
                     Self::SimpleSalesforceWrites => "simple_salesforce_writes.py",
+                    Self::SimpleSalesforceBulk1 => "simple_salesforce_bulk1.py",
                     Self::SimpleSalesforceBulk2 => "simple_salesforce_bulk2.py",
                     _ => "simple_salesforce_login.py",
                 },
@@ -78,6 +84,7 @@ impl Client {
             Self::Jsforce
             | Self::JsforceLogin
             | Self::JsforceWrites
+            | Self::JsforceBulk1
             | Self::JsforceBulk2
             | Self::JsforceSoap
             | Self::JsforceStreaming => (
@@ -87,6 +94,7 @@ impl Client {
                     Self::Jsforce => "jsforce_client.js",
                     Self::JsforceWrites => "jsforce_writes.js",
                     Self::JsforceSoap => "jsforce_soap.js",
+                    Self::JsforceBulk1 => "jsforce_bulk1.js",
                     Self::JsforceBulk2 => "jsforce_bulk2.js",
                     Self::JsforceStreaming => "jsforce_streaming.js",
                     _ => "jsforce_login.js",

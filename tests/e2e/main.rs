@@ -13,6 +13,7 @@
 
 mod authority;
 mod bulk;
+mod bulk1;
 mod clients;
 mod errors;
 mod example;
@@ -225,6 +226,7 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             Client::SimpleSalesforce
             | Client::SimpleSalesforceLogin
             | Client::SimpleSalesforceWrites
+            | Client::SimpleSalesforceBulk1
             | Client::SimpleSalesforceBulk2
             | Client::Zeep => {
                 assert_eq!(refusal["kind"], "SalesforceMalformedRequest");
@@ -233,6 +235,7 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             Client::Jsforce
             | Client::JsforceLogin
             | Client::JsforceWrites
+            | Client::JsforceBulk1
             | Client::JsforceBulk2
             | Client::JsforceSoap
             | Client::JsforceStreaming => {

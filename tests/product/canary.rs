@@ -921,6 +921,19 @@ async fn extracts(house: &House, who: &str) -> Vec<(&'static str, String, String
             }
         }
     }
+    for field in [
+        "Name",
+        "Email",
+        "Phone",
+        "Birthdate",
+        "SSN__c",
+        "Salary__c",
+        "Account.Phone",
+    ] {
+        let soql = format!("SELECT Id, {field} FROM Contact");
+        all.extend(batches(house, who, "query", soql).await);
+    }
+    all.extend(batches(house, who, "insert", "[{\"LastName\":\"x\"}]".to_owned()).await);
     let load = json!({"object": "Case", "operation": "insert"});
     let load = ("POST", format!("{jobs}/ingest"), load.to_string());
     let made = ask(house, who, &load).await;
@@ -984,6 +997,47 @@ async fn events(house: &House, who: &str) -> Vec<((&'static str, String, String)
         "{who}: {heard}"
     );
     found
+}
+
+/// A job of Bulk API 1.0 with one batch, and what comes of it.
+async fn batches(
+    house: &House,
+    who: &str,
+    operation: &str,
+    batch: String,
+) -> Vec<(&'static str, String, String)> {
+    let mut all = Vec::new();
+    let job = json!({"operation": operation, "object": "Contact", "contentType": "JSON"});
+    let create = (
+        "POST",
+        "/services/async/61.0/job".to_owned(),
+        job.to_string(),
+    );
+    let made = ask(house, who, &create).await;
+    all.push(create.clone());
+    if made.status != 201 {
+        return all;
+    }
+    let job = format!("{}/{}", create.1, made.json()["id"].as_str().unwrap());
+    let add = ("POST", format!("{job}/batch"), batch);
+    let made = ask(house, who, &add).await;
+    all.push(add.clone());
+    all.push(("GET", job, String::new()));
+    all.push(("GET", add.1.clone(), String::new()));
+    if made.status != 201 {
+        return all;
+    }
+    let batch = format!("{}/{}", add.1, made.json()["id"].as_str().unwrap());
+    let results = ("GET", format!("{batch}/result"), String::new());
+    let list = ask(house, who, &results).await;
+    if let Some(id) = list.json()[0].as_str() {
+        all.push(("GET", format!("{}/{id}", results.1), String::new()));
+    }
+    all.push(results);
+    for rest in ["", "/request"] {
+        all.push(("GET", format!("{batch}{rest}"), String::new()));
+    }
+    all
 }
 
 async fn ask(house: &House, who: &str, request: &(&'static str, String, String)) -> Answer {

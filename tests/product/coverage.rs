@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use privet::demo::metadata::object;
+use serde_json::json;
 
 use crate::house::{DESK, House, Plan, run};
 
@@ -176,6 +177,29 @@ async fn placed(house: &House, text: &str) -> String {
     } else {
         String::new()
     };
+    // Of Bulk API 1.0: the ids of a job, of its batch, and of that one's result.
+    let batches = |operation: &'static str, batch: &'static str| async move {
+        let jobs = "/services/async/61.0/job";
+        let job = json!({"operation": operation, "object": "Contact", "contentType": "JSON"});
+        let job = house.ask(DESK, "POST", jobs, &job.to_string()).await.json();
+        let job = job["id"].as_str().unwrap().to_owned();
+        let place = format!("{jobs}/{job}/batch");
+        let made = house.ask(DESK, "POST", &place, batch).await.json();
+        let made = made["id"].as_str().unwrap().to_owned();
+        let results = house.get(DESK, &format!("{place}/{made}/result")).await;
+        let result = results.json()[0].as_str().unwrap_or_default().to_owned();
+        (job, made, result)
+    };
+    let (job1, batch1, result1) = if text.contains("{job1}") {
+        batches("query", "SELECT Id, Title FROM Contact").await
+    } else {
+        Default::default()
+    };
+    let (load1, loaded1, _) = if text.contains("{load1}") {
+        batches("insert", "[{\"LastName\":\"x\"}]").await
+    } else {
+        Default::default()
+    };
     let load = if text.contains("{load}") {
         job(
             "ingest",
@@ -199,6 +223,11 @@ async fn placed(house: &House, text: &str) -> String {
     let loyalty = keyed.into_iter().find(|v| !v.is_empty()).unwrap();
     text.replace("{cursor}", &cursor)
         .replace("{job}", &extract)
+        .replace("{job1}", &job1)
+        .replace("{batch1}", &batch1)
+        .replace("{result1}", &result1)
+        .replace("{load1}", &load1)
+        .replace("{loaded1}", &loaded1)
         .replace("{load}", &load)
         .replace("{contact}", &value(0, "Id"))
         .replace("{spare}", &value(40, "Id"))

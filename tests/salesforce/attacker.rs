@@ -9,6 +9,7 @@ use privet::demo::metadata::object;
 use privet::demo::store::Value;
 use serde_json::{Value as Json, json};
 
+use super::attacker_bulk::{Ids, extract1, extract2, upsert1};
 use crate::house::{ANALYST, DESK, DESK_US, House, MARKETING, Plan, run};
 
 const V: &str = "/services/data/v61.0";
@@ -91,9 +92,9 @@ pub(super) async fn house(rules: String) -> House {
     house
 }
 
-type Request = (&'static str, String, String);
+pub(super) type Request = (&'static str, String, String);
 
-fn get(rest: &str) -> Request {
+pub(super) fn get(rest: &str) -> Request {
     ("GET", format!("{V}{rest}"), String::new())
 }
 
@@ -101,30 +102,12 @@ fn soql(text: &str) -> Request {
     get(&format!("/query?q={}", encode(text)))
 }
 
-fn sent(method: &'static str, rest: &str, body: &Json) -> Request {
+pub(super) fn sent(method: &'static str, rest: &str, body: &Json) -> Request {
     (method, format!("{V}{rest}"), body.to_string())
 }
 
 fn composite(parts: &Json) -> Request {
     sent("POST", "/composite", &json!({ "compositeRequest": parts }))
-}
-
-/// A bulk job and what it finds: `{job}` is the id that the creation answers.
-fn extract(soql: &str) -> Vec<Request> {
-    vec![
-        sent(
-            "POST",
-            "/jobs/query",
-            &json!({"operation": "query", "query": soql}),
-        ),
-        get("/jobs/query/{job}"),
-        get("/jobs/query/{job}/results"),
-    ]
-}
-
-/// Whether an answer about a job says something else each time: its id is sealed anew.
-fn is_job(target: &str) -> bool {
-    target.contains("/jobs/") && !target.contains("/results")
 }
 
 /// Where conditions stand.
@@ -207,22 +190,22 @@ impl Victim {
         all
     }
 
-    /// Conditions and orders in the query of a bulk job, whose results say how they went.
+    /// Conditions in the query of a bulk job, whose results say how they went.
     fn extracts(&self) -> Vec<Question> {
         type Condition = fn(&str, &str) -> String;
-        let conditions: [(&'static str, Guess, Condition); 3] = [
-            ("extract LIKE", Guess::Prefix, |f, g| {
-                format!("{f} LIKE '{g}%'")
-            }),
-            ("extract <", Guess::Below, |f, g| format!("{f} < '{g}'")),
-            ("extract =", Guess::Equal, |f, g| format!("{f} = '{g}'")),
+        type Extract = fn(&str) -> Vec<Request>;
+        let conditions: [(&str, Guess, Condition); 3] = [
+            ("LIKE", Guess::Prefix, |f, g| format!("{f} LIKE '{g}%'")),
+            ("<", Guess::Below, |f, g| format!("{f} < '{g}'")),
+            ("=", Guess::Equal, |f, g| format!("{f} = '{g}'")),
         ];
-        conditions
-            .into_iter()
-            .map(|(name, guess, condition)| {
+        let apis: [(&str, Extract); 2] = [("extract", extract2), ("batch", extract1)];
+        let mut all = Vec::new();
+        for (api, extract) in apis {
+            for (name, guess, condition) in conditions {
                 let (field, id) = (self.field, self.id.clone());
-                Question {
-                    name: name.to_owned(),
+                all.push(Question {
+                    name: format!("{api} {name}"),
                     guess,
                     statuses: false,
                     ask: Box::new(move |g| {
@@ -231,9 +214,10 @@ impl Victim {
                             condition(field, g)
                         ))
                     }),
-                }
-            })
-            .collect()
+                });
+            }
+        }
+        all
     }
 
     /// Each condition in each place where conditions stand.
@@ -524,6 +508,7 @@ impl Victim {
                     )]
                 }),
             ),
+            ("batch upsert", Box::new(move |g| upsert1(field, g))),
             (
                 "upsert in composite",
                 Box::new(move |g| {
@@ -640,7 +625,8 @@ impl Victim {
         };
         vec![
             ("row", vec![get(&row)]),
-            ("extracted", extract(&format!("SELECT Id, {field} {at}"))),
+            ("extracted", extract2(&format!("SELECT Id, {field} {at}"))),
+            ("batch", extract1(&format!("SELECT Id, {field} {at}"))),
             ("named", vec![get(&format!("{row}?fields={field}"))]),
             (
                 "parent's row",
@@ -829,14 +815,13 @@ impl Attack<'_> {
     /// All that `question` answers to `guess`, without the guess itself.
     async fn signal(&self, question: &Question, guess: &str) -> String {
         let mut signal = String::new();
-        let mut job = String::from("none");
+        let mut ids = Ids::default();
         for (method, target, body) in (question.ask)(guess) {
-            let target = target.replace("{job}", &job);
+            let target = ids.placed(&target);
             let answer = self.house.ask(self.who, method, &target, &body).await;
             signal += &format!("{} ", answer.status);
-            if is_job(&target) && answer.status == 200 {
-                answer.json()["id"].as_str().unwrap().clone_into(&mut job);
-            } else if !question.statuses {
+            let told = ids.learn(&target, &answer);
+            if !question.statuses && !told {
                 signal += &without_request(&answer.text()).replace(guess, "?");
             }
         }
@@ -923,14 +908,12 @@ impl Attack<'_> {
         self.restore();
         let secret = self.victim.secret.as_bytes();
         let mut found = false;
-        let mut job = String::from("none");
+        let mut ids = Ids::default();
         for (method, target, body) in requests {
-            let target = target.replace("{job}", &job);
+            let target = ids.placed(target);
             // Who wrote the value into the question learns nothing from its echo.
             let answer = self.house.ask(self.who, method, &target, body).await;
-            if is_job(&target) && answer.status == 200 {
-                answer.json()["id"].as_str().unwrap().clone_into(&mut job);
-            }
+            ids.learn(&target, &answer);
             let text = format!("{}{}", answer.head, answer.text());
             found |= secret
                 .windows(6)

@@ -22,7 +22,7 @@ p, allow, role:support_agent, delete,     Contact.*,                 -, support,
 p, allow, role:support_agent, filter|key, Contact.Loyalty_Number__c, -, support,   *, -, 5,  b-key
 ";
 
-async fn house() -> House {
+pub(super) async fn house() -> House {
     Plan {
         watched: false,
         policies: vec![
@@ -319,7 +319,7 @@ async fn complete(house: &House, who: &str, id: &str) -> Json {
     done.json()
 }
 
-fn stored(house: &House, id: &str, field: &str) -> String {
+pub(super) fn stored(house: &House, id: &str, field: &str) -> String {
     let contacts = object("Contact").unwrap();
     let at = OBJECTS[contacts].field(field).unwrap();
     let store = house.services.crm.store();

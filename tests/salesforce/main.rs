@@ -8,7 +8,9 @@
 )]
 
 mod attacker;
+mod attacker_bulk;
 mod attacker_events;
+mod bulk1;
 mod bulk2;
 mod collections;
 mod composite;
@@ -28,6 +30,7 @@ mod search;
 mod soap;
 mod surfaces;
 mod tree;
+mod ui_api;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write
 /// contacts. `pseudonym` sees contact ids as tokens. `reader` writes nothing.

@@ -10,7 +10,7 @@ use privet::demo::metadata::object;
 use privet::demo::store::Value;
 use serde_json::{Value as Json, json};
 
-use super::soap;
+use super::{bulk1, soap};
 use crate::house::{ANALYST, DESK, DESK_US, House, MARKETING, Plan, run};
 
 const V: &str = "/services/data/v61.0";
@@ -129,22 +129,27 @@ const SURFACES: &[(&str, Surface)] = &[
     ("GraphQL", |q| Box::pin(graphql(q))),
     ("Bulk API 2.0", |q| Box::pin(bulk2(q))),
     ("PushTopic", |q| Box::pin(push_topic(q))),
+    ("Bulk API 1.0 in CSV", |q| Box::pin(bulk1_in(q, "CSV"))),
+    ("Bulk API 1.0 in XML", |q| Box::pin(bulk1_in(q, "XML"))),
+    ("Bulk API 1.0 in JSON", |q| Box::pin(bulk1_in(q, "JSON"))),
     (LIST_VIEW, |q| Box::pin(list_view(q))),
     (REPORT, |q| Box::pin(report(q))),
+    (UI_RECORD, |q| Box::pin(ui_record(q))),
 ];
 
 const LIST_VIEW: &str = "list view";
 const REPORT: &str = "report";
+const UI_RECORD: &str = "UI API";
 
 /// Surfaces whose cells do not say which record they stand in: what depends on a flag or region of the record is unknown
 /// there, and the strictest treatment holds.
-const UNTOLD: &[&str] = &[LIST_VIEW, REPORT];
+const UNTOLD: &[&str] = &[LIST_VIEW, REPORT, UI_RECORD];
 
 /// Surfaces that the caller asks for by a name of the CRM: what is denied is left out, not refused.
 const STORED: &[&str] = &[LIST_VIEW];
 
 /// Surfaces whose fields are columns: a field that is not there in one row is empty in it if it is there in another.
-const TABLES: &[&str] = &["Bulk API 2.0"];
+const TABLES: &[&str] = &["Bulk API 2.0", "Bulk API 1.0 in CSV"];
 
 async fn record(q: Question<'_>) -> Shown {
     let target = format!("{V}/sobjects/Contact/{}?fields={}", q.id, q.field);
@@ -310,6 +315,17 @@ async fn report(q: Question<'_>) -> Shown {
     Shown::of(cells.get(0).map(|cell| &cell["value"]))
 }
 
+/// The value of a field's envelope.
+async fn ui_record(q: Question<'_>) -> Shown {
+    let target = format!("{V}/ui-api/records/{}?fields=Contact.{}", q.id, q.field);
+    let answer = q.house.get(q.who, &target).await;
+    if answer.status != 200 {
+        return Shown::Refused;
+    }
+    let envelope = answer.json()["fields"].get(q.field).cloned();
+    Shown::of(envelope.as_ref().and_then(|e| e.get("value")))
+}
+
 /// A table has one text for what is empty and for null, and a column for every row or for none.
 async fn bulk2(q: Question<'_>) -> Shown {
     let jobs = format!("{V}/jobs/query");
@@ -375,6 +391,17 @@ async fn push_topic(q: Question<'_>) -> Shown {
         // The topic names the field and not the caller: what is denied is left out.
         Shown::Absent if record(q).await == Shown::Refused => Shown::Refused,
         shown => shown,
+    }
+}
+
+async fn bulk1_in(q: Question<'_>, format: &str) -> Shown {
+    let Some(found) = bulk1::extracted(q.house, q.who, format, &q.soql()).await else {
+        return Shown::Refused;
+    };
+    match bulk1::shown(&found, format, q.field) {
+        None => Shown::Absent,
+        Some(None) => Shown::Null,
+        Some(Some(text)) => Shown::Value(text),
     }
 }
 

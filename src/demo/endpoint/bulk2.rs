@@ -185,7 +185,7 @@ fn separator(job: &Job) -> char {
 }
 
 /// One row: every cell in quotes, as the CRM writes them.
-fn row(cells: &[String], job: &Job) -> Vec<u8> {
+pub(super) fn row(cells: &[String], job: &Job) -> Vec<u8> {
     let quoted: Vec<String> = cells
         .iter()
         .map(|cell| format!("\"{}\"", cell.replace('"', "\"\"")))
@@ -196,7 +196,7 @@ fn row(cells: &[String], job: &Job) -> Vec<u8> {
 }
 
 /// The cells of every line.
-fn lines(table: &[u8], separator: char) -> Vec<Vec<String>> {
+pub(super) fn lines(table: &[u8], separator: char) -> Vec<Vec<String>> {
     let text = String::from_utf8_lossy(table);
     let (mut all, mut line, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
     let mut chars = text.chars().peekable();
@@ -272,7 +272,7 @@ fn results(crm: &Crm, asked: &Asked, version: &str, job: &Job) -> Result<Reply, 
 }
 
 /// The paths of the SELECT list, as written.
-fn columns(soql: &str) -> Vec<String> {
+pub(super) fn columns(soql: &str) -> Vec<String> {
     let lower = soql.to_ascii_lowercase();
     let from = lower.find(" from ").unwrap_or(soql.len());
     soql.get(6..from)
@@ -282,7 +282,7 @@ fn columns(soql: &str) -> Vec<String> {
         .collect()
 }
 
-fn cell(record: &Value, path: &str) -> String {
+pub(super) fn cell(record: &Value, path: &str) -> String {
     let mut at = record;
     for part in path.split('.') {
         let found = at.as_object().and_then(|members| {
@@ -344,7 +344,7 @@ fn write(crm: &Crm, asked: &Asked, job: &mut Job) {
 }
 
 /// One row as the request for one record that asks the same; and the record's id, if the row says it.
-fn one(
+pub(super) fn one(
     crm: &Crm,
     asked: &Asked,
     job: &Job,

@@ -1,6 +1,7 @@
 //! The endpoints of the demo CRM, one file each.
 
 pub mod blob;
+pub mod bulk1;
 pub mod bulk2;
 pub mod collections;
 pub mod cometd;

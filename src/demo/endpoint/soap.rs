@@ -13,12 +13,12 @@ use crate::demo::crm::{Asked, CLIENT_ID, CLIENT_SECRET, Crm, ORGANISATION, Reply
 
 /// An element of the request.
 #[derive(Debug, Default)]
-struct Element {
-    name: String,
+pub(super) struct Element {
+    pub(super) name: String,
     kind: String,
-    nil: bool,
-    text: String,
-    children: Vec<Element>,
+    pub(super) nil: bool,
+    pub(super) text: String,
+    pub(super) children: Vec<Element>,
 }
 
 impl Element {
@@ -54,7 +54,8 @@ fn element(start: &BytesStart<'_>) -> Element {
     element
 }
 
-fn parse(body: &[u8]) -> Option<Element> {
+/// Reads a document.
+pub(super) fn parse(body: &[u8]) -> Option<Element> {
     let text = std::str::from_utf8(body).ok()?;
     let mut reader = Reader::from_str(text);
     let mut open = vec![Element::default()];

@@ -259,8 +259,8 @@ pub enum Shape {
     Ready {
         /// The answer itself.
         told: Box<Shape>,
-        /// The table.
-        table: Box<CsvShape>,
+        /// The table, or the same rows in another format.
+        table: Box<Shape>,
     },
     /// A file: bytes that pass as they come, or not at all.
     Opaque,
@@ -455,18 +455,29 @@ pub struct UpstreamRequest {
     pub headers: HeaderMap,
     /// Body; empty = none.
     pub body: Bytes,
-    /// Where in the body the session id belongs that the upstream is to see; such a request has no `Authorization`.
-    pub session_at: Option<usize>,
+    /// Where the upstream looks for the credential.
+    pub session: SessionPlace,
     /// The upstream answers when there is something to say: it may take two minutes.
     pub long_poll: bool,
     /// The upstream's cookies belong to the conversation (they lead to the server that knows it).
     pub cookies: bool,
 }
 
+/// Where an upstream looks for its credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionPlace {
+    /// `Authorization`.
+    Authorization,
+    /// `X-SFDC-Session`, the token alone (Bulk API 1.0).
+    Header,
+    /// At this byte of the body (SOAP).
+    Body(usize),
+}
+
 /// How much of the request body [`understand`] wants to see. Asked before any of it has been read.
-pub fn intake(api: &Api, head: &RequestHead<'_>) -> Intake {
+pub fn intake(api: &Api, head: &RequestHead<'_>, caller: &Identity, sealer: &Sealer) -> Intake {
     match api.dialect {
-        Dialect::Salesforce => salesforce::intake(head),
+        Dialect::Salesforce => salesforce::intake(api, head, caller, sealer),
         Dialect::Map => Intake::Whole,
     }
 }

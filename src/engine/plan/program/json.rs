@@ -130,7 +130,7 @@ impl<'a> Lowering<'a, '_> {
             }
             Shape::Ready { told, table } => {
                 // For its conditions alone; the table itself is another request's.
-                super::csv::lower(self.core, table);
+                super::fetched_with(self.core, table)?;
                 self.shape(told, record)?
             }
             Shape::Link(Link::Origin) => self.origin_link(),

@@ -68,6 +68,16 @@ pub(super) fn lower(
     })
 }
 
+/// Asks for the fields that the rows of a later answer are decided by.
+fn fetched_with(core: &mut Core<'_>, later: &Shape) -> Result<(), Refusal> {
+    match later {
+        Shape::Csv(shape) => drop(csv::lower(core, shape)),
+        Shape::Xml(shape) => drop(xml::lower(core, shape)?),
+        shape => drop(json::lower(core, shape)?),
+    }
+    Ok(())
+}
+
 /// The record that a value stands in.
 #[derive(Clone, Copy)]
 struct Record {

@@ -209,7 +209,7 @@ impl<'a> Lowering<'a, '_> {
                 self.shape(&without_nulls(shape), None, false)?
             }
             Shape::Ready { told, table } => {
-                super::csv::lower(self.core, table);
+                super::fetched_with(self.core, table)?;
                 self.shape(told, record, row)?
             }
             Shape::DescribeGlobal => {

@@ -9,7 +9,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::engine::catalog::{FieldType, ObjectId};
-use crate::engine::protocol::{Literal, Resolved, UpstreamRequest};
+use crate::engine::protocol::{Literal, Resolved, SessionPlace, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 
 use crate::engine::protocol::json_body::{Node, NodeId, Tree, scalar};
@@ -167,7 +167,7 @@ impl Forward {
             path_and_query: target(&segments, &query),
             headers,
             body: Bytes::from(text),
-            session_at: None,
+            session: SessionPlace::Authorization,
         })
     }
 }

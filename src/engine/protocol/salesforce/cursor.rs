@@ -20,6 +20,7 @@ use crate::engine::identity::Identity;
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
+use super::bulk1::InBatches;
 use super::soql::QUERY_BYTES_MAX;
 
 /// Longest cursor, in bytes: with the path before it, it fits the 16 KiB that a request target may have here and at
@@ -79,6 +80,9 @@ pub(super) struct Job {
     /// The locator is that of a page of the results of this job, which is the upstream's id of it; `None`: the locator
     /// is the job's id.
     pub(super) of: Option<String>,
+    /// It is of Bulk API 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) batches: Option<InBatches>,
 }
 
 /// What a bulk job does.

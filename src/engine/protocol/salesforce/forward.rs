@@ -7,12 +7,13 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::engine::catalog::{FieldRef, FieldType, ObjectId};
-use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
+use crate::engine::protocol::{Link, Literal, Resolved, SessionPlace, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
 use super::analytics::AnalyticsTarget;
 use super::bulk::JobTarget;
+use super::bulk1::BatchTarget;
 use super::composite::CompositeTarget;
 use super::cursor::{Cursor, Form, NextPage, Page};
 use super::graphql::GraphTarget;
@@ -92,6 +93,8 @@ pub(super) enum Target {
     Job(Box<JobTarget>),
     /// Messages of the Streaming API.
     Stream(Box<StreamTarget>),
+    /// A request of Bulk API 1.0.
+    Batch(Box<BatchTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -168,6 +171,7 @@ impl Forward {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Soap(target) => return target.print(resolved),
             Target::Stream(target) => return target.print(&self.headers, resolved),
+            Target::Batch(target) => return target.print(self.version, headers, resolved),
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
             Target::Query {
@@ -270,7 +274,7 @@ impl Forward {
             path_and_query,
             headers,
             body: Bytes::from(body),
-            session_at: None,
+            session: SessionPlace::Authorization,
             long_poll: false,
             cookies: false,
         })
@@ -308,7 +312,10 @@ impl Forward {
                 upstream_origin: self.upstream_origin.clone(),
                 form: match (&self.target, link) {
                     (_, Link::JobData) => Form::JobData,
-                    (Target::Soap(_) | Target::Job(_) | Target::Analytics(_), _) => Form::Bare,
+                    (
+                        Target::Soap(_) | Target::Job(_) | Target::Batch(_) | Target::Analytics(_),
+                        _,
+                    ) => Form::Bare,
                     _ => Form::Link,
                 },
             },

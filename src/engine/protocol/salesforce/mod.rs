@@ -6,6 +6,7 @@
 
 mod analytics;
 mod bulk;
+pub mod bulk1;
 mod collections;
 mod composite;
 mod cursor;
@@ -230,6 +231,7 @@ fn understand_within(
         endpoint,
         Endpoint::Soap { .. }
             | Endpoint::Analytics { .. }
+            | Endpoint::Batches { .. }
             | Endpoint::Bulk {
                 asked: bulk::Asked::Upload(_),
                 ..
@@ -322,7 +324,8 @@ fn understand_within(
             version,
             kind,
             asked,
-        } => request.bulk(version, kind, asked, tree.as_ref(), body, around),
+        } => request.bulk(version, kind, &asked, tree.as_ref(), body, around),
+        Endpoint::Batches { version, asked } => request.bulk1(version, asked, head, body, around),
         Endpoint::Soap { wsdl, version } => request.soap(wsdl, version, body, around),
         Endpoint::Describe { version, object } => request.describe(version, &object),
         Endpoint::Row {
@@ -382,8 +385,15 @@ fn understand_within(
 }
 
 /// How much of a request's body [`understand`] wants to see.
-pub fn intake(head: &RequestHead<'_>) -> super::Intake {
-    if bulk::is_upload(head) {
+pub fn intake(
+    api: &Api,
+    head: &RequestHead<'_>,
+    caller: &Identity,
+    sealer: &Sealer,
+) -> super::Intake {
+    if bulk1::is_at(head.segments) {
+        bulk1::intake(api, head, caller, sealer)
+    } else if bulk::is_upload(head) {
         super::Intake::FirstRow
     } else {
         super::Intake::Whole

@@ -9,6 +9,7 @@ use crate::engine::refusal::{Reason, Refusal};
 
 use super::analytics::{self, Analytics};
 use super::bulk;
+use super::bulk1;
 use super::composite::Envelope;
 use super::list_views::ListViews;
 use super::login::soap::Wsdl;
@@ -176,6 +177,11 @@ pub(super) enum Endpoint {
         kind: bulk::Kind,
         asked: bulk::Asked,
     },
+    /// `/services/async/{version}/job…`
+    Batches {
+        version: u16,
+        asked: bulk1::Asked,
+    },
     /// `/services/Soap/u|c/{version}`
     Soap {
         wsdl: Wsdl,
@@ -264,7 +270,7 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
 const CLOSED_ROOTS: &[(&[&str], &str)] = &[
     (&["services", "Soap"], "The SOAP API"),
     (&["services", "apexrest"], "Apex REST"),
-    (&["services", "async"], "Bulk API 1.0"),
+    (&["services", "async"], "This resource of Bulk API 1.0"),
     (&["services", "oauth2"], "OAuth at the CRM"),
     (&["services", "auth"], "OAuth at the CRM"),
     (&["services", "proxy"], "The CRM's own proxy"),
@@ -322,6 +328,9 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         && *version != "replay"
     {
         return stream(api, head, version, rest);
+    }
+    if let ["services", "async", version, "job", rest @ ..] = &*segments {
+        return batches(api, head, version, rest);
     }
     let ["services", "data", rest @ ..] = &*segments else {
         let known = CLOSED_ROOTS.iter().find(|(root, _)| {
@@ -515,6 +524,52 @@ fn bulk_job(
         kind,
         asked,
     })
+}
+
+/// `/services/async/{version}/job`, and what is behind it.
+fn batches(
+    api: &Api,
+    head: &RequestHead<'_>,
+    version: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    use bulk1::{About, Asked};
+    let version = parse_version(&format!("v{version}"))
+        .filter(|v| (api.versions.0..=api.versions.1).contains(v))
+        .ok_or_else(unknown_path)?;
+    no_parameters(head)?;
+    let post = head.method == Method::POST;
+    let about = |job: &str, batch: &str, about: About| {
+        only_get(head.method)?;
+        Ok(Asked::Batch {
+            job: job.to_owned(),
+            batch: batch.to_owned(),
+            about,
+        })
+    };
+    let asked = match rest {
+        [] if post => Asked::Create,
+        [] => return Err(Refusal::method_not_allowed("POST")),
+        [job] if post => Asked::Change((*job).to_owned()),
+        [job, "batch"] if post => Asked::Add((*job).to_owned()),
+        [job] => {
+            get_or(head.method, "GET, HEAD, POST")?;
+            Asked::Job((*job).to_owned())
+        }
+        [job, "batch"] => {
+            get_or(head.method, "GET, HEAD, POST")?;
+            Asked::Batches((*job).to_owned())
+        }
+        [job, "batch", batch] => about(job, batch, About::State)?,
+        [job, "batch", batch, "request"] => about(job, batch, About::Request)?,
+        [job, "batch", batch, "result"] => about(job, batch, About::Results)?,
+        [job, "batch", batch, "result", result] => {
+            about(job, batch, About::Rows((*result).to_owned()))?
+        }
+        [_, "spec", ..] => return Err(closed("Transformations of bulk jobs")),
+        _ => return Err(unknown_path()),
+    };
+    Ok(Endpoint::Batches { version, asked })
 }
 
 fn soap(

@@ -30,6 +30,11 @@ impl Template {
         }
     }
 
+    /// Appends another body.
+    pub(super) fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// Appends a JSON string.
     pub(super) fn quoted(&mut self, text: &str) {
         let mut quoted = String::new();

@@ -13,7 +13,7 @@ const COLUMNS_MAX: usize = 1000;
 ///
 /// # Errors
 /// No header, too many columns, quotes that do not close, or text that is not UTF-8.
-pub(super) fn columns(row: &[u8], delimiter: Delimiter) -> Result<Vec<String>, Refusal> {
+pub(in super::super) fn columns(row: &[u8], delimiter: Delimiter) -> Result<Vec<String>, Refusal> {
     let malformed = || bad("the table begins with no header row");
     let text = std::str::from_utf8(row).map_err(|_| malformed())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -24,9 +24,9 @@ use super::{
 };
 
 /// What stands for null in a cell.
-const NULL: &str = "#N/A";
+pub(in super::super) const NULL: &str = "#N/A";
 
-fn deletes(operation: JobOperation) -> bool {
+pub(in super::super) fn deletes(operation: JobOperation) -> bool {
     matches!(operation, JobOperation::Delete | JobOperation::HardDelete)
 }
 
@@ -82,17 +82,18 @@ impl Request<'_> {
             delimiter: table.delimiter,
             line_ending: table.line_ending,
             of: None,
+            batches: None,
         };
         let shape = info(version, None, Kind::Ingest, &job, &name);
         let caller = around.caller;
         self.forward.pages = Some(Cursor::of_job(&self.api.name, version, "", job, caller));
         let mut target = JobTarget::new(Method::POST, "ingest".to_owned());
         target.body = Body::Members(words);
-        Ok(self.write_job(ENDPOINT, object, target, shape, uses, operation))
+        Ok(self.write_job(ENDPOINT, object, target.into(), shape, uses, operation))
     }
 
     /// What a job of this operation does to the object, whatever its columns are.
-    fn changes_of(
+    pub(in super::super) fn changes_of(
         &self,
         object: ObjectId,
         written: &Arc<str>,
@@ -109,7 +110,7 @@ impl Request<'_> {
     }
 
     /// The field that an upsert finds records by; `None` for other operations.
-    fn key(
+    pub(in super::super) fn key(
         &self,
         object: ObjectId,
         operation: JobOperation,
@@ -141,16 +142,16 @@ impl Request<'_> {
         Ok(Some(schema.name.clone()))
     }
 
-    fn write_job(
+    pub(in super::super) fn write_job(
         mut self,
         endpoint: &str,
         object: ObjectId,
-        target: JobTarget,
+        target: Target,
         shape: Shape,
         uses: Vec<Use>,
         operation: JobOperation,
     ) -> Operation {
-        self.forward.target = Target::Job(Box::new(target));
+        self.forward.target = target;
         let action = if deletes(operation) {
             Action::Delete
         } else {
@@ -210,7 +211,7 @@ impl Request<'_> {
         {
             return self.mistaken(endpoint, refusal, uses);
         }
-        Ok(self.write_job(endpoint, object, target, shape, uses, job.operation))
+        Ok(self.write_job(endpoint, object, target.into(), shape, uses, job.operation))
     }
 
     /// The data of a job: its columns are those of the first row.
@@ -232,8 +233,14 @@ impl Request<'_> {
         };
         let mut target = known.target(Method::PUT, Kind::Ingest, "/batches");
         target.body = Body::Table;
-        let mut operation =
-            self.write_job(ENDPOINT, object, target, Shape::Drop, uses, job.operation);
+        let mut operation = self.write_job(
+            ENDPOINT,
+            object,
+            target.into(),
+            Shape::Drop,
+            uses,
+            job.operation,
+        );
         operation.upload = Some(Upload {
             format: UploadFormat::Csv {
                 delimiter,
@@ -246,7 +253,7 @@ impl Request<'_> {
     }
 
     /// What each column of a table writes.
-    fn columns(
+    pub(in super::super) fn columns(
         &self,
         object: ObjectId,
         job: &Job,
@@ -282,7 +289,7 @@ impl Request<'_> {
         Ok(columns)
     }
 
-    fn column(
+    pub(in super::super) fn column(
         &self,
         field: FieldRef,
         job: &Job,
@@ -404,7 +411,7 @@ impl Request<'_> {
         let mut operation = self.write_job(
             "bulk2-ingest-results",
             object,
-            target,
+            target.into(),
             shape,
             uses,
             known.job.operation,

@@ -18,8 +18,12 @@ use crate::engine::protocol::{Link, Operation, RequestHead, Resolved, Shape};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::csv::{Delimiter, LineEnding};
 
+pub(super) use header::columns as header_columns;
+pub(super) use ingest::{NULL, deletes};
+pub(super) use query::{Asking, Touched, record};
+
 use super::cursor::{Cursor, Job, JobOperation};
-use super::forward::query_text;
+use super::forward::{Target, query_text};
 use super::record::{object_at, text_at};
 use super::resolve::{Binding, Scope};
 use super::soql::ast::Query;
@@ -131,10 +135,16 @@ enum Body {
 
 /// A query before its values are known.
 #[derive(Debug)]
-struct Asks {
-    query: Query,
-    bindings: Vec<Binding>,
-    scopes: Vec<Scope>,
+pub(super) struct Asks {
+    pub(super) query: Query,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) scopes: Vec<Scope>,
+}
+
+impl From<JobTarget> for Target {
+    fn from(target: JobTarget) -> Self {
+        Self::Job(Box::new(target))
+    }
 }
 
 impl JobTarget {
@@ -191,7 +201,7 @@ impl JobTarget {
     }
 }
 
-fn bad(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
+pub(super) fn bad(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
     Refusal::new(Reason::BadRequest, message)
 }
 
@@ -248,12 +258,12 @@ fn delimiter(job: &Job) -> Delimiter {
     Delimiter::parse(&job.delimiter).unwrap_or_default()
 }
 
-fn line_ending(job: &Job) -> LineEnding {
+pub(super) fn line_ending(job: &Job) -> LineEnding {
     LineEnding::parse(&job.line_ending).unwrap_or_default()
 }
 
 /// A text as the constant of an answer.
-fn constant(text: &str) -> Shape {
+pub(super) fn constant(text: &str) -> Shape {
     let mut json = String::new();
     print_text(text, &mut json);
     Shape::Constant(json.into())
@@ -307,13 +317,13 @@ impl Request<'_> {
         mut self,
         version: u16,
         kind: Kind,
-        asked: Asked,
+        asked: &Asked,
         tree: Option<&Tree>,
         body: &[u8],
         around: &Surroundings<'_>,
     ) -> Result<Operation, Refusal> {
         self.forward.version = version;
-        let known = match &asked {
+        let known = match asked {
             Asked::Create => None,
             Asked::Info(job)
             | Asked::Change(job)
@@ -330,8 +340,8 @@ impl Request<'_> {
                     Kind::Ingest => self.create_ingest_job(version, tree, around),
                 }
             }
-            (Some(known), Kind::Query) => self.query_job(known, &asked, tree, around),
-            (Some(known), Kind::Ingest) => self.ingest_job(&known, &asked, tree, body),
+            (Some(known), Kind::Query) => self.query_job(known, asked, tree, around),
+            (Some(known), Kind::Ingest) => self.ingest_job(&known, asked, tree, body),
         }
     }
 }
@@ -358,6 +368,7 @@ impl Known {
         let (cursor, job) = Cursor::open_job(sealed, around.open, &api.name, around.caller)?;
         let fits = cursor.version == version
             && job.of.is_none()
+            && job.batches.is_none()
             && (kind == Kind::Query) == job.operation.is_query();
         if !fits {
             return Err(super::cursor::no_job());

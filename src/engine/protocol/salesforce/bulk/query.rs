@@ -43,7 +43,7 @@ fn not_bulk(query: &Query) -> Option<&'static str> {
 }
 
 /// The record in the envelope of a query's answer.
-fn record(shape: Shape) -> Option<RecordShape> {
+pub(in super::super) fn record(shape: Shape) -> Option<RecordShape> {
     let Shape::Object(members) = shape else {
         return None;
     };
@@ -58,11 +58,11 @@ fn record(shape: Shape) -> Option<RecordShape> {
 }
 
 /// What a query touches.
-struct Touched {
-    uses: Vec<Use>,
-    objects: Vec<ObjectId>,
-    written: Vec<(ObjectId, Arc<str>)>,
-    followed: Followed,
+pub(in super::super) struct Touched {
+    pub(in super::super) uses: Vec<Use>,
+    pub(in super::super) objects: Vec<ObjectId>,
+    pub(in super::super) written: Vec<(ObjectId, Arc<str>)>,
+    pub(in super::super) followed: Followed,
 }
 
 /// The results of a job: the records of its query's answer as rows.
@@ -76,18 +76,18 @@ fn table_of(job: &Job, answer: Shape) -> Option<CsvShape> {
 }
 
 /// Either the query of a job, or the operation that tells what is wrong with it.
-enum Asking {
+pub(in super::super) enum Asking {
     Query(Box<Resolved>),
-    Mistaken(Stopped),
+    Mistaken(Box<Stopped>),
 }
 
 impl Request<'_> {
-    fn asks(&self, soql: &str) -> Asking {
+    pub(in super::super) fn asks(&self, soql: &str) -> Asking {
         match self.resolve(soql) {
-            Err(stopped) => Asking::Mistaken(*stopped),
+            Err(stopped) => Asking::Mistaken(stopped),
             Ok(resolved) => match not_bulk(&resolved.query) {
                 None => Asking::Query(Box::new(resolved)),
-                Some(what) => Asking::Mistaken(Stopped {
+                Some(what) => Asking::Mistaken(Box::new(Stopped {
                     refusal: Refusal::new(
                         Reason::MalformedQuery,
                         format!("{what}: not in the query of a bulk job"),
@@ -96,22 +96,22 @@ impl Request<'_> {
                     objects: resolved.objects,
                     written: resolved.written,
                     followed: resolved.followed,
-                }),
+                })),
             },
         }
     }
 
     /// An operation that extracts: every output is asked for as an export too.
-    fn extract(
+    pub(in super::super) fn extract(
         mut self,
         endpoint: &str,
-        target: JobTarget,
+        target: Target,
         shape: Shape,
         touched: Touched,
     ) -> Operation {
         self.forward.written = touched.written;
         self.forward.followed = touched.followed;
-        self.forward.target = Target::Job(Box::new(target));
+        self.forward.target = target;
         let mut operation = self.operation(Action::Export, endpoint, shape);
         operation.exports = true;
         operation.uses = touched.uses;
@@ -120,7 +120,7 @@ impl Request<'_> {
     }
 
     /// The name of the object whose records a query finds.
-    fn queried(&self, resolved: &Resolved) -> Arc<str> {
+    pub(in super::super) fn queried(&self, resolved: &Resolved) -> Arc<str> {
         resolved.written.first().map_or_else(
             || "".into(),
             |(object, _)| self.catalog.get(*object).name.clone(),
@@ -153,7 +153,7 @@ impl Request<'_> {
             .map(|(_, text)| *text)
             .ok_or_else(|| bad("query is needed"))?;
         let resolved = match self.asks(soql) {
-            Asking::Mistaken(stopped) => return self.stopped(ENDPOINT, stopped),
+            Asking::Mistaken(stopped) => return self.stopped(ENDPOINT, *stopped),
             Asking::Query(resolved) => *resolved,
         };
         let words = vec![
@@ -169,12 +169,13 @@ impl Request<'_> {
             delimiter: table.delimiter,
             line_ending: table.line_ending,
             of: None,
+            batches: None,
         };
         let told = info(version, None, Kind::Query, &job, &self.queried(&resolved));
         let table = table_of(&job, resolved.shape).ok_or_else(unknown_path)?;
         let shape = Shape::Ready {
             told: Box::new(told),
-            table: Box::new(table),
+            table: Box::new(Shape::Csv(Box::new(table))),
         };
         let cursor = Cursor::of_job(&self.api.name, version, soql, job, around.caller);
         if !cursor.fits() {
@@ -198,7 +199,7 @@ impl Request<'_> {
             written: resolved.written,
             followed: resolved.followed,
         };
-        Ok(self.extract(ENDPOINT, target, shape, touched))
+        Ok(self.extract(ENDPOINT, target.into(), shape, touched))
     }
 
     pub(super) fn query_job(
@@ -215,7 +216,7 @@ impl Request<'_> {
             _ => "bulk2-query-info",
         };
         let resolved = match self.asks(&known.soql) {
-            Asking::Mistaken(stopped) => return self.stopped(endpoint, stopped),
+            Asking::Mistaken(stopped) => return self.stopped(endpoint, *stopped),
             Asking::Query(resolved) => *resolved,
         };
         let object = self.queried(&resolved);
@@ -237,7 +238,7 @@ impl Request<'_> {
                 &known.job,
                 &object,
             );
-            return Ok(self.extract(endpoint, target, shape, touched));
+            return Ok(self.extract(endpoint, target.into(), shape, touched));
         };
         let rest = self.page_of(&known, locator.as_deref(), records.as_deref(), around)?;
         let table = table_of(&known.job, resolved.shape).ok_or_else(unknown_path)?;
@@ -256,7 +257,7 @@ impl Request<'_> {
             job,
             around.caller,
         ));
-        Ok(self.extract(endpoint, target, shape, touched))
+        Ok(self.extract(endpoint, target.into(), shape, touched))
     }
 
     /// The page of the results that the caller asks for: what follows the job in the path.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use http::Method;
 
 pub(super) use print::SoapTarget;
+pub(super) use read::tree;
 
 use print::Call;
 use read::{Element, Envelope};
@@ -266,7 +267,7 @@ impl Request<'_> {
 }
 
 /// Whether a record of the answer has a field that is named like the element that says its object.
-fn says_type(shape: &Shape) -> bool {
+pub(super) fn says_type(shape: &Shape) -> bool {
     let in_record = |members: &[(Arc<str>, Shape)]| {
         members
             .iter()

@@ -11,7 +11,7 @@ use quick_xml::escape::escape;
 use super::super::forward::{Target, field_names, query_text, record_id};
 use super::super::login::soap::Wsdl;
 use crate::engine::protocol::json_body::{self, Node, NodeId, Tree};
-use crate::engine::protocol::{Resolved, UpstreamRequest};
+use crate::engine::protocol::{Resolved, SessionPlace, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 
 /// A call, and what the same request over REST asks for.
@@ -132,7 +132,7 @@ impl SoapTarget {
             path_and_query: format!("/services/Soap/{}/{}.0", self.wsdl.letter(), self.version),
             headers,
             body: Bytes::from(body),
-            session_at: Some(session_at),
+            session: SessionPlace::Body(session_at),
         })
     }
 

@@ -14,16 +14,16 @@ const ELEMENTS_MAX: usize = 50_000;
 
 /// One element. `Debug` shows its name alone.
 #[derive(Default)]
-pub(super) struct Element {
+pub(in super::super) struct Element {
     /// Local name.
-    pub(super) name: String,
+    pub(in super::super) name: String,
     /// Local part of `xsi:type`.
     pub(super) kind: Option<String>,
     /// `xsi:nil="true"`.
-    pub(super) nil: bool,
+    pub(in super::super) nil: bool,
     /// Its text; empty where it holds elements.
-    pub(super) text: String,
-    pub(super) children: Vec<Element>,
+    pub(in super::super) text: String,
+    pub(in super::super) children: Vec<Element>,
 }
 
 impl fmt::Debug for Element {
@@ -34,7 +34,7 @@ impl fmt::Debug for Element {
 
 impl Element {
     /// The text of the one child called `name`; `None` if there is none or it is null.
-    pub(super) fn text_of(&self, name: &str) -> Result<Option<&str>, Refusal> {
+    pub(in super::super) fn text_of(&self, name: &str) -> Result<Option<&str>, Refusal> {
         let mut found = self.children.iter().filter(|c| c.name == name);
         match (found.next(), found.next()) {
             (None, _) => Ok(None),
@@ -128,7 +128,8 @@ pub(super) fn envelope(body: &[u8]) -> Result<Envelope, Refusal> {
     }
 }
 
-fn tree(body: &[u8]) -> Result<Element, Refusal> {
+/// Reads a document as [`envelope`] does.
+pub(in super::super) fn tree(body: &[u8]) -> Result<Element, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| malformed())?;
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut open: Vec<Element> = Vec::new();

@@ -24,7 +24,9 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use crate::engine::catalog::{Object, ObjectId};
 use crate::engine::protocol::json_body::{self, Node, Tree};
-use crate::engine::protocol::{Action, Operation, Resolved, Shape, UpstreamRequest, Use};
+use crate::engine::protocol::{
+    Action, Operation, Resolved, SessionPlace, Shape, UpstreamRequest, Use,
+};
 use crate::engine::refusal::{Reason, Refusal};
 
 use super::composite::shift;
@@ -114,7 +116,7 @@ impl StreamTarget {
             path_and_query: format!("/cometd/{}.0", self.version),
             headers,
             body: Bytes::from(body),
-            session_at: None,
+            session: SessionPlace::Authorization,
             long_poll: self.messages.iter().any(|m| m.kind == Kind::Connect),
             cookies: true,
         })
