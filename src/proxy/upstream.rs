@@ -89,6 +89,8 @@ pub struct Answered {
     pub upstream_us: u64,
     /// Headers that may pass.
     pub headers: HeaderMap,
+    /// What its one `Content-Type` says.
+    pub content_type: Option<String>,
     /// The rest.
     pub content: Content,
 }
@@ -469,6 +471,7 @@ impl Upstream {
             status: head.status,
             upstream_us,
             headers: passing(&head.headers),
+            content_type: content_type(&head.headers).map(str::to_owned),
             content: Content::Empty,
         };
         match head.status.as_u16() {
@@ -627,6 +630,7 @@ fn fault(code: Option<&str>, started: Instant) -> Result<Answered, Refusal> {
         status,
         upstream_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         headers: HeaderMap::new(),
+        content_type: None,
         content: Content::Error(
             code.and_then(errors::passing)
                 .unwrap_or_else(|| refuse::code_of_status(status)),
@@ -727,13 +731,18 @@ fn passing(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// The format that the one `Content-Type` names.
-fn format_of(headers: &HeaderMap) -> Option<Format> {
+/// The one `Content-Type`.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (all.next(), all.next()) else {
         return None;
     };
-    Format::of_media_type(value.to_str().ok()?)
+    value.to_str().ok()
+}
+
+/// The format that it names.
+fn format_of(headers: &HeaderMap) -> Option<Format> {
+    Format::of_media_type(content_type(headers)?)
 }
 
 /// TLS towards a server that `trust` vouches for, with a certificate of privet's own if there is one.

@@ -136,7 +136,9 @@ pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::Object
         }
         Shape::Object(members) => members.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::ByName { cases, .. } => cases.iter().flat_map(|(_, s)| whole_records(s)).collect(),
-        Shape::Array { element, .. } | Shape::Answer(element) => whole_records(element),
+        Shape::Array { element, .. } | Shape::Answer(element) | Shape::Framed(_, element) => {
+            whole_records(element)
+        }
         Shape::Positional(elements) => elements.iter().flat_map(whole_records).collect(),
         Shape::Csv(csv) => whole_records(&Shape::Record(csv.row.clone())),
         Shape::Xml(xml) => whole_records(&xml.root),

@@ -16,6 +16,7 @@ use http::{HeaderMap, Method};
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::Identity;
 use crate::engine::refusal::Refusal;
+use crate::engine::rewrite::Framing;
 use crate::engine::rewrite::csv::{Delimiter, LineEnding};
 use crate::engine::token::Sealer;
 
@@ -239,6 +240,8 @@ pub enum Shape {
     Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
+    /// The whole answer is JSON documents inside a larger body, each of this shape.
+    Framed(Framing, Box<Shape>),
     /// The whole answer is a CSV document.
     Csv(Box<CsvShape>),
     /// The whole answer is an XML document.

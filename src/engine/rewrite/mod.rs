@@ -7,6 +7,7 @@
 mod body;
 pub mod csv;
 mod fault;
+mod framed;
 pub mod from_paths;
 pub mod json;
 mod names;
@@ -28,6 +29,7 @@ use crate::engine::catalog::ConditionValue;
 use crate::engine::treatment::{Prepared, Treatment};
 
 pub use body::{BodyProgram, Format};
+pub use framed::{FramedRewriter, Framing, boundary_of};
 pub use net::Found;
 
 /// Index into [`Program::nodes`].
@@ -377,6 +379,8 @@ pub enum Rewriter {
     Csv(Box<csv::CsvRewriter>),
     /// `text/xml`, `application/xml` and what ends in `+xml`.
     Xml(Box<xml::XmlRewriter>),
+    /// JSON documents inside a larger body.
+    Framed(Box<FramedRewriter>),
     /// A file that passes as it comes.
     Opaque(Counts),
 }
@@ -388,6 +392,11 @@ impl Rewriter {
             BodyProgram::Json(program) => Self::json(Arc::clone(program), bounds),
             BodyProgram::Csv(program) => Self::csv(Arc::clone(program), bounds),
             BodyProgram::Xml(program) => Self::xml(Arc::clone(program), bounds),
+            BodyProgram::Framed(framing, program) => Self::Framed(Box::new(FramedRewriter::new(
+                framing,
+                Arc::clone(program),
+                bounds,
+            ))),
             BodyProgram::Opaque => Self::Opaque(Counts::default()),
         }
     }
@@ -416,6 +425,7 @@ impl Rewriter {
             Self::Json(r) => r.push(chunk, out),
             Self::Csv(r) => r.push(chunk, out),
             Self::Xml(r) => r.push(chunk, out),
+            Self::Framed(r) => r.push(chunk, out),
             Self::Opaque(counts) => {
                 counts.bytes_in += chunk.len() as u64;
                 counts.bytes_out = counts.bytes_in;
@@ -434,6 +444,7 @@ impl Rewriter {
             Self::Json(r) => r.finish(out),
             Self::Csv(r) => r.finish(out),
             Self::Xml(r) => r.finish(out),
+            Self::Framed(r) => r.finish(out),
             Self::Opaque(counts) => Ok(std::mem::take(counts)),
         }
     }

@@ -173,7 +173,7 @@ impl<'a> Lowering<'a, '_> {
                 self.paths(&lowered, false)?
             }
             // A document of another format is the answer itself or nothing.
-            Shape::Csv(_) | Shape::Xml(_) => REFUSE,
+            Shape::Csv(_) | Shape::Xml(_) | Shape::Framed(..) => REFUSE,
             Shape::Describe(object) => {
                 let shape = describe::describe_shape(
                     self.core.catalog,

@@ -136,6 +136,7 @@ impl Binder<'_> {
             parameters,
             path_parameters,
             body,
+            framing: route.framing,
             records: route.records,
             fields,
             envelope: route.envelope,

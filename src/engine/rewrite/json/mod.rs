@@ -240,6 +240,25 @@ impl JsonRewriter {
     /// # Errors
     /// As [`super::Rewriter::finish`].
     pub fn finish(&mut self, out: &mut Out) -> Result<Counts, Abort> {
+        self.end_document(out)?;
+        Ok(self.counts_so_far())
+    }
+
+    /// What was done in all documents that are complete. Asked for once, at the end.
+    pub(super) fn counts_so_far(&mut self) -> Counts {
+        self.counts.bytes_out = self.sink.bytes_out;
+        self.program.json.learn(&self.follows);
+        if let Some(net) = &mut self.net {
+            net.settle(&mut self.counts);
+        }
+        self.counts.clone()
+    }
+
+    /// The document is complete.
+    ///
+    /// # Errors
+    /// As [`super::Rewriter::finish`].
+    pub(super) fn end_document(&mut self, out: &mut Out) -> Result<(), Abort> {
         // A number has no last byte of its own: a space ends it, which is not written.
         if matches!(self.state, State::Sub(_)) && self.subtree.ends_as_number() {
             self.finishing = true;
@@ -256,12 +275,41 @@ impl JsonRewriter {
             self.failed = Some(abort.clone());
             return Err(abort);
         }
-        self.counts.bytes_out = self.sink.bytes_out;
-        self.program.json.learn(&self.follows);
-        if let Some(net) = &mut self.net {
-            net.settle(&mut self.counts);
+        Ok(())
+    }
+
+    /// Another document of the same body begins, after a complete one or instead of one that is given up: counts,
+    /// buffers and what was learnt stay, a byte order mark is none any more.
+    pub(super) fn next_document(&mut self) {
+        if self.state != State::End {
+            self.sink.clear();
         }
-        Ok(self.counts.clone())
+        self.state = State::Value;
+        self.node = self.program.json.root;
+        self.stack.clear();
+        self.subtree = Subtree::default();
+        self.key = StringScan::default();
+        self.token = 0;
+        self.captured.clear();
+        self.token_over = false;
+        self.hold = None;
+        self.held_at = None;
+        self.held_again = 0;
+        self.held.clear();
+        self.waiting.clear();
+        self.bom = 3;
+        self.finishing = false;
+        self.failed = None;
+    }
+
+    /// Bytes of the body that belong to no document.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.counts.bytes_in += bytes;
+    }
+
+    /// How much of the body has come.
+    pub(super) fn place(&self) -> u64 {
+        self.counts.bytes_in
     }
 
     fn feed(&mut self, chunk: Bytes, out: &mut Out) -> Result<(), Abort> {
