@@ -240,6 +240,8 @@ pub enum Shape {
     Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
+    /// A string that holds a JSON document of this shape.
+    Document(Box<Shape>),
     /// The whole answer is JSON documents inside a larger body, each of this shape.
     Framed(Framing, Box<Shape>),
     /// The whole answer is a CSV document.

@@ -96,6 +96,9 @@ pub enum Node {
     Expect(Vec<Arc<str>>),
     /// A number or a boolean of the dialect's own (null passes; anything else becomes null).
     Scalar(ScalarKind),
+    /// A string that holds a JSON document, whose value takes this node. Null passes; anything else, and a string that
+    /// holds none, becomes null, as do documents in such a document.
+    Document(NodeId),
     /// A string rewritten, or removed when the link cannot be. Null passes; anything else is removed.
     Link(Arc<dyn LinkRewriter>),
     /// An object (null passes; anything else becomes null).
@@ -322,6 +325,17 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds what was done in a document inside this one. Its bytes are this one's.
+    fn absorb(&mut self, inner: &Counts) {
+        self.rows += inner.rows;
+        for (own, inner) in self.treated.iter_mut().zip(&inner.treated) {
+            *own += inner;
+        }
+        self.unplanned_members += inner.unplanned_members;
+        self.held_over += inner.held_over;
+        self.refused = self.refused.or(inner.refused);
+    }
+
     /// A value is refused: the document ends with the piece in which it stands.
     fn refuse(&mut self, counter: u32) {
         self.refused.get_or_insert(counter);

@@ -243,6 +243,7 @@ impl<'a> Lowering<'a, '_> {
             }
             Shape::Positional(_)
             | Shape::Paths(_)
+            | Shape::Document(_)
             | Shape::Framed(..)
             | Shape::Layouts { .. }
             | Shape::Opaque

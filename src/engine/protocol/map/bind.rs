@@ -137,6 +137,7 @@ impl Binder<'_> {
             path_parameters,
             body,
             framing: route.framing,
+            document: route.document,
             records: route.records,
             fields,
             envelope: route.envelope,

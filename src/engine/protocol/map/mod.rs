@@ -132,6 +132,8 @@ pub(super) struct Route<F, O> {
     body: Option<Body<F>>,
     /// The answer is JSON documents inside a larger body; `None` = it is one document.
     framing: Option<Framing>,
+    /// The string whose JSON the paths below are about; all else is dropped. `None` = they are about the answer.
+    document: Option<Path>,
     records: Option<Path>,
     fields: Output<F>,
     envelope: Vec<Path>,

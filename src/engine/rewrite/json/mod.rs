@@ -6,6 +6,7 @@
 //! known, the input goes back to the value's first byte and takes the node of the case.
 
 mod compiled;
+mod document;
 mod fast;
 mod filter;
 mod hold;
@@ -24,6 +25,7 @@ use super::net::Net;
 use super::simd::{Form, PLAIN};
 use super::{Abort, Bounds, Counts, Out, Program};
 pub(super) use compiled::Compiled;
+use document::Document;
 use hold::Hold;
 use lex::{Fault, StringScan, skip_space};
 use sink::Sink;
@@ -48,6 +50,12 @@ pub struct JsonRewriter {
     bounds: Bounds,
     form: Form,
     state: State,
+    /// Node of the document's value.
+    root: u32,
+    /// It stands in a string of another document: strings in it are not looked into.
+    is_inner: bool,
+    /// The document in a string, if there was one.
+    document: Option<Box<Document>>,
     /// Node of the value that is due.
     node: u32,
     stack: Vec<Frame>,
@@ -113,6 +121,8 @@ enum Use {
     Treat(u32),
     Expect(u32),
     Link(u32),
+    /// A string with a document in it.
+    Document,
     /// Scouted: not the one that decides.
     Scout,
     /// Scouted: decides.
@@ -172,6 +182,9 @@ impl JsonRewriter {
         };
         let follows = program.json.follows();
         Self {
+            root: program.json.root,
+            is_inner: false,
+            document: None,
             node: program.json.root,
             program,
             bounds: Bounds {
@@ -285,7 +298,7 @@ impl JsonRewriter {
             self.sink.clear();
         }
         self.state = State::Value;
-        self.node = self.program.json.root;
+        self.node = self.root;
         self.stack.clear();
         self.subtree = Subtree::default();
         self.key = StringScan::default();
@@ -300,6 +313,14 @@ impl JsonRewriter {
         self.bom = 3;
         self.finishing = false;
         self.failed = None;
+    }
+
+    /// What was done is counted anew.
+    fn forget_counts(&mut self) {
+        self.counts = Counts {
+            treated: vec![0; self.program.counters.len()],
+            ..Counts::default()
+        };
     }
 
     /// Bytes of the body that belong to no document.
@@ -608,10 +629,20 @@ impl JsonRewriter {
                 }
                 State::Sub(what) => {
                     let limits = self.limits();
+                    let from = i;
                     let Some(behind) = self.subtree.run(self.form, bytes, i, limits)? else {
+                        if what == Use::Document {
+                            self.document_goes_on(input, from..end, out)
+                                .map_err(|fault| (fault, end))?;
+                        }
                         return Ok((Walk::More, end));
                     };
                     i = behind;
+                    if what == Use::Document {
+                        self.document_ends(input, from..i, out)
+                            .map_err(|fault| (fault, i))?;
+                        continue;
+                    }
                     if let Some(node) = self.complete(compiled, what, input, i, out)? {
                         return Ok((Walk::Decided(node), i));
                     }

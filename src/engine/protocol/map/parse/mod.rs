@@ -289,6 +289,9 @@ fn route(node: Node, findings: &mut Findings) -> Option<(At<String>, Route<Name,
     let body_place = body_node.as_ref().map_or(place, |b| b.place);
     let body = body_node.map(|b| request_body(b, findings));
     let framing = framing(map.take("format"), map.take("events"), findings);
+    let document = map
+        .take("document")
+        .and_then(|d| path("`document`", d, findings));
     let records_node = map.take("records");
     let records_place = records_node.as_ref().map_or(place, |r| r.place);
     let records = records_node.and_then(|r| path("`records`", r, findings));
@@ -364,6 +367,7 @@ fn route(node: Node, findings: &mut Findings) -> Option<(At<String>, Route<Name,
             path_parameters,
             body,
             framing,
+            document,
             records,
             fields,
             envelope: envelope.into_iter().map(|(_, p)| p).collect(),

@@ -529,9 +529,14 @@ impl Reading<'_> {
             Link::NextPage
         };
         paths.extend(route.links.iter().map(|p| (p.clone(), Shape::Link(link))));
+        let mut shape = Shape::Paths(paths);
+        if let Some(string) = &route.document {
+            let inner = Shape::Document(Box::new(shape));
+            shape = Shape::Paths(vec![(string.clone(), inner)]);
+        }
         match &route.framing {
-            None => Shape::Paths(paths),
-            Some(framing) => Shape::Framed(framing.clone(), Box::new(Shape::Paths(paths))),
+            None => shape,
+            Some(framing) => Shape::Framed(framing.clone(), Box::new(shape)),
         }
     }
 }

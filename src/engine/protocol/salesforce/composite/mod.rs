@@ -331,7 +331,7 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         Shape::ByName { cases, .. } => cases.iter_mut().map(|(_, s)| each(s)).max().unwrap_or(0),
         Shape::Positional(shapes) => shapes.iter_mut().map(each).max().unwrap_or(0),
         Shape::Paths(paths) => paths.iter_mut().map(|(_, s)| each(s)).max().unwrap_or(0),
-        Shape::Array { element, .. } | Shape::Answer(element) | Shape::Framed(_, element) => {
+        Shape::Array { element, .. } | Shape::Answer(element) | Shape::Framed(_, element) | Shape::Document(element) => {
             each(element)
         }
         Shape::Link(link) => {
