@@ -6,7 +6,7 @@ use super::super::{Abort, Out};
 use super::{Documents, write};
 
 /// Between or inside lines, as [`Documents`] knows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lines;
 
 impl Lines {

@@ -47,7 +47,7 @@ pub struct FramedRewriter {
 enum Reader {
     Lines(lines::Lines),
     Events(events::Events),
-    Parts(parts::Parts),
+    Parts(Box<parts::Parts>),
 }
 
 /// Bytes of the whole body.
@@ -63,9 +63,11 @@ impl FramedRewriter {
         Self {
             documents: Documents::new(program, bounds),
             reader: match framing {
-                Framing::Lines => Reader::Lines(lines::Lines::default()),
+                Framing::Lines => Reader::Lines(lines::Lines),
                 Framing::Events(names) => Reader::Events(events::Events::new(names.clone())),
-                Framing::Parts(boundary) => Reader::Parts(parts::Parts::new(boundary.as_deref())),
+                Framing::Parts(boundary) => {
+                    Reader::Parts(Box::new(parts::Parts::new(boundary.as_deref())))
+                }
             },
             counts: Counted::default(),
             failed: None,
@@ -86,7 +88,7 @@ impl FramedRewriter {
         let result = match &mut self.reader {
             Reader::Lines(lines) => lines.push(chunk, documents, out),
             Reader::Events(events) => events.push(chunk, documents, out),
-            Reader::Parts(parts) => parts.push(chunk, documents, out),
+            Reader::Parts(parts) => parts.push(&chunk, documents, out),
         };
         self.counts.bytes_out += (out.len() - before) as u64;
         self.after(result)

@@ -84,7 +84,7 @@ impl Parts {
 
     pub(super) fn push(
         &mut self,
-        chunk: Bytes,
+        chunk: &[u8],
         documents: &mut Documents,
         out: &mut Out,
     ) -> Result<(), Abort> {
@@ -92,7 +92,7 @@ impl Parts {
             return Err(malformed("multipart: no boundary", documents));
         };
         if self.state != State::Epilogue {
-            self.buffer.extend_from_slice(&chunk);
+            self.buffer.extend_from_slice(chunk);
         }
         let mut result = Ok(true);
         while let Ok(true) = result {

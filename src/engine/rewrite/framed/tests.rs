@@ -354,7 +354,8 @@ fn long_documents_stream_and_a_broken_end_is_seen() {
     let long = json!({ "x": "y".repeat(200 << 10), "a": "secret" }).to_string();
     let treated = long.replace("\"secret\"", "null");
     let broken = long.replace("\"secret\"}", "}");
-    let frames: [(Framing, fn(&str) -> String, fn(&str) -> String); 3] = [
+    type Written = fn(&str) -> String;
+    let frames: [(Framing, Written, Written); 3] = [
         (Framing::Lines, |d| format!("{d}\n"), |d| format!("{d}\n")),
         (
             events(),
