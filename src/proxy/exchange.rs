@@ -401,6 +401,7 @@ impl Page {
         for (name, value) in &answered.headers {
             self.common.insert(name.clone(), value.clone());
         }
+        let content_type = answered.content_type;
         let (incoming, coding) = match answered.content {
             Content::Body(incoming, coding) => (incoming, coding),
             Content::Empty => {
@@ -445,10 +446,11 @@ impl Page {
             self.close(Ending::Complete, status, None, None).await?;
             return Ok(self.respond(status, headers, OutgoingBody::ready(Vec::new())));
         }
+        let program = plan.program().for_content_type(content_type.as_deref());
         let mut pump = Pump::new(
             incoming,
             coding,
-            plan.program(),
+            &program,
             &self.carrier.settings.limits,
             served.settings.inflated_bytes_max,
             encoder,

@@ -98,6 +98,8 @@ pub struct Answered {
     pub headers: HeaderMap,
     /// `Set-Cookie` lines, which pass in no answer as they are.
     pub cookies: HeaderMap,
+    /// What its one `Content-Type` says.
+    pub content_type: Option<String>,
     /// The rest.
     pub content: Content,
 }
@@ -572,6 +574,7 @@ impl Upstream {
             upstream_us,
             cookies: cookies(&head.headers),
             headers: passing(&head.headers),
+            content_type: content_type(&head.headers).map(str::to_owned),
             content: Content::Empty,
         };
         match head.status.as_u16() {
@@ -731,6 +734,7 @@ fn fault(code: Option<&str>, started: Instant) -> Result<Answered, Refusal> {
         upstream_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         headers: HeaderMap::new(),
         cookies: HeaderMap::new(),
+        content_type: None,
         content: Content::Error(
             code.and_then(errors::passing)
                 .unwrap_or_else(|| refuse::code_of_status(status)),
@@ -751,6 +755,7 @@ fn exception(code: Option<&'static str>, started: Instant) -> Result<Answered, R
     let status = StatusCode::BAD_REQUEST;
     Ok(Answered {
         cookies: HeaderMap::new(),
+        content_type: None,
         status,
         upstream_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         headers: HeaderMap::new(),
@@ -867,13 +872,18 @@ fn passing(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// The format that the one `Content-Type` names.
-fn format_of(headers: &HeaderMap) -> Option<Format> {
+/// The one `Content-Type`.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (all.next(), all.next()) else {
         return None;
     };
-    Format::of_media_type(value.to_str().ok()?)
+    value.to_str().ok()
+}
+
+/// The format that it names.
+fn format_of(headers: &HeaderMap) -> Option<Format> {
+    Format::of_media_type(content_type(headers)?)
 }
 
 /// TLS towards a server that `trust` vouches for, with a certificate of privet's own if there is one.

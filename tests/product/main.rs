@@ -14,6 +14,7 @@ mod checked;
 mod coverage;
 mod deploy;
 mod discover;
+mod framed;
 mod house;
 mod ledger;
 mod live;

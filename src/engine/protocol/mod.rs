@@ -16,6 +16,7 @@ use http::{HeaderMap, Method};
 use crate::engine::catalog::{Catalog, FieldRef, ObjectId};
 use crate::engine::identity::Identity;
 use crate::engine::refusal::Refusal;
+use crate::engine::rewrite::Framing;
 use crate::engine::rewrite::csv::{Delimiter, LineEnding};
 use crate::engine::token::Sealer;
 
@@ -268,6 +269,10 @@ pub enum Shape {
     Paths(Vec<(crate::engine::path::Path, Shape)>),
     /// What only the answers of Salesforce's Streaming API have.
     Event(Box<salesforce::streaming::EventPart>),
+    /// A string that holds a JSON document of this shape.
+    Document(Box<Shape>),
+    /// The whole answer is JSON documents inside a larger body, each of this shape.
+    Framed(Framing, Box<Shape>),
     /// The whole answer is a CSV document.
     Csv(Box<CsvShape>),
     /// The whole answer is an XML document.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::csv::CsvProgram;
+use super::framed::{Framing, parts};
 use super::xml::XmlProgram;
 use super::{Counter, Program};
 
@@ -15,6 +16,8 @@ pub enum BodyProgram {
     Csv(Arc<CsvProgram>),
     /// For an XML document.
     Xml(Arc<XmlProgram>),
+    /// For JSON documents inside a larger body, each by this program.
+    Framed(Framing, Arc<Program>),
     /// For a file: its bytes are counted, and nothing of it is read.
     Opaque,
 }
@@ -28,6 +31,12 @@ pub enum Format {
     Csv,
     /// XML 1.0
     Xml,
+    /// A JSON document a line
+    Ndjson,
+    /// WHATWG server-sent events
+    EventStream,
+    /// RFC 2046 `multipart/mixed`
+    Multipart,
     /// A file of any type.
     Opaque,
 }
@@ -39,14 +48,28 @@ impl BodyProgram {
             Self::Json(_) => Format::Json,
             Self::Csv(_) => Format::Csv,
             Self::Xml(_) => Format::Xml,
+            Self::Framed(Framing::Lines, _) => Format::Ndjson,
+            Self::Framed(Framing::Events(_), _) => Format::EventStream,
+            Self::Framed(Framing::Parts(_), _) => Format::Multipart,
             Self::Opaque => Format::Opaque,
+        }
+    }
+
+    /// The program for a body whose `Content-Type` is this: parts are told apart by the boundary that it names.
+    pub fn for_content_type(&self, value: Option<&str>) -> Self {
+        match self {
+            Self::Framed(Framing::Parts(_), program) => {
+                let boundary = value.and_then(parts::boundary_of).map(Arc::from);
+                Self::Framed(Framing::Parts(boundary), Arc::clone(program))
+            }
+            other => other.clone(),
         }
     }
 
     /// Names of the fields whose treatments [`super::Counts::treated`] counts.
     pub fn counters(&self) -> &[Counter] {
         match self {
-            Self::Json(program) => &program.counters,
+            Self::Json(program) | Self::Framed(_, program) => &program.counters,
             Self::Csv(program) => &program.counters,
             Self::Xml(program) => program.counters(),
             Self::Opaque => &[],
@@ -65,6 +88,9 @@ impl Format {
             "application/json" => Self::Json,
             "text/csv" => Self::Csv,
             "application/xml" | "text/xml" => Self::Xml,
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Self::Ndjson,
+            "text/event-stream" => Self::EventStream,
+            "multipart/mixed" if parts::boundary_of(value).is_some() => Self::Multipart,
             kind if kind.starts_with("application/") && kind.ends_with("+xml") => Self::Xml,
             _ => return None,
         };
@@ -85,6 +111,7 @@ impl Format {
             ("charset", _) => {
                 value.eq_ignore_ascii_case("utf-8") || value.eq_ignore_ascii_case("utf8")
             }
+            ("boundary", Self::Multipart) => parts::is_boundary(value),
             ("type", Self::Xml) => matches!(value, "feed" | "entry"),
             ("header", Self::Csv) => value.eq_ignore_ascii_case("present"),
             _ => false,
@@ -97,6 +124,10 @@ impl Format {
             Self::Json => "application/json;charset=UTF-8",
             Self::Csv => "text/csv;charset=UTF-8",
             Self::Xml => "application/xml;charset=UTF-8",
+            Self::Ndjson => "application/x-ndjson;charset=UTF-8",
+            Self::EventStream => "text/event-stream;charset=UTF-8",
+            // The boundary is privet's own.
+            Self::Multipart => "multipart/mixed;boundary=privet-part",
             // What a file says of itself does not pass.
             Self::Opaque => "application/octet-stream",
         }
@@ -120,7 +151,15 @@ mod tests {
             ("application/json; charset=utf-16", None),
             ("application/json; profile=x", None),
             ("application/problem+json", None),
-            ("application/x-ndjson", None),
+            ("application/x-ndjson", Some(Format::Ndjson)),
+            ("application/jsonl; charset=utf-8", Some(Format::Ndjson)),
+            ("text/event-stream", Some(Format::EventStream)),
+            ("text/event-stream; charset=latin1", None),
+            ("multipart/mixed; boundary=\"a b\"", Some(Format::Multipart)),
+            ("multipart/mixed", None),
+            ("multipart/mixed; boundary=a; boundary=b", None),
+            ("multipart/mixed; boundary=\"a*b\"", None),
+            ("multipart/form-data; boundary=a", None),
             ("image/svg+xml", None),
             ("text/html", None),
             ("", None),

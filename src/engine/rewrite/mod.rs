@@ -7,6 +7,7 @@
 mod body;
 pub mod csv;
 mod fault;
+mod framed;
 pub mod from_paths;
 pub mod json;
 mod names;
@@ -28,6 +29,7 @@ use crate::engine::catalog::ConditionValue;
 use crate::engine::treatment::{Prepared, Treatment};
 
 pub use body::{BodyProgram, Format};
+pub use framed::{FramedRewriter, Framing, boundary_of};
 pub use net::Found;
 
 /// Index into [`Program::nodes`].
@@ -94,6 +96,9 @@ pub enum Node {
     Expect(Vec<Arc<str>>),
     /// A number or a boolean of the dialect's own (null passes; anything else becomes null).
     Scalar(ScalarKind),
+    /// A string that holds a JSON document, whose value takes this node. Null passes; anything else, and a string that
+    /// holds none, becomes null, as do documents in such a document.
+    Document(NodeId),
     /// A string rewritten, or removed when the link cannot be. Null passes; anything else is removed.
     Link(Arc<dyn LinkRewriter>),
     /// An object (null passes; anything else becomes null).
@@ -323,6 +328,17 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds what was done in a document inside this one. Its bytes are this one's.
+    fn absorb(&mut self, inner: &Counts) {
+        self.rows += inner.rows;
+        for (own, inner) in self.treated.iter_mut().zip(&inner.treated) {
+            *own += inner;
+        }
+        self.unplanned_members += inner.unplanned_members;
+        self.held_over += inner.held_over;
+        self.refused = self.refused.or(inner.refused);
+    }
+
     /// A value is refused: the document ends with the piece in which it stands.
     fn refuse(&mut self, counter: u32) {
         self.refused.get_or_insert(counter);
@@ -380,6 +396,8 @@ pub enum Rewriter {
     Csv(Box<csv::CsvRewriter>),
     /// `text/xml`, `application/xml` and what ends in `+xml`.
     Xml(Box<xml::XmlRewriter>),
+    /// JSON documents inside a larger body.
+    Framed(Box<FramedRewriter>),
     /// A file that passes as it comes.
     Opaque(Counts),
 }
@@ -391,6 +409,11 @@ impl Rewriter {
             BodyProgram::Json(program) => Self::json(Arc::clone(program), bounds),
             BodyProgram::Csv(program) => Self::csv(Arc::clone(program), bounds),
             BodyProgram::Xml(program) => Self::xml(Arc::clone(program), bounds),
+            BodyProgram::Framed(framing, program) => Self::Framed(Box::new(FramedRewriter::new(
+                framing,
+                Arc::clone(program),
+                bounds,
+            ))),
             BodyProgram::Opaque => Self::Opaque(Counts::default()),
         }
     }
@@ -419,6 +442,7 @@ impl Rewriter {
             Self::Json(r) => r.push(chunk, out),
             Self::Csv(r) => r.push(chunk, out),
             Self::Xml(r) => r.push(chunk, out),
+            Self::Framed(r) => r.push(chunk, out),
             Self::Opaque(counts) => {
                 counts.bytes_in += chunk.len() as u64;
                 counts.bytes_out = counts.bytes_in;
@@ -437,6 +461,7 @@ impl Rewriter {
             Self::Json(r) => r.finish(out),
             Self::Csv(r) => r.finish(out),
             Self::Xml(r) => r.finish(out),
+            Self::Framed(r) => r.finish(out),
             Self::Opaque(counts) => Ok(std::mem::take(counts)),
         }
     }

@@ -91,6 +91,15 @@ impl Net {
         treated
     }
 
+    /// What the net of a document inside this one found.
+    pub(super) fn absorb(&mut self, found: &[Found]) {
+        for (counter, sighting, n) in found {
+            for _ in 0..*n {
+                count(&mut self.found, *counter, *sighting);
+            }
+        }
+    }
+
     /// A watched value is over its bound.
     pub(super) fn not_looked_at(&mut self, counter: u32) {
         count(&mut self.found, counter, Sighting::NotLookedAt);

@@ -11,14 +11,11 @@ use crate::engine::policy::{Asking, Decision, Loaded, decide};
 use crate::engine::protocol::{CsvShape, Operation, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::csv::{Delimiter, LineEnding};
-use crate::engine::rewrite::{Abort, BodyProgram, Bounds, Out, Rewriter};
+use crate::engine::rewrite::{Abort, BodyProgram, Bounds, Framing, Out, Rewriter};
 use crate::engine::token::KeyRing;
 
 /// How far references are followed: `Account.Owner.Name` of a contact is the second record.
 const PARENTS_MAX: usize = 2;
-/// Most of a line of NDJSON that is held until the line has proven whole; of a longer one the beginning may be out
-/// when its end turns out to be broken.
-const LINE_BYTES_MAX: usize = 1 << 20;
 /// Enough to see what a JSON document is: an array of records, a record, or the answer of a query.
 const OPENING_BYTES_MAX: usize = 4096;
 
@@ -100,7 +97,10 @@ impl Redaction {
         Ok(Self {
             form,
             record: match form {
-                Form::Json | Form::Ndjson => lowered(Shape::Record(row))?,
+                Form::Json => lowered(Shape::Record(row))?,
+                Form::Ndjson => {
+                    lowered(Shape::Framed(Framing::Lines, Box::new(Shape::Record(row))))?
+                }
                 Form::Csv(delimiter) => lowered(Shape::Csv(Box::new(CsvShape {
                     delimiter,
                     line_ending: LineEnding::AsHeader,
@@ -119,11 +119,10 @@ impl Redaction {
             redaction: self,
             state: match self.form {
                 Form::Json => State::Opening(Vec::new()),
-                Form::Csv(_) => State::Document(Rewriter::new(&self.record, Bounds::default())),
-                Form::Ndjson => State::Between,
+                Form::Csv(_) | Form::Ndjson => {
+                    State::Document(Rewriter::new(&self.record, Bounds::default()))
+                }
             },
-            held: Out::default(),
-            streams: false,
         }
     }
 
@@ -156,10 +155,6 @@ impl Redaction {
 pub struct Redactor<'a> {
     redaction: &'a Redaction,
     state: State,
-    /// The rewritten part of a line that is not complete.
-    held: Out,
-    /// The line is longer than what is held.
-    streams: bool,
 }
 
 #[derive(Debug)]
@@ -168,10 +163,6 @@ enum State {
     Opening(Vec<u8>),
     /// The whole input is one document.
     Document(Rewriter),
-    /// Before a line of NDJSON.
-    Between,
-    /// Inside a line.
-    Line(Rewriter),
     /// Nothing more comes out.
     Ended,
 }
@@ -205,44 +196,8 @@ impl Redactor<'_> {
                 self.state = State::Document(rewriter);
                 Ok(())
             }
-            State::Between | State::Line(_) => self.lines(chunk, out),
             State::Ended => Ok(()),
         }
-    }
-
-    fn lines(&mut self, mut chunk: Bytes, out: &mut Out) -> Result<(), Abort> {
-        while !chunk.is_empty() {
-            let end = memchr::memchr(b'\n', &chunk);
-            let piece = chunk.split_to(end.unwrap_or(chunk.len()));
-            let blank = piece.iter().all(|b| matches!(b, b' ' | b'\t' | b'\r'));
-            if matches!(self.state, State::Between) && !blank {
-                let program = &self.redaction.record;
-                self.state = State::Line(Rewriter::new(program, Bounds::default()));
-            }
-            if let State::Line(rewriter) = &mut self.state {
-                rewriter.push(piece, &mut self.held)?;
-                if self.streams || self.held.len() > LINE_BYTES_MAX {
-                    self.streams = true;
-                    release(&mut self.held, out);
-                }
-            }
-            if end.is_some() {
-                let newline = chunk.split_to(1);
-                self.line_ended(newline, out)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn line_ended(&mut self, newline: Bytes, out: &mut Out) -> Result<(), Abort> {
-        if let State::Line(rewriter) = &mut self.state {
-            rewriter.finish(&mut self.held)?;
-            release(&mut self.held, out);
-            out.push(newline);
-            self.streams = false;
-        }
-        self.state = State::Between;
-        Ok(())
     }
 
     /// The input is complete.
@@ -258,15 +213,8 @@ impl Redactor<'_> {
         }
         match &mut self.state {
             State::Document(rewriter) => rewriter.finish(out).map(drop),
-            State::Line(_) => self.line_ended(Bytes::new(), out),
-            State::Opening(_) | State::Between | State::Ended => Ok(()),
+            State::Opening(_) | State::Ended => Ok(()),
         }
-    }
-}
-
-fn release(held: &mut Out, out: &mut Out) {
-    for chunk in held.take() {
-        out.push(chunk);
     }
 }
 

@@ -218,8 +218,12 @@ impl<'a> Lowering<'a, '_> {
                 self.paths(&lowered, false)?
             }
             Shape::Event(part) => self.event(part, record)?,
+            Shape::Document(inner) => {
+                let inner = self.shape(inner, None)?;
+                self.add(Node::Document(inner))
+            }
             // A document of another format is the answer itself or nothing.
-            Shape::Csv(_) | Shape::Xml(_) => REFUSE,
+            Shape::Csv(_) | Shape::Xml(_) | Shape::Framed(..) => REFUSE,
             Shape::Describe(object) => {
                 let shape = describe::describe_shape(
                     self.core.catalog,
@@ -322,7 +326,7 @@ impl<'a> Lowering<'a, '_> {
                 | Node::Choose(_)
                 | Node::Indexed(_),
             ) => 1,
-            Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_)) => 2,
+            Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_) | Node::Document(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
                 Prepared::Keyless(treatment) => 2 + treatment.rank(),
                 Prepared::Watched(_) => 1,

@@ -58,6 +58,9 @@ pub(super) fn lower(
     let program = match &operation.shape {
         Shape::Csv(shape) => BodyProgram::Csv(Arc::new(csv::lower(&mut core, shape))),
         Shape::Opaque => BodyProgram::Opaque,
+        Shape::Framed(framing, document) => {
+            BodyProgram::Framed(framing.clone(), Arc::new(json::lower(&mut core, document)?))
+        }
         Shape::Xml(shape) => BodyProgram::Xml(Arc::new(xml::lower(&mut core, shape)?)),
         shape => BodyProgram::Json(Arc::new(json::lower(&mut core, shape)?)),
     };

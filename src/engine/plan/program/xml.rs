@@ -252,6 +252,8 @@ impl<'a> Lowering<'a, '_> {
             | Shape::Keyed(_)
             | Shape::Position
             | Shape::Paths(_)
+            | Shape::Document(_)
+            | Shape::Framed(..)
             | Shape::Layouts { .. }
             | Shape::Opaque
             | Shape::Event(_)

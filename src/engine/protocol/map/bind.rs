@@ -136,6 +136,8 @@ impl Binder<'_> {
             parameters,
             path_parameters,
             body,
+            framing: route.framing,
+            document: route.document,
             records: route.records,
             fields,
             envelope: route.envelope,

@@ -26,6 +26,8 @@ pub struct Forward {
     pub(super) body: Option<Tree>,
     pub(super) slots: Vec<Slot>,
     pub(super) listed: Vec<Listed>,
+    /// The media type that is asked for.
+    pub(super) accept: &'static str,
     /// An output element: the read uses that keep it (none = it always stays) and its node.
     pub(super) droppable: Vec<(Vec<usize>, NodeId)>,
 }
@@ -154,7 +156,7 @@ impl Forward {
             }
         }
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
         let mut text = String::new();
         if let Some(tree) = &tree {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -29,6 +29,7 @@ use http::Method;
 use crate::engine::catalog::{FieldRef, ObjectId};
 use crate::engine::path::Path;
 use crate::engine::protocol::json_body as body;
+use crate::engine::rewrite::Framing;
 
 use super::{Action, Comparison};
 
@@ -129,6 +130,10 @@ pub(super) struct Route<F, O> {
     parameters: Vec<(Arc<str>, Parameter<F>)>,
     path_parameters: Vec<(Arc<str>, Parameter<F>)>,
     body: Option<Body<F>>,
+    /// The answer is JSON documents inside a larger body; `None` = it is one document.
+    framing: Option<Framing>,
+    /// The string whose JSON the paths below are about; all else is dropped. `None` = they are about the answer.
+    document: Option<Path>,
     records: Option<Path>,
     fields: Output<F>,
     envelope: Vec<Path>,

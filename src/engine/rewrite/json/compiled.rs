@@ -27,6 +27,8 @@ pub(super) enum Op {
     },
     Expect(Vec<Arc<str>>),
     Scalar(ScalarKind),
+    /// A string with a document in it that takes this node.
+    Document(u32),
     Link(Arc<dyn LinkRewriter>),
     /// Index into [`Compiled::objects`].
     Object(u32),
@@ -157,7 +159,8 @@ impl Object {
                     .iter()
                     .all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'!' | b'T'))
         };
-        self.other.or_else(|| self.indexed.filter(|_| is_position()))
+        self.other
+            .or_else(|| self.indexed.filter(|_| is_position()))
     }
 }
 
@@ -260,6 +263,7 @@ impl Compiled {
                 },
                 Node::Expect(texts) => Op::Expect(texts.clone()),
                 Node::Scalar(kind) => Op::Scalar(*kind),
+                Node::Document(inner) => Op::Document(id(*inner)),
                 Node::Link(link) => Op::Link(link.clone()),
                 Node::Object(members) => {
                     let mut object = object(members, nodes, drop);

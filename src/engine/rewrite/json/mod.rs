@@ -6,6 +6,7 @@
 //! known, the input goes back to the value's first byte and takes the node of the case.
 
 mod compiled;
+mod document;
 mod fast;
 mod filter;
 mod hold;
@@ -24,6 +25,7 @@ use super::net::Net;
 use super::simd::{Form, PLAIN};
 use super::{Abort, Bounds, Counts, Out, Program};
 pub(super) use compiled::Compiled;
+use document::Document;
 use hold::Hold;
 use lex::{Fault, StringScan, skip_space};
 use sink::Sink;
@@ -48,6 +50,12 @@ pub struct JsonRewriter {
     bounds: Bounds,
     form: Form,
     state: State,
+    /// Node of the document's value.
+    root: u32,
+    /// It stands in a string of another document: strings in it are not looked into.
+    is_inner: bool,
+    /// The document in a string, if there was one.
+    document: Option<Box<Document>>,
     /// Node of the value that is due.
     node: u32,
     stack: Vec<Frame>,
@@ -113,6 +121,8 @@ enum Use {
     Treat(u32),
     Expect(u32),
     Link(u32),
+    /// A string with a document in it.
+    Document,
     /// Scouted: not the one that decides.
     Scout,
     /// Scouted: decides.
@@ -172,6 +182,9 @@ impl JsonRewriter {
         };
         let follows = program.json.follows();
         Self {
+            root: program.json.root,
+            is_inner: false,
+            document: None,
             node: program.json.root,
             program,
             bounds: Bounds {
@@ -240,6 +253,25 @@ impl JsonRewriter {
     /// # Errors
     /// As [`super::Rewriter::finish`].
     pub fn finish(&mut self, out: &mut Out) -> Result<Counts, Abort> {
+        self.end_document(out)?;
+        Ok(self.counts_so_far())
+    }
+
+    /// What was done in all documents that are complete. Asked for once, at the end.
+    pub(super) fn counts_so_far(&mut self) -> Counts {
+        self.counts.bytes_out = self.sink.bytes_out;
+        self.program.json.learn(&self.follows);
+        if let Some(net) = &mut self.net {
+            net.settle(&mut self.counts);
+        }
+        self.counts.clone()
+    }
+
+    /// The document is complete.
+    ///
+    /// # Errors
+    /// As [`super::Rewriter::finish`].
+    pub(super) fn end_document(&mut self, out: &mut Out) -> Result<(), Abort> {
         // A number has no last byte of its own: a space ends it, which is not written.
         if matches!(self.state, State::Sub(_)) && self.subtree.ends_as_number() {
             self.finishing = true;
@@ -256,12 +288,49 @@ impl JsonRewriter {
             self.failed = Some(abort.clone());
             return Err(abort);
         }
-        self.counts.bytes_out = self.sink.bytes_out;
-        self.program.json.learn(&self.follows);
-        if let Some(net) = &mut self.net {
-            net.settle(&mut self.counts);
+        Ok(())
+    }
+
+    /// Another document of the same body begins, after a complete one or instead of one that is given up: counts,
+    /// buffers and what was learnt stay, a byte order mark is none any more.
+    pub(super) fn next_document(&mut self) {
+        if self.state != State::End {
+            self.sink.clear();
         }
-        Ok(self.counts.clone())
+        self.state = State::Value;
+        self.node = self.root;
+        self.stack.clear();
+        self.subtree = Subtree::default();
+        self.key = StringScan::default();
+        self.token = 0;
+        self.captured.clear();
+        self.token_over = false;
+        self.hold = None;
+        self.held_at = None;
+        self.held_again = 0;
+        self.held.clear();
+        self.waiting.clear();
+        self.bom = 3;
+        self.finishing = false;
+        self.failed = None;
+    }
+
+    /// What was done is counted anew.
+    fn forget_counts(&mut self) {
+        self.counts = Counts {
+            treated: vec![0; self.program.counters.len()],
+            ..Counts::default()
+        };
+    }
+
+    /// Bytes of the body that belong to no document.
+    pub(super) fn skip(&mut self, bytes: u64) {
+        self.counts.bytes_in += bytes;
+    }
+
+    /// How much of the body has come.
+    pub(super) fn place(&self) -> u64 {
+        self.counts.bytes_in
     }
 
     fn feed(&mut self, chunk: Bytes, out: &mut Out) -> Result<(), Abort> {
@@ -560,10 +629,20 @@ impl JsonRewriter {
                 }
                 State::Sub(what) => {
                     let limits = self.limits();
+                    let from = i;
                     let Some(behind) = self.subtree.run(self.form, bytes, i, limits)? else {
+                        if what == Use::Document {
+                            self.document_goes_on(input, from..end, out)
+                                .map_err(|fault| (fault, end))?;
+                        }
                         return Ok((Walk::More, end));
                     };
                     i = behind;
+                    if what == Use::Document {
+                        self.document_ends(input, from..i, out)
+                            .map_err(|fault| (fault, i))?;
+                        continue;
+                    }
                     if let Some(node) = self.complete(compiled, what, input, i, out)? {
                         return Ok((Walk::Decided(node), i));
                     }

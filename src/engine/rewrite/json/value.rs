@@ -1,15 +1,19 @@
 //! What a value, a key and a closing bracket mean under the program.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use super::super::{Out, ScalarKind};
 use super::compiled::{self, Compiled, DecideBy, Op};
+use super::document::Document;
 use super::lex::{self, Fault};
 use super::subtree::Subtree;
 use super::{DECIDING_BYTES_MAX, Frame, JsonRewriter, Kind, State, Use};
 use crate::engine::treatment::{Scalar, Treated};
+
+const NO_DOCUMENT: Fault = Fault::Malformed("document in a string");
 
 impl JsonRewriter {
     /// The value that starts with `b` at `i` meets its node. True if it is held from here.
@@ -71,6 +75,16 @@ impl JsonRewriter {
                     Use::Treat(self.node)
                 }
             }
+            Op::Document(inner) if b == b'"' && !self.is_inner => {
+                let inner = *inner;
+                self.emit_lead(input, i, out);
+                let (program, bounds) = (&self.program, self.bounds);
+                let document =
+                    (self.document).get_or_insert_with(|| Box::new(Document::new(program, bounds)));
+                document.begin(inner);
+                Use::Document
+            }
+            Op::Document(_) => self.null_or_null(input, b, i, out),
             Op::Scalar(kind) => {
                 let fits = match kind {
                     ScalarKind::Number => b == b'-' || b.is_ascii_digit(),
@@ -138,6 +152,54 @@ impl JsonRewriter {
         self.token_over = false;
         self.state = State::Sub(what);
         Ok(false)
+    }
+
+    /// Another piece of a string with a document in it.
+    pub(super) fn document_goes_on(
+        &mut self,
+        input: &Bytes,
+        piece: Range<usize>,
+        out: &mut Out,
+    ) -> Result<(), Fault> {
+        let Some(document) = &mut self.document else {
+            return Err(NO_DOCUMENT);
+        };
+        let to = piece.end;
+        document.push(&input[piece]).map_err(|_| NO_DOCUMENT)?;
+        match document.ready() {
+            Some(text) => {
+                self.sink.replace(input, to, text, out);
+                document.gone();
+            }
+            None => self.sink.discard(input, to, out),
+        }
+        Ok(())
+    }
+
+    /// Its last piece, with the quote behind it.
+    pub(super) fn document_ends(
+        &mut self,
+        input: &Bytes,
+        piece: Range<usize>,
+        out: &mut Out,
+    ) -> Result<(), Fault> {
+        let Some(document) = &mut self.document else {
+            return Err(NO_DOCUMENT);
+        };
+        let to = piece.end;
+        document
+            .push(&input[piece.start..to - 1])
+            .map_err(|_| NO_DOCUMENT)?;
+        let (text, counts) = document.end().map_err(|_| NO_DOCUMENT)?;
+        self.sink.replace(input, to, text, out);
+        if let Some(counts) = counts {
+            self.counts.absorb(&counts);
+            if let Some(net) = &mut self.net {
+                net.absorb(&counts.found);
+            }
+        }
+        self.value_done();
+        Ok(())
     }
 
     /// The lead of a value leaves: its comma, white space and key.
@@ -261,7 +323,7 @@ impl JsonRewriter {
         match what {
             Use::Pass => self.sink.commit(input, end, out),
             Use::Skip => self.sink.discard(input, end, out),
-            Use::Scout => {}
+            Use::Scout | Use::Document => {}
             Use::Hold => {
                 return self
                     .decide_by_filter(compiled, input, end)

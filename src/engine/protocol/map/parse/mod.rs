@@ -10,6 +10,7 @@ use http::Method;
 
 use crate::diagnostic::{Diagnostic, suggest};
 use crate::engine::protocol::{Action, Comparison};
+use crate::engine::rewrite::Framing;
 use crate::yaml::{At, Node, Value};
 
 use super::findings::{Findings, Members};
@@ -31,6 +32,7 @@ pub struct RawMap {
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 const ACTIONS: [&str; 4] = ["read", "export", "write", "delete"];
+const FORMATS: [&str; 4] = ["json", "ndjson", "event-stream", "multipart"];
 const USES: [&str; 9] = [
     "filter",
     "sort",
@@ -286,6 +288,10 @@ fn route(node: Node, findings: &mut Findings) -> Option<(At<String>, Route<Name,
     let place = map.place;
     let body_place = body_node.as_ref().map_or(place, |b| b.place);
     let body = body_node.map(|b| request_body(b, findings));
+    let framing = framing(map.take("format"), map.take("events"), findings);
+    let document = map
+        .take("document")
+        .and_then(|d| path("`document`", d, findings));
     let records_node = map.take("records");
     let records_place = records_node.as_ref().map_or(place, |r| r.place);
     let records = records_node.and_then(|r| path("`records`", r, findings));
@@ -360,12 +366,62 @@ fn route(node: Node, findings: &mut Findings) -> Option<(At<String>, Route<Name,
             parameters,
             path_parameters,
             body,
+            framing,
+            document,
             records,
             fields,
             envelope: envelope.into_iter().map(|(_, p)| p).collect(),
             links: links.into_iter().map(|(_, p)| p).collect(),
         },
     ))
+}
+
+/// `format:` and the names of events that pass.
+fn framing(format: Option<Node>, events: Option<Node>, findings: &mut Findings) -> Option<Framing> {
+    let place = events.as_ref().map(|e| e.place);
+    let names: Vec<Arc<str>> = events
+        .map_or_else(Vec::new, |e| findings.list("`events`", e))
+        .into_iter()
+        .filter_map(|name| {
+            let name = findings.text("the name of an event", name)?;
+            let fits = !name.value.is_empty() && !name.value.contains(['\r', '\n']);
+            if !fits {
+                findings.error(
+                    "wrong-event",
+                    name.place,
+                    name.value.chars().count(),
+                    "the name of an event is one line of text",
+                    "",
+                );
+            }
+            fits.then(|| name.value.into())
+        })
+        .collect();
+    let framing = format
+        .and_then(|f| findings.text("`format`", f))
+        .and_then(|f| {
+            word(findings, "unknown-format", "format", &FORMATS, &f, |word| {
+                Some(match word {
+                    "ndjson" => Some(Framing::Lines),
+                    "event-stream" => Some(Framing::Events(names.into())),
+                    "multipart" => Some(Framing::Parts(None)),
+                    _ => None,
+                })
+            })
+        })
+        .flatten();
+    if let Some(place) = place
+        && !matches!(framing, Some(Framing::Events(_)))
+    {
+        findings.error(
+            "events-without-stream",
+            place,
+            1,
+            "`events` belongs to `format: event-stream`",
+            "",
+        );
+    }
+    framing
 }
 
 fn object(node: Node, findings: &mut Findings) -> Option<ObjectRule<Name>> {

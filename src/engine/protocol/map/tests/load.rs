@@ -156,6 +156,26 @@ fn what_could_let_a_value_by_is_refused_at_load() {
         ),
         ("limit: { use: none }", "limit: { use: none", "yaml"),
         ("path: /people/{id}", "path: /people/x{id}", "wrong-path"),
+        (
+            "action: read",
+            "action: read\n    format: xml",
+            "unknown-format",
+        ),
+        (
+            "action: read",
+            "action: read\n    format: ndjson\n    events: [a]",
+            "events-without-stream",
+        ),
+        (
+            "action: read",
+            "action: read\n    format: event-stream\n    events: ['']",
+            "wrong-event",
+        ),
+        (
+            "action: read",
+            "action: read\n    document: '$.a['",
+            "invalid-jsonpath",
+        ),
     ] {
         assert!(PEOPLE.contains(from), "{from}");
         let found = mistakes(&PEOPLE.replacen(from, to, 1));

@@ -15,6 +15,8 @@ use crate::engine::protocol::{
 use crate::engine::refusal::{Reason, Refusal};
 
 use super::forward::{Listed, Place, Slot};
+use crate::engine::rewrite::Framing;
+
 use super::{ApiMap, Fields, Forward, ObjectRule, Output, Parameter, Route, Segment};
 use crate::engine::protocol::json_body::{self as body, Node, NodeId, Tree};
 
@@ -91,6 +93,12 @@ pub fn understand(
             body: reading.tree,
             slots: reading.slots,
             listed: reading.listed,
+            accept: match &route.framing {
+                None => "application/json",
+                Some(Framing::Lines) => "application/x-ndjson",
+                Some(Framing::Events(_)) => "text/event-stream",
+                Some(Framing::Parts(_)) => "multipart/mixed",
+            },
             droppable: reading.droppable,
         })),
     })
@@ -522,6 +530,14 @@ impl Reading<'_> {
             Link::NextPage
         };
         paths.extend(route.links.iter().map(|p| (p.clone(), Shape::Link(link))));
-        Shape::Paths(paths)
+        let mut shape = Shape::Paths(paths);
+        if let Some(string) = &route.document {
+            let inner = Shape::Document(Box::new(shape));
+            shape = Shape::Paths(vec![(string.clone(), inner)]);
+        }
+        match &route.framing {
+            None => shape,
+            Some(framing) => Shape::Framed(framing.clone(), Box::new(shape)),
+        }
     }
 }
