@@ -22,5 +22,6 @@ mod mapped;
 mod pages;
 mod receipts;
 mod second_net;
+mod streaming;
 mod watching;
 mod workbench;

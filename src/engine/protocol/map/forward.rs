@@ -163,6 +163,8 @@ impl Forward {
             tree.print(tree.root, &mut text);
         }
         Ok(UpstreamRequest {
+            long_poll: false,
+            cookies: false,
             method: self.method.clone(),
             path_and_query: target(&segments, &query),
             headers,
