@@ -1034,6 +1034,7 @@ fn what_is_treated_is_seen_nowhere() {
             let who = caller.title;
             let mut seen = BTreeSet::new();
             let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
+            let mut envelopes = 0;
             let mut check = |request: &(&'static str, String, String), answer: &Answer| {
                 let mut found = search.find(answer.head.as_bytes());
                 found.append(&mut search.find(&answer.body));
@@ -1041,6 +1042,8 @@ fn what_is_treated_is_seen_nowhere() {
                 let raw = search.find(&answer.raw).into_iter();
                 found.extend(raw.filter(|n| n == "coded" || garden.classes.contains_key(n)));
                 *statuses.entry(answer.status).or_default() += 1;
+                let is_soap = request.1.starts_with("/services/Soap/");
+                envelopes += usize::from(is_soap && answer.status == 200);
                 // What ends in 0 was rounded down: nothing planted does.
                 for number in found.into_iter().filter(|n| !n.ends_with('0')) {
                     let class = garden.classes.get(&number).map_or(CLOSED, String::as_str);
@@ -1102,6 +1105,7 @@ fn what_is_treated_is_seen_nowhere() {
                     statuses[&200] > 60 && statuses[&400] > 60,
                     "{who}: {statuses:?}"
                 );
+                assert!(envelopes > 20, "{who}: {envelopes}");
             }
         }
         for login in logins(&format!("{TEXT}0001")) {

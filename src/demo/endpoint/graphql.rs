@@ -202,9 +202,8 @@ fn records(
     within: Option<(&str, &str)>,
 ) -> Result<Json, Mistake> {
     let query = query(object, asked, within, Vec::new(), Vec::new())?;
-    let rows = match find(store, &query)? {
-        Found::Records { rows, .. } => rows,
-        _ => return Err("unexpected".to_owned()),
+    let Found::Records { rows, .. } = find(store, &query)? else {
+        return Err("unexpected".to_owned());
     };
     let node = |n: usize, node: &Selected| record(store, object, rows[n], &node.inner);
     connection(asked, OBJECTS[object].name, rows.len(), rows.len(), &node)
@@ -275,9 +274,8 @@ fn groups(store: &Store, object: usize, asked: &Selected) -> Result<Json, Mistak
         select = keys.iter().map(|k| Item::Value(k.clone(), None)).collect();
     }
     let query = query(object, asked, None, select, keys)?;
-    let rows = match find(store, &query)? {
-        Found::Groups(rows) => rows,
-        _ => return Err("unexpected".to_owned()),
+    let Found::Groups(rows) = find(store, &query)? else {
+        return Err("unexpected".to_owned());
     };
     let node = |n: usize, node: &Selected| {
         let mut all = Map::new();
