@@ -83,6 +83,7 @@ impl Bench {
         let limits = &self.settings.limits;
         let nothing = ClientBody::new(incoming, Coding::Identity, limits, 0).expect("no body");
         let ids = Ids {
+            cookie: None,
             request_id: "bench",
             traceparent: "",
         };

@@ -1,12 +1,14 @@
 //! One demo organisation: records, sessions, cursors; and which endpoint answers a request.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use http::HeaderMap;
 use serde_json::Value;
 
 use crate::demo::endpoint;
+use crate::demo::endpoint::cometd::Streams;
 use crate::demo::fault::Fault;
 use crate::demo::seed;
 use crate::demo::store::Store;
@@ -92,6 +94,7 @@ pub const ORGANISATION: &str = "00D5g000000DEMOEAO";
 const SESSIONS_MAX: usize = 1_000;
 const SEEN_MAX: usize = 1_000;
 const CURSORS_MAX: usize = 1_000;
+const JOBS_MAX: usize = 1_000;
 
 /// A query whose further pages somebody may ask for.
 #[derive(Debug, Clone)]
@@ -102,13 +105,51 @@ pub(crate) struct Cursor {
     pub(crate) batch: usize,
 }
 
+/// A pseudo header of a [`Reply`]: the body behind its first line comes so many times more. Never sent.
+pub const REPEAT: &str = "x-demo-repeat";
+
+/// A job of Bulk API 2.0.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) is_query: bool,
+    pub(crate) operation: String,
+    pub(crate) object: String,
+    pub(crate) soql: String,
+    /// The field that an upsert finds records by.
+    pub(crate) key: String,
+    pub(crate) delimiter: String,
+    pub(crate) ending: String,
+    pub(crate) state: String,
+    /// What was uploaded.
+    pub(crate) data: Vec<u8>,
+    pub(crate) successful: Vec<u8>,
+    pub(crate) failed: Vec<u8>,
+    pub(crate) processed: u64,
+    pub(crate) failures: u64,
+}
+
+/// A run of a report whose result is asked for later.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) report: &'static str,
+    pub(crate) metadata: Value,
+    pub(crate) details: bool,
+}
+
 /// The organisation.
 #[derive(Debug)]
 pub struct Crm {
+    instances: Mutex<VecDeque<Instance>>,
+    jobs: Mutex<(u64, VecDeque<Job>)>,
+    /// How many times more the rows of a page of bulk results come.
+    bulk_repeats: AtomicU64,
     store: RwLock<Store>,
     sessions: Mutex<(u64, HashSet<String>)>,
     cursors: Mutex<(u64, VecDeque<Cursor>)>,
     seen: Mutex<VecDeque<Asked>>,
+    streams: Mutex<Streams>,
 }
 
 impl Default for Crm {
@@ -123,12 +164,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Crm {
     /// An organisation with these records.
-    pub fn new(store: Store) -> Self {
+    pub fn new(mut store: Store) -> Self {
+        store.changes_mut().forget();
         Self {
+            instances: Mutex::new(VecDeque::new()),
+            jobs: Mutex::new((0, VecDeque::new())),
+            bulk_repeats: AtomicU64::new(0),
             store: RwLock::new(store),
             sessions: Mutex::new((0, HashSet::new())),
             cursors: Mutex::new((0, VecDeque::new())),
             seen: Mutex::new(VecDeque::new()),
+            streams: Mutex::default(),
         }
     }
 
@@ -140,6 +186,11 @@ impl Crm {
     /// The records, to be changed.
     pub fn store_mut(&self) -> RwLockWriteGuard<'_, Store> {
         self.store.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who listens to changes.
+    pub fn streams(&self) -> MutexGuard<'_, Streams> {
+        lock(&self.streams)
     }
 
     /// Opens a session and gives its bearer token.
@@ -192,6 +243,68 @@ impl Crm {
         lock(&self.cursors).1.iter().find(|c| c.id == id).cloned()
     }
 
+    /// The rows of each further page of bulk results come `times` more: extracts as long as one likes.
+    pub fn repeat_bulk_results(&self, times: u64) {
+        self.bulk_repeats.store(times, Ordering::Relaxed);
+    }
+
+    pub(crate) fn bulk_repeats(&self) -> Option<u64> {
+        let times = self.bulk_repeats.load(Ordering::Relaxed);
+        (times > 0).then_some(times)
+    }
+
+    /// Keeps a run of a report.
+    pub(crate) fn keep_instance(
+        &self,
+        report: &'static str,
+        metadata: Value,
+        details: bool,
+    ) -> Instance {
+        let mut instances = lock(&self.instances);
+        if instances.len() >= JOBS_MAX {
+            instances.pop_front();
+        }
+        let instance = Instance {
+            id: crate::demo::record_id::make("0LG", instances.len() as u64 + 1),
+            report,
+            metadata,
+            details,
+        };
+        instances.push_back(instance.clone());
+        instance
+    }
+
+    /// The runs of a report.
+    pub(crate) fn instances(&self, report: &str) -> Vec<Instance> {
+        let instances = lock(&self.instances);
+        let own = instances.iter().filter(|i| i.report == report);
+        own.cloned().collect()
+    }
+
+    pub(crate) fn next_job(&self) -> String {
+        let mut jobs = lock(&self.jobs);
+        jobs.0 += 1;
+        crate::demo::record_id::make("750", jobs.0)
+    }
+
+    pub(crate) fn job(&self, id: &str) -> Option<Job> {
+        lock(&self.jobs).1.iter().find(|j| j.id == id).cloned()
+    }
+
+    /// Keeps a job, in place of what it was before.
+    pub(crate) fn keep_job(&self, job: Job) {
+        let mut jobs = lock(&self.jobs);
+        jobs.1.retain(|j| j.id != job.id);
+        if jobs.1.len() >= JOBS_MAX {
+            jobs.1.pop_front();
+        }
+        jobs.1.push_back(job);
+    }
+
+    pub(crate) fn drop_job(&self, id: &str) {
+        lock(&self.jobs).1.retain(|j| j.id != id);
+    }
+
     fn is_session(&self, asked: &Asked) -> bool {
         asked
             .header("authorization")
@@ -204,7 +317,8 @@ impl Crm {
 
     /// Answers one request.
     pub fn answer(&self, asked: &Asked) -> Reply {
-        {
+        // A server that waits for events asks the same again and again.
+        if asked.header(endpoint::cometd::NOTHING_YET).is_none() {
             let mut seen = lock(&self.seen);
             if seen.len() >= SEEN_MAX {
                 seen.pop_front();
@@ -255,6 +369,11 @@ impl Crm {
             get()?;
             return endpoint::identity::answer(self, asked, organisation, user);
         }
+        if let ["cometd", version] = path.as_slice()
+            && asked.method == "POST"
+        {
+            return endpoint::cometd::answer(self, asked, version);
+        }
         let ["services", "data", version, rest @ ..] = path.as_slice() else {
             return Err(Fault::not_found());
         };
@@ -264,16 +383,32 @@ impl Crm {
             .ok_or_else(Fault::not_found)?;
         if !matches!(
             rest,
-            ["sobjects", _, ..] | ["composite", ..] | ["parameterizedSearch"] | ["graphql"]
+            ["sobjects", _, ..]
+                | ["composite", ..]
+                | ["parameterizedSearch"]
+                | ["graphql"]
+                | ["jobs", ..]
+                | ["analytics", ..]
         ) {
             get()?;
         }
         match rest {
             [] => Ok(endpoint::resources::answer(version, &asked.origin)),
             ["limits"] => Ok(endpoint::limits::answer()),
+            ["query"]
+                if asked
+                    .parameter("q")
+                    .is_some_and(|q| q.contains(" FROM PushTopic ")) =>
+            {
+                Ok(endpoint::cometd::topics(self, version))
+            }
             ["query"] => endpoint::query::answer(self, asked, version, false),
             ["queryAll"] => endpoint::query::answer(self, asked, version, true),
             ["limits", "recordCount"] => Ok(endpoint::listing::record_counts(self, asked)),
+            ["connect", "organization"] => Ok(endpoint::connect::organization()),
+            ["chatter", "feeds", "news", "me", "feed-elements"] => {
+                Ok(endpoint::connect::feed(self, version))
+            }
             ["recent"] => Ok(endpoint::listing::recent(self, asked, version)),
             ["compactLayouts"] => endpoint::layouts::compact_layouts(asked, version),
             ["sobjects", object, kind @ ("updated" | "deleted")] => {
@@ -285,6 +420,14 @@ impl Crm {
                 endpoint::layouts::answer(asked, version, object, path)
             }
             ["graphql"] if asked.method == "POST" => endpoint::graphql::answer(self, asked),
+            ["jobs", kind @ ("query" | "ingest"), rest @ ..] => {
+                endpoint::bulk2::answer(self, asked, version, *kind == "query", rest)
+            }
+            ["analytics", rest @ ..] => endpoint::reports::answer(self, asked, version, rest),
+            ["sobjects", object, "listviews", rest @ ..] => {
+                get()?;
+                endpoint::list_views::answer(self, asked, version, object, rest)
+            }
             ["search"] => endpoint::search::sosl(self, asked, version),
             ["parameterizedSearch"] => endpoint::search::parameterized(self, asked, version),
             ["search", "suggestions"] => endpoint::search::suggestions(self, asked, version),

@@ -12,6 +12,7 @@
 
 pub mod analytics;
 pub mod callers;
+pub mod changes;
 pub mod client;
 pub mod crm;
 pub mod endpoint;

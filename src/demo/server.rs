@@ -3,11 +3,15 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -15,9 +19,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::demo::crm::{Asked, Crm, Reply};
+use crate::demo::crm::{Asked, Crm, REPEAT, Reply};
+use crate::demo::endpoint::cometd::NOTHING_YET;
 
 const BODY_BYTES_MAX: usize = 4 << 20;
+/// How long a poll for events waits, and how often it looks.
+const POLL: Duration = Duration::from_secs(40);
+const POLL_STEP: Duration = Duration::from_millis(25);
 /// Answers smaller than this are not worth compressing.
 const GZIP_BYTES_MIN: usize = 512;
 
@@ -112,7 +120,7 @@ async fn exchange(
     request: Request<Incoming>,
     scheme: &str,
     handler: &Handler,
-) -> Response<Full<Bytes>> {
+) -> Response<Repeated> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, BODY_BYTES_MAX).collect().await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE);
@@ -148,7 +156,7 @@ async fn exchange(
         body: body.to_bytes().to_vec(),
         origin: format!("{scheme}://{host}"),
     };
-    let reply = handler(&asked);
+    let reply = patient(asked.clone(), handler).await;
     let gzip = asked.header("accept-encoding").is_some_and(|v| {
         v.split(',')
             .any(|c| c.trim().eq_ignore_ascii_case("gzip") || c.trim().starts_with("gzip;"))
@@ -156,8 +164,23 @@ async fn exchange(
     respond(reply, gzip, asked.method == "HEAD")
 }
 
-fn plain(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+/// The answer, once there is something to say or the time of a long poll is over.
+async fn patient(mut asked: Asked, handler: &Handler) -> Response<Bytes> {
+    let mut reply = handler(&asked);
+    let mut waited = Duration::ZERO;
+    while reply.headers().contains_key(NOTHING_YET) && waited < POLL {
+        tokio::time::sleep(POLL_STEP).await;
+        waited += POLL_STEP;
+        let again = HeaderValue::from_static("1");
+        asked.headers.insert(NOTHING_YET, again);
+        reply = handler(&asked);
+    }
+    reply.headers_mut().remove(NOTHING_YET);
+    reply
+}
+
+fn plain(status: StatusCode) -> Response<Repeated> {
+    let mut response = Response::new(Repeated::default());
     *response.status_mut() = status;
     response
 }
@@ -183,8 +206,12 @@ impl From<Reply> for Response<Bytes> {
     }
 }
 
-fn respond(reply: Response<Bytes>, gzip: bool, head: bool) -> Response<Full<Bytes>> {
+fn respond(reply: Response<Bytes>, gzip: bool, head: bool) -> Response<Repeated> {
     let (mut parts, mut body) = reply.into_parts();
+    if let Some(times) = parts.headers.remove(REPEAT) {
+        let times = times.to_str().ok().and_then(|t| t.parse().ok());
+        return Response::from_parts(parts, Repeated::rows(body, times.unwrap_or_default()));
+    }
     if !body.is_empty() {
         parts
             .headers
@@ -205,11 +232,73 @@ fn respond(reply: Response<Bytes>, gzip: bool, head: bool) -> Response<Full<Byte
     Response::from_parts(
         parts,
         if head {
-            Full::default()
+            Repeated::default()
         } else {
-            Full::new(body)
+            Repeated::whole(body)
         },
     )
+}
+
+/// A body of any length that is never held: a text, and another one that comes again and again.
+#[derive(Debug, Default)]
+struct Repeated {
+    first: Option<Bytes>,
+    again: Bytes,
+    times: u64,
+}
+
+/// Rows that come again are sent in pieces of about this many bytes.
+const PIECE_BYTES: usize = 64 << 10;
+
+impl Repeated {
+    fn whole(body: Bytes) -> Self {
+        Self {
+            first: (!body.is_empty()).then_some(body),
+            ..Self::default()
+        }
+    }
+
+    /// `body`, and what is behind its first line `times` more.
+    fn rows(body: Bytes, times: u64) -> Self {
+        let rows = memchr::memchr(b'\n', &body).map_or(body.len(), |at| at + 1);
+        let rows = body.slice(rows..);
+        let in_piece = (PIECE_BYTES / rows.len().max(1)).max(1);
+        Self {
+            first: Some(body),
+            again: rows.repeat(in_piece).into(),
+            times: times / in_piece as u64,
+        }
+    }
+}
+
+impl http_body::Body for Repeated {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let piece = match this.first.take() {
+            Some(first) => Some(first),
+            None if this.times > 0 => {
+                this.times -= 1;
+                Some(this.again.clone())
+            }
+            None => None,
+        };
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.times == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().map_or(0, |f| f.len() as u64);
+        SizeHint::with_exact(first + self.times * self.again.len() as u64)
+    }
 }
 
 /// Decodes `a=b&c=d` (application/x-www-form-urlencoded).

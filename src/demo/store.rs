@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::demo::changes::Changes;
 use crate::demo::metadata::{self, Field, OBJECTS, Object};
 use crate::demo::record_id;
 
@@ -71,17 +72,29 @@ impl Table {
 #[derive(Debug, Clone)]
 pub struct Store {
     tables: Vec<Table>,
+    changes: Changes,
 }
 
 impl Default for Store {
     fn default() -> Self {
         Self {
             tables: OBJECTS.iter().map(|_| Table::default()).collect(),
+            changes: Changes::default(),
         }
     }
 }
 
 impl Store {
+    /// What happened to records.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// As [`Self::changes`], to be forgotten.
+    pub fn changes_mut(&mut self) -> &mut Changes {
+        &mut self.changes
+    }
+
     /// The records of object number `object` of the metadata.
     pub fn table(&self, object: usize) -> &Table {
         &self.tables[object]
@@ -109,17 +122,21 @@ impl Store {
         if let Some(key) = record_id::key(&id) {
             table.by_id.insert(key.into(), table.rows.len());
         }
+        let set = (0..).zip(row.iter().cloned());
+        let set = set.filter(|(_, value)| *value != Value::Null).collect();
+        self.changes.made(object, table.rows.len(), set);
         table.rows.push(row);
         id
     }
 
     /// Overwrites one field of one record; nothing happens where there is no such field.
-    pub fn set(&mut self, object: usize, row: usize, field: &str, value: Value) {
+    pub fn set(&mut self, object: usize, at: usize, field: &str, value: Value) {
         if let (Some(i), Some(row)) = (
             OBJECTS[object].field(field),
-            self.tables[object].rows.get_mut(row),
+            self.tables[object].rows.get_mut(at),
         ) {
-            row[i] = value;
+            row[i] = value.clone();
+            self.changes.set(object, at, (i, field), value);
         }
     }
 

@@ -16,6 +16,7 @@ pub const POLICIES: &[(&str, &str)] = compiled_in![
     "apis/analytics.yaml",
     "apis/people.yaml",
     "classes/analytics.csv",
+    "classes/connect.csv",
     "classes/people.csv",
     "classes/salesforce.csv",
     "model.conf",
@@ -180,7 +181,7 @@ identity:
 apis:
   salesforce:
     dialect: salesforce
-    paths: [/services/, /id/]
+    paths: [/services/, /id/, /cometd/]
     upstream: {{ url: "{salesforce}" }}
     credential: {{ kind: client_credentials, client_id: {id}, client_secret: {secret} }}
     versions: {{ min: 50, max: 66 }}

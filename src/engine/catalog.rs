@@ -174,6 +174,32 @@ impl Catalog {
         (&*self.objects[id.0 as usize].api == api).then_some(id)
     }
 
+    /// The field that `path` leads to: an object of `api`, relationships, a field (`Contact.Account.Name`). `None`
+    /// where a name is unknown, or a relationship may lead to several objects.
+    pub fn field_path(&self, api: &str, path: &str) -> Option<FieldPath> {
+        let (object, rest) = path.split_once('.')?;
+        let mut object = self.object(api, object)?;
+        let (parents, leaf) = match rest.rsplit_once('.') {
+            Some((parents, leaf)) => (Some(parents), leaf),
+            None => (None, rest),
+        };
+        let mut references = Vec::new();
+        for step in parents.into_iter().flat_map(|p| p.split('.')) {
+            let field = self.get(object).relationship(step)?;
+            let reference = FieldRef { object, field };
+            let [(_, Some(target))] = self.field(reference).reference_to.as_slice() else {
+                return None;
+            };
+            references.push(reference);
+            object = *target;
+        }
+        let field = self.get(object).field(leaf)?;
+        Some(FieldPath {
+            field: FieldRef { object, field },
+            references,
+        })
+    }
+
     /// The object behind `id`.
     pub fn get(&self, id: ObjectId) -> &Object {
         &self.objects[id.0 as usize]
@@ -232,6 +258,37 @@ pub struct Vocabulary {
     pub second_net: SecondNet,
     /// Layers switched on.
     pub packs: Vec<Arc<str>>,
+    /// By API name: what its report types call their columns, by ASCII-lowercase report type.
+    pub reports: BTreeMap<Arc<str>, BTreeMap<Box<str>, ReportType>>,
+    /// By API name: the resources of Chatter and Connect that are open.
+    pub resources: BTreeMap<Arc<str>, Vec<Resource>>,
+}
+
+/// One report type of `reports:`.
+#[derive(Debug, Clone)]
+pub struct ReportType {
+    /// Whose records its rows are.
+    pub object: ObjectId,
+    /// ASCII-lowercase column → the field that it shows.
+    pub columns: BTreeMap<Box<str>, FieldPath>,
+}
+
+/// A field, and the relationships that lead to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldPath {
+    /// The field.
+    pub field: FieldRef,
+    /// The reference fields on the way to it.
+    pub references: Vec<FieldRef>,
+}
+
+/// A resource whose answers no schema describes.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// Its path; `None` = a place for one name or id.
+    pub segments: Vec<Option<Arc<str>>>,
+    /// The object that stands for it: its fields are JSONPaths.
+    pub object: ObjectId,
 }
 
 impl Vocabulary {

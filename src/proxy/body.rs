@@ -239,6 +239,12 @@ impl Pump {
         }
     }
 
+    /// The upstream may be silent for this long beyond the usual.
+    pub fn patient(mut self, longer: Duration) -> Self {
+        self.idle += longer;
+        self
+    }
+
     /// The program at work.
     pub fn program(&self) -> &BodyProgram {
         &self.program

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap,
-    HeaderName, HeaderValue, VARY,
+    HeaderName, HeaderValue, SET_COOKIE, VARY,
 };
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
@@ -19,11 +19,13 @@ use crate::engine::plan::{self, Plan, Said};
 use crate::engine::policy;
 use crate::engine::protocol::salesforce::graphql;
 use crate::engine::protocol::salesforce::login::door;
-use crate::engine::protocol::{self, Dialect, Intake, RequestHead};
+use crate::engine::protocol::salesforce::streaming::{self, Echoes};
+use crate::engine::protocol::{self, Dialect, Intake, Known, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::rewrite::{BodyProgram, Counts, Format};
 
 use super::authenticate::{self, Circumstances};
+use super::beforehand::Asking;
 use super::body::{OutgoingBody, Progress, Pump};
 use super::carrier::{Carrier, ServedApi};
 use super::head;
@@ -34,8 +36,9 @@ use super::refuse::{self, Answer, ErrorShape};
 use super::request_body::ClientBody;
 use super::snapshot::Live;
 use super::steps;
+use super::stream_cookie::Jar;
 use super::strict_head::REFUSED_METHOD;
-use super::upstream::{Answered, Content, Ids};
+use super::upstream::{Answered, Content, Ids, LONG_POLL};
 
 /// Longest answer to an HTTP/1.0 client.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -105,6 +108,11 @@ impl Page {
         self.shape = error_shape(&live, served);
         if matches!(self.shape, ErrorShape::Salesforce) && graphql::is_at(&head.segments) {
             self.shape = ErrorShape::GraphQl;
+        }
+        let streams =
+            matches!(self.shape, ErrorShape::Salesforce) && streaming::is_at(&head.segments);
+        if streams {
+            self.shape = ErrorShape::Bayeux(Echoes::default());
         }
         journal.api = served.map(|s| Arc::clone(&s.api.name));
 
@@ -198,14 +206,50 @@ impl Page {
         if head.method == Method::GET {
             body.clear();
         }
+        if streams {
+            self.shape = ErrorShape::Bayeux(Echoes::of(&body));
+        }
         let sealer = live.keys.sealer(&identity.tenant);
-        let operation = protocol::understand(
+        let authorization = parts.headers.get(http::header::AUTHORIZATION);
+        let mut jar =
+            streams.then(|| Jar::of(&parts.headers, &served.api.name, &identity, &sealer));
+        let cookie = jar.as_ref().and_then(Jar::header);
+        let correlation_id = journal.correlation_id.as_ref();
+        let correlation_id = Arc::clone(correlation_id.unwrap_or(&journal.request_id));
+        let ids = Ids {
+            request_id: &correlation_id,
+            traceparent: &trace,
+            cookie: cookie.as_ref(),
+        };
+        let known = match protocol::beforehand(
             &served.api,
             &request_head,
             &body,
             &live.set.catalog,
             &identity,
             &sealer,
+        )? {
+            None => Known::default(),
+            Some(operation) => {
+                let asking = Asking {
+                    carrier: &carrier,
+                    served,
+                    live: &live,
+                    identity: &identity,
+                    authorization,
+                    ids: &ids,
+                };
+                asking.ask(operation).await?
+            }
+        };
+        let operation = protocol::understand_knowing(
+            &served.api,
+            &request_head,
+            &body,
+            &live.set.catalog,
+            &identity,
+            &sealer,
+            &known,
         )?;
         let mut decision =
             policy::decide(&live.set.policies, &live.set.catalog, &identity, &operation);
@@ -213,6 +257,7 @@ impl Page {
             policy::tighten(&mut decision, &live.set.catalog, &operation.uses);
         }
         let account = plan::account(&operation, &decision, &live.set.catalog);
+        let journal = self.journal.as_mut().ok_or_else(internal)?;
         if let Some(shadow) = carrier.shadow.get() {
             shadow.tell(&live, &identity, &account);
         }
@@ -257,22 +302,18 @@ impl Page {
         }
 
         // There and back.
-        let ids = Ids {
-            request_id: &Arc::clone(
-                journal
-                    .correlation_id
-                    .as_ref()
-                    .unwrap_or(&journal.request_id),
-            ),
-            traceparent: &trace,
-        };
-        let authorization = parts.headers.get(http::header::AUTHORIZATION);
         journal.shows(plan.shown());
         let answered = served
             .upstream
             .send(&plan, incoming, authorization, &ids)
             .await?;
         journal.upstream_answered(answered.status.as_u16(), answered.upstream_us);
+        if let Some(jar) = jar.as_mut() {
+            let tls = served.api.public_origin.starts_with("https:");
+            if let Some(set) = jar.take(&answered.cookies, &sealer, tls) {
+                self.common.insert(SET_COOKIE, set);
+            }
+        }
         let accepted = coding::accepted(&parts.headers);
         self.answer(served, &plan, answered, accepted, head.is_head)
             .await
@@ -407,6 +448,9 @@ impl Page {
             served.settings.inflated_bytes_max,
             encoder,
         );
+        if plan.request().long_poll {
+            pump = pump.patient(LONG_POLL);
+        }
         // An HTTP/1.0 client cannot tell a cut answer from a whole one unless it knows the length.
         let needs_length = self.version < Version::HTTP_11;
         let filled = if needs_length {

@@ -3,6 +3,7 @@
 //! [`exchange`] is one request from first byte to last; the other files are what it calls, in that order.
 
 pub mod authenticate;
+pub mod beforehand;
 pub mod body;
 pub mod carrier;
 pub mod exchange;
@@ -17,5 +18,6 @@ pub mod request_body;
 pub mod shadow;
 pub mod snapshot;
 pub mod steps;
+pub mod stream_cookie;
 pub mod strict_head;
 pub mod upstream;

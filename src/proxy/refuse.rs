@@ -8,6 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE
 
 use crate::engine::protocol::map::ApiMap;
 use crate::engine::protocol::salesforce;
+use crate::engine::protocol::salesforce::streaming::Echoes;
 use crate::engine::refusal::{Reason, Refusal};
 
 /// How an API spells its errors.
@@ -21,6 +22,8 @@ pub enum ErrorShape {
     Soap,
     /// `{"data": null, "errors": [{"message": …, "extensions": {"ErrorType": …}}]}`.
     GraphQl,
+    /// `[{"channel": …, "id": …, "successful": false, "error": "403:code:message"}]`, one for each message.
+    Bayeux(Echoes),
     /// As an API map says.
     Map(Arc<ApiMap>),
     /// No API is known: `{"errorCode": …, "message": …}`.
@@ -136,6 +139,8 @@ pub fn spelt(refusal: &Refusal, shape: &ErrorShape) -> (StatusCode, &'static str
         {
             (StatusCode::OK, code)
         }
+        // A session that is over is no failure of HTTP: the client shakes hands again.
+        ErrorShape::Bayeux(_) if refusal.reason == Reason::InvalidCursor => (StatusCode::OK, code),
         // Codes of OAuth's own are lower case; whatever has none is one of these.
         ErrorShape::OAuth if !code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') => {
             let code = match status.as_u16() {
@@ -171,7 +176,7 @@ pub fn answer(refusal: &Refusal, shape: &ErrorShape, request_id: &str) -> Answer
         }
         _ => {}
     }
-    let (content_type, body) = body(shape, code, &message);
+    let (content_type, body) = body(shape, status, code, &message);
     headers.insert(CONTENT_TYPE, content_type);
     Answer {
         status,
@@ -194,7 +199,8 @@ pub fn replaced_error(
     } else {
         "the upstream refused the request"
     };
-    let (content_type, body) = body(shape, code, &format!("{text} (request {request_id})"));
+    let message = format!("{text} (request {request_id})");
+    let (content_type, body) = body(shape, status, code, &message);
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, content_type);
     Answer {
@@ -232,9 +238,16 @@ pub fn passing_code(shape: &ErrorShape, body: &[u8]) -> Option<&'static str> {
     salesforce::errors::passing(code)
 }
 
-fn body(shape: &ErrorShape, code: &str, message: &str) -> (HeaderValue, Bytes) {
+fn body(shape: &ErrorShape, status: StatusCode, code: &str, message: &str) -> (HeaderValue, Bytes) {
     let json = HeaderValue::from_static("application/json;charset=UTF-8");
     match shape {
+        ErrorShape::Bayeux(echoes) => (
+            json,
+            echoes
+                .refused(status.as_u16(), code, message)
+                .to_string()
+                .into(),
+        ),
         ErrorShape::Salesforce => (
             json,
             serde_json::json!([{ "message": message, "errorCode": code }])

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER, SET_COOKIE, TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
@@ -46,6 +46,11 @@ use super::request_body::{ClientBody, Stopped, upload};
 const INTERIM_MAX: u32 = 4;
 /// Largest error or token body that is looked at.
 const SMALL_BODY_MAX: usize = 64 << 10;
+/// Longest answer that is taken whole.
+const PULLED_BYTES_MAX: u64 = 4 << 20;
+/// How much longer than others an upstream may take that answers when there is something to say: Salesforce takes 110
+/// seconds ("advice", Streaming API Developer Guide).
+pub const LONG_POLL: Duration = Duration::from_secs(120);
 /// A token whose endpoint names no lifetime is fetched anew after this; a 401 fetches it earlier.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// A token is renewed this long before it ends.
@@ -78,6 +83,8 @@ pub struct Ids<'a> {
     pub request_id: &'a str,
     /// `traceparent`.
     pub traceparent: &'a str,
+    /// The upstream's own cookies.
+    pub cookie: Option<&'a HeaderValue>,
 }
 
 /// The upstream's answer, as far as its head goes.
@@ -89,6 +96,8 @@ pub struct Answered {
     pub upstream_us: u64,
     /// Headers that may pass.
     pub headers: HeaderMap,
+    /// `Set-Cookie` lines, which pass in no answer as they are.
+    pub cookies: HeaderMap,
     /// The rest.
     pub content: Content,
 }
@@ -243,13 +252,59 @@ impl Upstream {
         }
         let upstream_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (response, connection) = response;
+        let page = plan.page_headers(response.headers());
         let checked = self
             .check(response, plan.program().format(), upstream_us)
             .await;
-        if checked.is_err() {
+        match checked {
+            Ok(mut answered) => {
+                answered.headers.extend(page);
+                Ok(answered)
+            }
+            Err(refusal) => {
+                poison(&connection);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// The whole body of an answer to what the plan says, for privet's own use; `None` where the upstream refuses or has
+    /// nothing to say.
+    ///
+    /// # Errors
+    /// As [`Upstream::send`], and a body that is too long or cannot be read.
+    pub async fn pull(
+        &self,
+        plan: &Plan,
+        client_authorization: Option<&HeaderValue>,
+        ids: &Ids<'_>,
+    ) -> Result<Option<Bytes>, Refusal> {
+        let authorization = self.authorization(client_authorization, None).await?;
+        let mut response = self.once(plan.request(), &authorization, ids).await?;
+        if response.0.status() == StatusCode::UNAUTHORIZED
+            && matches!(self.credential, Credential::ClientCredentials { .. })
+        {
+            let fresh = self
+                .authorization(client_authorization, Some(&authorization))
+                .await?;
+            response = self.once(plan.request(), &fresh, ids).await?;
+        }
+        let (response, connection) = response;
+        let pulled = match self.check(response, plan.program().format(), 0).await {
+            Ok(answered) => match answered.content {
+                Content::Body(body, coding) => self
+                    .read_whole(body, coding, PULLED_BYTES_MAX)
+                    .await
+                    .map(Some)
+                    .ok_or_else(|| unacceptable("body")),
+                Content::Empty | Content::Error(_) => Ok(None),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        if pulled.is_err() {
             poison(&connection);
         }
-        checked
+        pulled
     }
 
     async fn fault_code(&self, response: Response<Incoming>) -> Option<String> {
@@ -271,6 +326,8 @@ impl Upstream {
         };
         let authorization = self.authorization(None, None).await.map_err(told)?;
         let request = UpstreamRequest {
+            long_poll: false,
+            cookies: false,
             method: Method::GET,
             path_and_query: path.to_owned(),
             headers: HeaderMap::new(),
@@ -280,6 +337,7 @@ impl Upstream {
         let ids = Ids {
             request_id: "schema-pull",
             traceparent: "",
+            cookie: None,
         };
         let (response, _) = self
             .once(&request, &authorization, &ids)
@@ -334,7 +392,11 @@ impl Upstream {
             Some(at) => with_session(&planned.body, at, authorization)?,
         });
         let (request, watch) = self.request(planned, body, authorization, ids)?;
-        let exchanged = tokio::time::timeout(self.head_timeout, self.client.request(request));
+        let patience = match planned.long_poll {
+            true => self.head_timeout + LONG_POLL,
+            false => self.head_timeout,
+        };
+        let exchanged = tokio::time::timeout(patience, self.client.request(request));
         let response = tokio::select! {
             biased;
             () = watch.flooded.notified() => return Err(unacceptable("interim responses")),
@@ -413,6 +475,9 @@ impl Upstream {
                 headers.insert(AUTHORIZATION, authorization.clone());
             }
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            if let Some(cookie) = ids.cookie.filter(|_| planned.cookies) {
+                headers.insert(COOKIE, cookie.clone());
+            }
             for (name, value) in [
                 ("x-request-id", ids.request_id),
                 ("traceparent", ids.traceparent),
@@ -468,6 +533,7 @@ impl Upstream {
         let mut answered = Answered {
             status: head.status,
             upstream_us,
+            cookies: cookies(&head.headers),
             headers: passing(&head.headers),
             content: Content::Empty,
         };
@@ -627,6 +693,7 @@ fn fault(code: Option<&str>, started: Instant) -> Result<Answered, Refusal> {
         status,
         upstream_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         headers: HeaderMap::new(),
+        cookies: HeaderMap::new(),
         content: Content::Error(
             code.and_then(errors::passing)
                 .unwrap_or_else(|| refuse::code_of_status(status)),
@@ -703,6 +770,12 @@ fn form_escape(text: &str) -> String {
         }
     }
     out
+}
+
+/// The `Set-Cookie` lines of an answer.
+fn cookies(headers: &HeaderMap) -> HeaderMap {
+    let lines = headers.get_all(SET_COOKIE).iter();
+    lines.map(|v| (SET_COOKIE, v.clone())).collect()
 }
 
 /// Response headers that pass, checked; everything else stays (H8).

@@ -20,8 +20,14 @@ pub(crate) enum Client {
     SimpleSalesforceWrites,
     /// jsforce, changing records.
     JsforceWrites,
+    /// simple-salesforce, Bulk API 2.0.
+    SimpleSalesforceBulk2,
+    /// jsforce, Bulk API 2.0.
+    JsforceBulk2,
     /// jsforce's SOAP API.
     JsforceSoap,
+    /// jsforce's Streaming API.
+    JsforceStreaming,
     /// zeep (PyPI).
     Zeep,
 }
@@ -51,29 +57,38 @@ impl Client {
     /// Blocks. With PRIVET_CI=1 a client that is not installed fails the test.
     pub(crate) fn run(self, target: &Target) -> Option<Value> {
         let (program, needed, script) = match self {
-            Self::SimpleSalesforce | Self::SimpleSalesforceLogin | Self::SimpleSalesforceWrites => {
-                (
-                    folder().join("venv/bin/python"),
-                    folder().join("venv/bin/python"),
-                    match self {
-                        Self::SimpleSalesforce => "simple_salesforce_client.py",
-                        Self::SimpleSalesforceWrites => "simple_salesforce_writes.py",
-                        _ => "simple_salesforce_login.py",
-                    },
-                )
-            }
+            Self::SimpleSalesforce
+            | Self::SimpleSalesforceLogin
+            | Self::SimpleSalesforceWrites
+            | Self::SimpleSalesforceBulk2 => (
+                folder().join("venv/bin/python"),
+                folder().join("venv/bin/python"),
+                match self {
+                    Self::SimpleSalesforce => "simple_salesforce_client.py",
+                    Self::SimpleSalesforceWrites => "simple_salesforce_writes.py",
+                    Self::SimpleSalesforceBulk2 => "simple_salesforce_bulk2.py",
+                    _ => "simple_salesforce_login.py",
+                },
+            ),
             Self::Zeep => (
                 folder().join("venv/bin/python"),
                 folder().join("venv/.zeep-4.3.3"),
                 "zeep_client.py",
             ),
-            Self::Jsforce | Self::JsforceLogin | Self::JsforceWrites | Self::JsforceSoap => (
+            Self::Jsforce
+            | Self::JsforceLogin
+            | Self::JsforceWrites
+            | Self::JsforceBulk2
+            | Self::JsforceSoap
+            | Self::JsforceStreaming => (
                 PathBuf::from("node"),
                 folder().join("node/node_modules/jsforce"),
                 match self {
                     Self::Jsforce => "jsforce_client.js",
                     Self::JsforceWrites => "jsforce_writes.js",
                     Self::JsforceSoap => "jsforce_soap.js",
+                    Self::JsforceBulk2 => "jsforce_bulk2.js",
+                    Self::JsforceStreaming => "jsforce_streaming.js",
                     _ => "jsforce_login.js",
                 },
             ),

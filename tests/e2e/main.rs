@@ -12,6 +12,7 @@
 )]
 
 mod authority;
+mod bulk;
 mod clients;
 mod errors;
 mod example;
@@ -22,6 +23,7 @@ mod login;
 mod pages;
 mod schemas;
 mod soap;
+mod streaming;
 mod writes;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -223,6 +225,7 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             Client::SimpleSalesforce
             | Client::SimpleSalesforceLogin
             | Client::SimpleSalesforceWrites
+            | Client::SimpleSalesforceBulk2
             | Client::Zeep => {
                 assert_eq!(refusal["kind"], "SalesforceMalformedRequest");
                 assert_eq!(refusal["status"], 400);
@@ -230,7 +233,9 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             Client::Jsforce
             | Client::JsforceLogin
             | Client::JsforceWrites
-            | Client::JsforceSoap => {
+            | Client::JsforceBulk2
+            | Client::JsforceSoap
+            | Client::JsforceStreaming => {
                 assert_eq!(refusal["kind"], "HttpApiError");
             }
         }

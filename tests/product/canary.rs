@@ -694,6 +694,10 @@ fn around_records(crm: &Crm, value: &str) -> Vec<(&'static str, String, String)>
     }
     for target in [
         format!("{data}/limits/recordCount?sObjects=Contact,{value}"),
+        format!("{data}/connect/organization"),
+        format!("{data}/chatter/feeds/news/me/feed-elements"),
+        format!("{data}/chatter/feeds/record/{value}/feed-elements"),
+        format!("{data}/connect/organization?page={value}"),
         format!("{data}/search/scopeOrder"),
         format!("{data}/search/layout?q={value}"),
         "/services/oauth2/userinfo".to_owned(),
@@ -1003,6 +1007,103 @@ fn the_search_sees_every_coding() {
     assert!(search.find(br#""1871-05-01""#).is_empty());
 }
 
+/// Bulk jobs of this caller, a field each, and what they find. Creating one has shown nothing.
+async fn extracts(house: &House, who: &str) -> Vec<(&'static str, String, String)> {
+    let jobs = "/services/data/v61.0/jobs";
+    let mut all = Vec::new();
+    for field in [
+        "Name",
+        "Email",
+        "Phone",
+        "Birthdate",
+        "Description",
+        "Loyalty_Number__c",
+        "SSN__c",
+        "Salary__c",
+        "Title",
+        "Department",
+        "MailingCity",
+        "Account.Name",
+        "Account.Phone",
+        "Account.NumberOfEmployees",
+    ] {
+        let body =
+            json!({"operation": "query", "query": format!("SELECT Id, {field} FROM Contact")});
+        let create = ("POST", format!("{jobs}/query"), body.to_string());
+        let made = ask(house, who, &create).await;
+        all.push(create);
+        if made.status == 200 {
+            let id = made.json()["id"].as_str().unwrap().to_owned();
+            for rest in ["", "/results", "/results?maxRecords=501"] {
+                all.push(("GET", format!("{jobs}/query/{id}{rest}"), String::new()));
+            }
+        }
+    }
+    let load = json!({"object": "Case", "operation": "insert"});
+    let load = ("POST", format!("{jobs}/ingest"), load.to_string());
+    let made = ask(house, who, &load).await;
+    all.push(load);
+    if made.status == 200 {
+        let id = made.json()["id"].as_str().unwrap().to_owned();
+        for rest in [
+            "",
+            "/successfulResults",
+            "/failedResults",
+            "/unprocessedrecords",
+        ] {
+            all.push(("GET", format!("{jobs}/ingest/{id}{rest}"), String::new()));
+        }
+    }
+    all
+}
+
+/// What the Streaming API says of everything that was planted: of each object its change events, and a PushTopic that
+/// selects every field. The values stand in channels and filters too.
+async fn events(house: &House, who: &str) -> Vec<((&'static str, String, String), Answer)> {
+    let cometd = |message: serde_json::Value| {
+        let body = json!([message]).to_string();
+        ("POST", "/cometd/61.0".to_owned(), body)
+    };
+    let client = house.handshake(who).await;
+    let value = format!("{TEXT}0001");
+    let mut requests = Vec::new();
+    for meta in OBJECTS {
+        let topic = format!("All{}", meta.name);
+        let names: Vec<&str> = meta.fields.iter().map(|f| f.name).collect();
+        let query = format!("SELECT {} FROM {}", names.join(", "), meta.name);
+        house.services.crm.streams().keep_topic(&topic, &query);
+        for channel in [
+            format!("/data/{}ChangeEvent", meta.name),
+            format!("/topic/{topic}"),
+            format!("/topic/{topic}?Name='{value}'"),
+            format!("/data/{value}ChangeEvent"),
+        ] {
+            let replay = json!({ "replay": { channel.as_str(): -2 } });
+            requests.push(cometd(
+                json!({"channel": "/meta/subscribe", "id": value, "clientId": client,
+                "subscription": channel, "ext": replay}),
+            ));
+        }
+    }
+    let poll = json!({"channel": "/meta/connect", "id": "9", "clientId": client, "connectionType": "long-polling"});
+    requests.push(cometd(poll));
+    let mut found = Vec::new();
+    for request in requests {
+        let answer = ask(house, who, &request).await;
+        found.push((request, answer));
+    }
+    let heard = found
+        .last()
+        .map(|(_, answer)| answer.text())
+        .unwrap_or_default();
+    assert_eq!(
+        heard.contains("ChangeEventHeader"),
+        who != "nobody",
+        "{who}: {heard}"
+    );
+    found
+}
+
 async fn ask(house: &House, who: &str, request: &(&'static str, String, String)) -> Answer {
     house.ask(who, request.0, &request.1, &request.2).await
 }
@@ -1060,6 +1161,9 @@ fn what_is_treated_is_seen_nowhere() {
             for request in &all {
                 check(request, &ask(&house, who, request).await);
             }
+            for request in extracts(&house, who).await {
+                check(&request, &ask(&house, who, &request).await);
+            }
             // Whoever logged in sees what the key sees: every request once more, by turns with a session of OAuth and of SOAP.
             if who == DESK {
                 let sessions = sessions(&house, caller.client, house.key(who)).await;
@@ -1068,6 +1172,10 @@ fn what_is_treated_is_seen_nowhere() {
                     let answer = house.ask_bearing(session, method, target, body).await;
                     check(request, &answer);
                 }
+            }
+            // Every change of a planted record, as events.
+            for (request, answer) in events(&house, who).await {
+                check(&request, &answer);
             }
             // Every page of everybody, and the same page asked for by others.
             let most = "SELECT Id, Name, FirstName, Email, Phone, MobilePhone, MailingStreet, MailingAddress, Birthdate, \

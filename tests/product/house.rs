@@ -1,5 +1,6 @@
 //! privet and what stands behind it, as `privet demo` builds them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -115,6 +116,8 @@ pub(crate) struct Plan {
     pub(crate) ledger: bool,
     /// Further keys of `audit:`, each with a comma before it.
     pub(crate) audit: String,
+    /// Further lines of `privet.yaml`.
+    pub(crate) settings: &'static str,
 }
 
 impl Default for Plan {
@@ -130,6 +133,7 @@ impl Default for Plan {
             watched: true,
             ledger: false,
             audit: String::new(),
+            settings: "",
         }
     }
 }
@@ -167,7 +171,7 @@ impl Plan {
         let ledger = "audit: { directory: audit, ledger: true";
         assert!(text.contains(ledger));
         let text = text.replace(ledger, &format!("{ledger}{}", self.audit));
-        std::fs::write(&config, text).unwrap();
+        std::fs::write(&config, text + self.settings).unwrap();
         let credentials = make_keys(&config, &EVERYBODY).unwrap();
         let (settings, live) = load(&config).unwrap();
         let (address, admin, serving, carrier) = if self.watched {
@@ -185,6 +189,7 @@ impl Plan {
             policies: policies.path().to_owned(),
             folder: workspace.folder.clone(),
             credentials,
+            cookies: Mutex::default(),
             carrier,
             serving,
             _workspace: workspace,
@@ -223,6 +228,8 @@ pub(crate) struct House {
     /// privet.yaml, keys, audit log.
     pub(crate) folder: PathBuf,
     credentials: Vec<Credential>,
+    /// Bearer → the cookie that its answers set.
+    cookies: Mutex<BTreeMap<String, String>>,
     pub(crate) carrier: Arc<Carrier>,
     serving: Option<Serving>,
     _workspace: Workspace,
@@ -250,10 +257,14 @@ impl House {
 
     /// Asks as the caller with this title.
     pub(crate) async fn ask(&self, who: &str, method: &str, target: &str, body: &str) -> Answer {
-        let mut stream = self.begin(who, method, target, body).await;
-        let mut raw = Vec::new();
-        let _ = stream.read_to_end(&mut raw).await;
-        Answer::parse(raw)
+        self.ask_bearing(self.key(who), method, target, body).await
+    }
+
+    /// Shakes hands with the Streaming API, and gives the client's id.
+    pub(crate) async fn handshake(&self, who: &str) -> String {
+        let body = r#"[{"channel":"/meta/handshake","id":"1","version":"1.0","supportedConnectionTypes":["long-polling"]}]"#;
+        let told = self.ask(who, "POST", "/cometd/61.0", body).await.json();
+        told[0]["clientId"].as_str().unwrap().to_owned()
     }
 
     /// A GET with further header lines.
@@ -280,7 +291,12 @@ impl House {
         let mut stream = self.begin_bearing(bearer, method, target, body).await;
         let mut raw = Vec::new();
         let _ = stream.read_to_end(&mut raw).await;
-        Answer::parse(raw)
+        let answer = Answer::parse(raw);
+        if let Some(set) = answer.header("set-cookie") {
+            let pair = set.split(';').next().unwrap_or_default().to_owned();
+            self.cookies.lock().unwrap().insert(bearer.to_owned(), pair);
+        }
+        answer
     }
 
     /// Sends a request and leaves its answer to be read.
@@ -319,9 +335,11 @@ impl House {
                 body.len()
             )
         };
+        let cookie = self.cookies.lock().unwrap().get(bearer).cloned();
+        let cookie = cookie.map_or_else(String::new, |pair| format!("Cookie: {pair}\r\n"));
         let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: crm.test\r\nAuthorization: Bearer {}\r\nAccept-Encoding: gzip\r\n\
-             Connection: close\r\n{kind}\r\n",
+             Connection: close\r\n{cookie}{kind}\r\n",
             bearer
         );
         stream.write_all(head.as_bytes()).await.unwrap();

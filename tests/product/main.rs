@@ -21,5 +21,6 @@ mod mapped;
 mod pages;
 mod receipts;
 mod second_net;
+mod streaming;
 mod watching;
 mod workbench;

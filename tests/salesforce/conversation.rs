@@ -1,6 +1,7 @@
 //! The engine in one conversation with the demo CRM: understand, decide, plan, ask, rewrite. No sockets, no clock.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -10,9 +11,9 @@ use privet::engine::catalog::Catalog;
 use privet::engine::identity::{Identity, Proof};
 use privet::engine::plan::{self, Plan};
 use privet::engine::policy::{self, Loaded, Policies};
-use privet::engine::protocol::{self, Api, Dialect, RequestHead};
+use privet::engine::protocol::{self, Api, Dialect, Known, RequestHead};
 use privet::engine::refusal::{Reason, Refusal};
-use privet::engine::rewrite::{Bounds, Out, Rewriter};
+use privet::engine::rewrite::{Abort, Bounds, Out, Rewriter};
 use privet::engine::token::KeyRing;
 use serde_json::Value;
 
@@ -23,6 +24,8 @@ pub struct House {
     catalog: Catalog,
     policies: Policies,
     keys: KeyRing,
+    /// The CRM's cookies.
+    cookie: Mutex<String>,
 }
 
 /// Status and body; or the refusal.
@@ -31,6 +34,24 @@ pub type Answer = Result<(u16, Value), Refusal>;
 impl House {
     /// With the shipped schema, classes and vocabulary, and these rules.
     pub fn with(rules: &str) -> Self {
+        let (catalog, policies) = Self::loaded(rules);
+        let crm = Crm::default();
+        Self {
+            session: crm.open_session(),
+            crm,
+            catalog,
+            policies,
+            keys: KeyRing::generate(&[7; 64]),
+            cookie: Mutex::default(),
+        }
+    }
+
+    /// Other rules from now on.
+    pub fn rule(&mut self, rules: &str) {
+        (self.catalog, self.policies) = Self::loaded(rules);
+    }
+
+    fn loaded(rules: &str) -> (Catalog, Policies) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut sources = folder::read(&root.join("policies")).unwrap();
         sources
@@ -43,14 +64,7 @@ impl House {
         let Loaded {
             catalog, policies, ..
         } = policy::load(&sources).unwrap_or_else(|found| panic!("{found:#?}"));
-        let crm = Crm::default();
-        Self {
-            session: crm.open_session(),
-            crm,
-            catalog,
-            policies,
-            keys: KeyRing::generate(&[7; 64]),
-        }
+        (catalog, policies)
     }
 
     fn caller(role: &str) -> Identity {
@@ -76,7 +90,10 @@ impl House {
     }
 
     fn plan(&self, role: &str, method: &str, target: &str, body: &str) -> Result<Plan, Refusal> {
-        let target = if target.starts_with("/services/") || target.starts_with("/id/") {
+        let target = if ["/services/", "/id/", "/cometd/"]
+            .iter()
+            .any(|root| target.starts_with(root))
+        {
             target.to_owned()
         } else {
             format!("/services/data/v61.0{target}")
@@ -111,9 +128,22 @@ impl House {
         let caller = Self::caller(role);
         let sealer = self.keys.sealer(&caller.tenant);
         let body = body.as_bytes();
-        let operation = protocol::understand(&api, &head, body, &self.catalog, &caller, &sealer)?;
-        let decision = policy::decide(&self.policies, &self.catalog, &caller, &operation);
-        plan::plan(operation, &decision, &self.catalog, &self.keys, &caller)
+        let catalog = &self.catalog;
+        let planned = |operation| {
+            let decision = policy::decide(&self.policies, catalog, &caller, &operation);
+            plan::plan(operation, &decision, catalog, &self.keys, &caller)
+        };
+        let first = protocol::beforehand(&api, &head, body, catalog, &caller, &sealer)?;
+        let known = match first {
+            None => Known::default(),
+            Some(operation) => {
+                let (_, answer) = self.send(&planned(operation)?)?;
+                Known::new(answer.to_string().into())
+            }
+        };
+        planned(protocol::understand_knowing(
+            &api, &head, body, catalog, &caller, &sealer, &known,
+        )?)
     }
 
     fn send(&self, plan: &Plan) -> Answer {
@@ -128,6 +158,10 @@ impl House {
             "authorization",
             format!("Bearer {}", self.session).parse().unwrap(),
         );
+        if request.cookies {
+            let cookie = self.cookie.lock().unwrap().clone();
+            headers.insert("cookie", cookie.parse().unwrap());
+        }
         let reply = self.crm.answer(&Asked {
             method: request.method.to_string(),
             target: request.path_and_query.clone(),
@@ -141,6 +175,11 @@ impl House {
             body: request.body.to_vec(),
             origin: "https://acme.my.test".to_owned(),
         });
+        let set = reply.headers.iter().find(|(name, _)| *name == "set-cookie");
+        if let Some((_, line)) = set {
+            let pair = line.split(';').next().unwrap_or_default();
+            pair.clone_into(&mut self.cookie.lock().unwrap());
+        }
         if reply.status >= 300 || reply.body.is_empty() {
             // The carrier replaces error bodies whole.
             return Ok((reply.status, Value::Null));
@@ -156,6 +195,41 @@ impl House {
             .map_err(unacceptable)?;
         rewriter.finish(&mut out).map_err(unacceptable)?;
         Ok((reply.status, serde_json::from_slice(&out.concat()).unwrap()))
+    }
+
+    /// What a CRM that answers `reply` to this request would have a caller see.
+    pub fn treated(
+        &self,
+        role: &str,
+        target: &str,
+        body: &str,
+        reply: &str,
+    ) -> Result<Value, Abort> {
+        let plan = self.plan(role, "POST", target, body);
+        let plan = plan.unwrap_or_else(|r| panic!("{target}: {}", r.message));
+        let mut rewriter = Rewriter::new(plan.program(), Bounds::default());
+        let mut out = Out::default();
+        rewriter.push(Bytes::from(reply.to_owned()), &mut out)?;
+        rewriter.finish(&mut out)?;
+        Ok(serde_json::from_slice(&out.concat()).unwrap())
+    }
+
+    /// The CRM's status when somebody else asks it, without privet. `target`: after `/services/data/v61.0`.
+    pub fn elsewhere(&self, method: &str, target: &str, body: &str) -> u16 {
+        let target = format!("/services/data/v61.0{target}");
+        let mut headers = HeaderMap::new();
+        let session = format!("Bearer {}", self.session);
+        headers.insert("authorization", session.parse().unwrap());
+        let asked = Asked {
+            method: method.to_owned(),
+            segments: target.split('/').skip(1).map(str::to_owned).collect(),
+            target,
+            query: Vec::new(),
+            headers,
+            body: body.as_bytes().to_vec(),
+            origin: "https://acme.my.test".to_owned(),
+        };
+        self.crm.answer(&asked).status
     }
 
     /// The query that a GET would send upstream, understood, decided and planned; the demo CRM need not know it.

@@ -8,18 +8,25 @@
 )]
 
 mod attacker;
+mod attacker_events;
+mod bulk2;
 mod collections;
 mod composite;
 mod conversation;
+mod events;
 mod graph;
 mod graphql;
 #[allow(dead_code, reason = "the attacker needs a part of it")]
 #[path = "../product/house.rs"]
 mod house;
+mod list_views;
 mod reads;
 mod records;
+mod reports;
+mod resources;
 mod search;
 mod soap;
+mod surfaces;
 mod tree;
 
 /// `desk` reads names and ids in clear, e-mail and loyalty number as tokens, phone masked, no salary, and may write

@@ -80,7 +80,7 @@ async fn post(house: &House, letter: &str, body: &str) -> Answer {
     answer
 }
 
-async fn call(house: &House, who: &str, letter: &str, call: &str) -> Answer {
+pub(super) async fn call(house: &House, who: &str, letter: &str, call: &str) -> Answer {
     post(house, letter, &envelope(house.key(who), "", call)).await
 }
 
@@ -123,11 +123,13 @@ fn between(text: &str, from: &str, to: &str) -> Option<String> {
 }
 
 /// The text of the first element called `name`; `None`: not there; `Some(None)`: null.
-fn field(record: &str, name: &str) -> Option<Option<String>> {
+pub(super) fn field(record: &str, name: &str) -> Option<Option<String>> {
     if let Some(text) = between(record, &format!("<sf:{name}>"), "</") {
         return Some(Some(
             text.replace("&lt;", "<")
                 .replace("&gt;", ">")
+                .replace("&apos;", "'")
+                .replace("&quot;", "\"")
                 .replace("&amp;", "&"),
         ));
     }
@@ -157,7 +159,7 @@ fn same(rest: &Json, soap: &str, fields: &[&str]) {
     }
 }
 
-fn query(soql: &str) -> String {
+pub(super) fn query(soql: &str) -> String {
     let soql = soql.replace('<', "&lt;");
     format!("<query><queryString>{soql}</queryString></query>")
 }

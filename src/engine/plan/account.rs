@@ -136,10 +136,20 @@ pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::Object
         }
         Shape::Object(members) => members.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::ByName { cases, .. } => cases.iter().flat_map(|(_, s)| whole_records(s)).collect(),
-        Shape::Array { element, .. } | Shape::Answer(element) => whole_records(element),
+        Shape::Array { element, .. } | Shape::Answer(element) | Shape::Keyed(element) => {
+            whole_records(element)
+        }
+        Shape::Shown {
+            shape, otherwise, ..
+        } => [shape, otherwise]
+            .into_iter()
+            .flat_map(|s| whole_records(s))
+            .collect(),
+        Shape::Columns(columns) => columns.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::Positional(elements) => elements.iter().flat_map(whole_records).collect(),
         Shape::Csv(csv) => whole_records(&Shape::Record(csv.row.clone())),
         Shape::Xml(xml) => whole_records(&xml.root),
+        Shape::Ready { told, .. } => whole_records(told),
         Shape::Paths(paths) => paths.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::OneOf { records, .. } => records
             .iter()
@@ -153,9 +163,13 @@ pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::Object
         | Shape::Drop
         | Shape::Constant(_)
         | Shape::Value(_)
+        | Shape::Amount(_)
+        | Shape::Position
         | Shape::Link(_)
         | Shape::Expect(_)
         | Shape::ErrorCode
+        // Events of whatever was subscribed: the ledger tells which came.
+        | Shape::Event(_)
         | Shape::Describe(_)
         | Shape::DescribeGlobal => Vec::new(),
     }

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::engine::protocol::salesforce::streaming::StreamClient;
 use crate::engine::protocol::salesforce::{NextPage, errors};
 use crate::engine::rewrite::LinkRewriter;
 use crate::engine::token::{Tokenizer, long_record_id};
+use crate::engine::treatment::{Resolver, Scalar, Treated};
 
 /// An absolute URL of the upstream's origin → the public origin; a path stays; anything else is removed.
 #[derive(Debug)]
@@ -116,6 +118,60 @@ impl LinkRewriter for ErrorCode {
         Some(Cow::Borrowed(
             errors::passing(upstream).unwrap_or(errors::OTHER_CODE),
         ))
+    }
+}
+
+/// A position stays, anything else is removed.
+#[derive(Debug)]
+pub(super) struct Position;
+
+impl LinkRewriter for Position {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        let plain = upstream
+            .bytes()
+            .all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'!' | b'T'));
+        plain.then_some(Cow::Borrowed(upstream))
+    }
+}
+
+/// `CODE:text:fields --`, as bulk jobs spell an error in a cell: the code as [`ErrorCode`] has it, and nothing else.
+#[derive(Debug)]
+pub(super) struct ErrorText;
+
+impl Resolver for ErrorText {
+    fn resolve<'b>(&self, value: Scalar<'_>, buf: &'b mut String) -> Treated<'b> {
+        let Scalar::Text(text) = value else {
+            return Treated::Same;
+        };
+        let code = text.split(':').next().unwrap_or_default();
+        buf.push_str(errors::passing(code.trim()).unwrap_or(errors::OTHER_CODE));
+        Treated::Text(buf)
+    }
+}
+
+/// The upstream's client id of the Streaming API → the caller's own.
+#[derive(Debug)]
+pub(super) struct ClientId(pub(super) StreamClient);
+
+impl LinkRewriter for ClientId {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        self.0.rewrite(upstream)
+    }
+
+    fn is_required(&self) -> bool {
+        true
+    }
+}
+
+/// `403:argument:text` of a message that failed: the digits stay, arguments and text may hold anything.
+#[derive(Debug)]
+pub(super) struct MessageError;
+
+impl LinkRewriter for MessageError {
+    fn rewrite<'a>(&self, upstream: &'a str) -> Option<Cow<'a, str>> {
+        let digits = upstream.get(..3);
+        let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+        Some(format!("{}::the message was not accepted", digits.unwrap_or("400")).into())
     }
 }
 

@@ -16,10 +16,13 @@ use std::sync::Arc;
 pub use ledger::{Shown, ShownSet};
 pub use manifest::Said;
 
+use http::{HeaderMap, HeaderValue};
+
 use crate::engine::catalog::Catalog;
 use crate::engine::event::What;
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, Verdict};
+use crate::engine::protocol::salesforce::{NO_CURSOR, NextPage};
 use crate::engine::protocol::{
     Action, Api, Forward, Literal, Operation, Resolved, Shape, UpstreamRequest, Use,
 };
@@ -39,6 +42,7 @@ pub struct Plan {
     upload: Option<UploadProgram>,
     treated_header: Option<String>,
     shown: Option<Arc<Shown>>,
+    results_page: Option<NextPage>,
 }
 
 impl Plan {
@@ -84,10 +88,44 @@ impl Plan {
         self.exports
     }
 
+    /// Headers of the upstream's answer that tell of the page of an extract: how many records it holds, and the locator
+    /// of the next one, sealed for this caller. Empty for answers that are no such page.
+    pub fn page_headers(&self, upstream: &HeaderMap) -> HeaderMap {
+        let mut told = HeaderMap::new();
+        let Some(page) = &self.results_page else {
+            return told;
+        };
+        let text = |name: &str| upstream.get(name).and_then(|v| v.to_str().ok());
+        if let Some(count) = text(RECORDS_HEADER).filter(|c| is_count(c))
+            && let Ok(count) = HeaderValue::from_str(count)
+        {
+            told.insert(RECORDS_HEADER, count);
+        }
+        // The last page says `null`; a locator that cannot be read leads to a page that is always refused.
+        let locator = upstream.get(LOCATOR_HEADER).and_then(|v| match v.to_str() {
+            Ok("null") => Some("null".to_owned()),
+            Ok(locator) => page.link(locator),
+            Err(_) => Some(NO_CURSOR.to_owned()),
+        });
+        if let Some(locator) = locator.and_then(|l| HeaderValue::from_str(&l).ok()) {
+            told.insert(LOCATOR_HEADER, locator);
+        }
+        told
+    }
+
     /// The value of `Privet-Treated`: `Email=mask, Phone=redact`, at most 20 names, hidden fields left out.
     pub fn treated_header(&self) -> Option<&str> {
         self.treated_header.as_deref()
     }
+}
+
+/// How many records a page of Bulk API 2.0 holds.
+const RECORDS_HEADER: &str = "sforce-numberofrecords";
+/// Where its next page is.
+const LOCATOR_HEADER: &str = "sforce-locator";
+
+fn is_count(text: &str) -> bool {
+    (1..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// The program that a request body goes through on its way upstream: the inverse of an answer's.
@@ -153,9 +191,11 @@ pub fn plan(
     }
     // What an upload may hold without having named it is refused when it comes.
     let waits = |used: &Use| operation.upload.is_some() && !used.named && changes(used.action);
-    for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
+    let is_optional = |index: usize| operation.optional.contains(&index);
+    for (index, (used, verdict)) in operation.uses.iter().zip(&decision.verdicts).enumerate() {
         if let Verdict::Refuse(refusal) = verdict
             && !waits(used)
+            && !is_optional(index)
         {
             return Err(refusal.clone());
         }
@@ -169,8 +209,8 @@ pub fn plan(
     }
 
     let mut values: Vec<Option<Vec<Literal>>> = Vec::with_capacity(operation.uses.len());
-    for (used, verdict) in operation.uses.iter().zip(&decision.verdicts) {
-        if waits(used) {
+    for (index, (used, verdict)) in operation.uses.iter().zip(&decision.verdicts).enumerate() {
+        if waits(used) || is_optional(index) {
             values.push(None);
             continue;
         }
@@ -186,8 +226,13 @@ pub fn plan(
     let kept: Vec<bool> = decision
         .verdicts
         .iter()
-        .map(|v| match v {
+        .enumerate()
+        .map(|(index, v)| match v {
             Verdict::Output(ruling) => !ruling.is_hidden(),
+            // Nobody turns the values of a stored query back.
+            Verdict::PermitTokens(_) | Verdict::PermitNullOrTokens(_) if is_optional(index) => {
+                false
+            }
             Verdict::Permit(_) | Verdict::PermitTokens(_) | Verdict::PermitNullOrTokens(_) => true,
             Verdict::Refuse(_) => false,
         })
@@ -219,12 +264,17 @@ pub fn plan(
         conditions: &lowered.conditions,
         clear: &clear,
     };
+    let results_page = match &operation.forward {
+        Forward::Salesforce(forward) => forward.results_page(keys.sealer(&caller.tenant)),
+        Forward::Map(_) => None,
+    };
     let request = match &operation.forward {
         Forward::Salesforce(forward) => forward.print(&resolved)?,
         Forward::Map(forward) => forward.print(&resolved)?,
     };
     Ok(Plan {
         request,
+        results_page,
         shown: lowered.shown,
         program: lowered.program,
         upload,

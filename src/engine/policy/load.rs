@@ -10,7 +10,7 @@ use super::partition::Partition;
 use super::reader::Reader;
 use super::roles::{self, Roles};
 use super::rules::{self, OWN, Rule};
-use super::{Policies, lint, schema, table, vocabulary};
+use super::{Policies, lint, resources, schema, table, vocabulary};
 use crate::diagnostic::{Diagnostic, Position, Severity};
 use crate::engine::catalog::{Catalog, FieldRef};
 use crate::engine::protocol::{Action, map};
@@ -496,6 +496,10 @@ fn check_model(sources: &Sources, found: &mut Vec<Diagnostic>) {
 fn classes(rows: &[Row], catalog: &mut Catalog, found: &mut Vec<Diagnostic>) {
     let mut first: HashMap<FieldRef, &Row> = HashMap::new();
     for row in rows {
+        if let Err(e) = resources::declare(row, 1, catalog) {
+            found.push(e);
+            continue;
+        }
         let field = rules::field_of(catalog, row, 1).map_err(|e| found.push(e));
         let class = class_cell(row, catalog, found);
         let Ok(field) = field else { continue };

@@ -32,6 +32,7 @@ mod lint;
 mod load;
 mod partition;
 pub(crate) mod reader;
+mod resources;
 mod roles;
 mod rules;
 mod schema;

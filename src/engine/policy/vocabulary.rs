@@ -6,13 +6,15 @@ use std::sync::Arc;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::reader::Reader;
+use super::resources;
 use crate::engine::catalog::{
-    Catalog, Class, Client, ConditionValue, Hours, RecordCondition, SecondNet, Vocabulary,
+    Catalog, Class, Client, ConditionValue, Hours, RecordCondition, ReportType, SecondNet,
+    Vocabulary,
 };
 use crate::yaml::{self, At, Node, Value};
 
 /// Sections of the file.
-pub(crate) const KEYS: [&str; 12] = [
+pub(crate) const KEYS: [&str; 14] = [
     "schema",
     "purposes",
     "regions",
@@ -25,6 +27,8 @@ pub(crate) const KEYS: [&str; 12] = [
     "networks",
     "second_net",
     "packs",
+    "reports",
+    "resources",
 ];
 
 /// What the rest of the loader needs beyond the catalog.
@@ -86,6 +90,10 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
         ),
     }
     let v = &mut read.vocabulary;
+    // First: they are objects, which have a data region as others do.
+    if let Some(node) = sections.get("resources") {
+        resources::read(reader, node, v, catalog);
+    }
     if let Some(node) = sections.get("purposes") {
         v.purposes = words(reader, node, "purpose", &["none", "*"]);
     }
@@ -162,7 +170,75 @@ pub(super) fn read(reader: &mut Reader<'_>, catalog: &mut Catalog) -> Read {
             }
         }
     }
+    if let Some(node) = sections.get("reports") {
+        reports(reader, node, &mut read.vocabulary, catalog);
+    }
     read
+}
+
+/// `{ api: { ReportType: { object: X, columns: { COLUMN: X.Field } } } }`.
+fn reports(reader: &mut Reader<'_>, node: &Node, v: &mut Vocabulary, catalog: &Catalog) {
+    for (api, types) in reader.map(node, "`reports`") {
+        let Some((name, _)) = catalog.apis.get_key_value(api.value.as_str()) else {
+            reader.unknown("unknown-api", "API", api, catalog.apis.keys().map(|a| &**a));
+            continue;
+        };
+        for (word, spec) in reader.map(types, "the report types of an API") {
+            let (mut object, mut columns) = (None, BTreeMap::new());
+            for (key, value) in reader.map(spec, "a report type") {
+                match key.value.as_str() {
+                    "object" => {
+                        let Some(text) = reader.text(value, "`object`") else {
+                            continue;
+                        };
+                        object = catalog.object(name, &text.value);
+                        if object.is_none() {
+                            let known = catalog.objects.iter().map(|o| &*o.name);
+                            reader.unknown("unknown-object", "object", &text, known);
+                        }
+                    }
+                    "columns" => {
+                        for (column, field) in reader.map(value, "`columns`") {
+                            let Some(text) = reader.text(field, "a column's field") else {
+                                continue;
+                            };
+                            let Some(path) = catalog.field_path(name, &text.value) else {
+                                reader.error(
+                                    "unknown-field",
+                                    text.place,
+                                    text.value.chars().count(),
+                                    format!("`{}` leads to no field", text.value),
+                                    Some(
+                                        "write the object, relationships to one object each, and the field: \
+                                         Contact.Account.Name"
+                                            .to_owned(),
+                                    ),
+                                );
+                                continue;
+                            };
+                            columns.insert(column.value.to_ascii_lowercase().into(), path);
+                        }
+                    }
+                    _ => reader.unknown("unknown-key", "key", key, ["object", "columns"]),
+                }
+            }
+            match object {
+                Some(object) => {
+                    v.reports.entry(name.clone()).or_default().insert(
+                        word.value.to_ascii_lowercase().into(),
+                        ReportType { object, columns },
+                    );
+                }
+                None => reader.error(
+                    "missing-key",
+                    word.place,
+                    word.value.chars().count(),
+                    format!("the report type `{}` needs an `object`", word.value),
+                    Some("whose records its rows are".to_owned()),
+                ),
+            }
+        }
+    }
 }
 
 fn word(reader: &mut Reader<'_>, name: &At<String>, what: &str) -> bool {

@@ -217,6 +217,25 @@ pub enum Shape {
     Link(Link),
     /// An array told apart by position; what follows is dropped.
     Positional(Vec<Shape>),
+    /// An array with one element for each of these outputs (indices into [`Operation::uses`]), in this order, without
+    /// those that left the request because they are hidden; what follows is dropped.
+    Columns(Vec<(usize, Shape)>),
+    /// This shape where each of these outputs (indices into [`Operation::uses`]) is read, else the other one.
+    Shown {
+        /// Whose treatments decide.
+        outputs: Vec<usize>,
+        /// Where they are read.
+        shape: Box<Shape>,
+        /// Where one of them is hidden.
+        otherwise: Box<Shape>,
+    },
+    /// A number as [`Shape::Value`], or an object that says it (`amount`) with its `currency`, which passes where the
+    /// number is clear.
+    Amount(Vec<usize>),
+    /// An object whose members all have this shape. Their keys are positions, as [`Shape::Position`]; others are dropped.
+    Keyed(Box<Shape>),
+    /// A position: digits, `_`, `!` and `T`; removed if it is anything else.
+    Position,
     /// A string that must be this one (ASCII case-insensitive), else the answer aborts.
     Expect(Arc<str>),
     /// An error code of Salesforce: from the closed list, else [`salesforce::errors::OTHER_CODE`].
@@ -235,10 +254,20 @@ pub enum Shape {
         /// One compact layout per object, by its name, where else all layouts of the one object.
         by_object: bool,
     },
+    /// What is told of a table that is made ready now and read later: the fields that its rows are decided by are
+    /// fetched with it.
+    Ready {
+        /// The answer itself.
+        told: Box<Shape>,
+        /// The table.
+        table: Box<CsvShape>,
+    },
     /// A file: bytes that pass as they come, or not at all.
     Opaque,
     /// JSONPath bindings from the value at hand; what no path reaches is dropped.
     Paths(Vec<(crate::engine::path::Path, Shape)>),
+    /// What only the answers of Salesforce's Streaming API have.
+    Event(Box<salesforce::streaming::EventPart>),
     /// The whole answer is a CSV document.
     Csv(Box<CsvShape>),
     /// The whole answer is an XML document.
@@ -267,7 +296,7 @@ pub struct CsvShape {
 /// - an array is its elements side by side: each child element of that name takes the array's element shape;
 /// - a record with `attributes` says its object as [`XmlShape::typed`] says;
 /// - `ByName` looks at the text of a child element;
-/// - JSONPath bindings, describes and arrays by position do not exist: dropped.
+/// - JSONPath bindings, describes, and what only a report's answer has (arrays and keys by position) do not exist: dropped.
 #[derive(Debug, Clone)]
 pub struct XmlShape {
     /// What is in the document element.
@@ -303,6 +332,8 @@ pub enum Link {
     NextPage,
     /// The next page of the child query with this number (see [`salesforce::Forward::cursor`]): sealed for this caller.
     ChildPage(u16),
+    /// Where the data of a bulk job is uploaded: sealed for this caller.
+    JobData,
     /// A further page that no link may lead to: an answer that names one is refused.
     Closed,
     /// The next page of a part of this request (see [`salesforce::Forward::cursor`]), or of one of its child queries.
@@ -348,6 +379,9 @@ pub struct Operation {
     pub endpoint: Arc<str>,
     /// Every use, outputs included.
     pub uses: Vec<Use>,
+    /// Those of them that the request did not ask for by itself: one that is refused closes only the part of the answer
+    /// that depends on it.
+    pub optional: std::ops::Range<usize>,
     /// Objects whose whole read table the plan needs (records, describe).
     pub objects: Vec<ObjectId>,
     /// Outputs count as exports too.
@@ -423,6 +457,10 @@ pub struct UpstreamRequest {
     pub body: Bytes,
     /// Where in the body the session id belongs that the upstream is to see; such a request has no `Authorization`.
     pub session_at: Option<usize>,
+    /// The upstream answers when there is something to say: it may take two minutes.
+    pub long_poll: bool,
+    /// The upstream's cookies belong to the conversation (they lead to the server that knows it).
+    pub cookies: bool,
 }
 
 /// How much of the request body [`understand`] wants to see. Asked before any of it has been read.
@@ -433,7 +471,78 @@ pub fn intake(api: &Api, head: &RequestHead<'_>) -> Intake {
     }
 }
 
-/// Understands one request.
+/// What the upstream has said beforehand of what a request names: the answer to the operation that [`beforehand`] gave.
+/// `Debug` does not show it.
+#[derive(Clone, Default)]
+pub struct Known(Option<Bytes>);
+
+impl Known {
+    /// From the whole answer, rewritten by the plan of [`beforehand`]'s operation.
+    pub fn new(answer: Bytes) -> Self {
+        Self(Some(answer))
+    }
+
+    /// The answer, if anything was asked.
+    pub(in crate::engine::protocol) fn answer(&self) -> Option<&[u8]> {
+        self.0.as_deref()
+    }
+}
+
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Known(***)"
+        } else {
+            "Known"
+        })
+    }
+}
+
+/// What has to be asked of the upstream before a request can be understood: stored queries (list views, reports, PushTopics) hold
+/// what they ask for upstream. `None`, as a rule: nothing. The operation is decided and planned like any other; what its
+/// plan lets pass of the answer goes to [`understand_knowing`] and to nobody else.
+///
+/// # Errors
+/// As [`understand`].
+pub fn beforehand(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    sealer: &Sealer,
+) -> Result<Option<Operation>, Refusal> {
+    match api.dialect {
+        Dialect::Salesforce => {
+            salesforce::beforehand(api, head, body, catalog, caller, &|text| sealer.open(text))
+        }
+        Dialect::Map => Ok(None),
+    }
+}
+
+/// As [`understand`], knowing what was asked beforehand.
+///
+/// # Errors
+/// As [`understand`].
+pub fn understand_knowing(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    sealer: &Sealer,
+    known: &Known,
+) -> Result<Operation, Refusal> {
+    match api.dialect {
+        Dialect::Salesforce => {
+            let open = |text: &str| sealer.open(text);
+            salesforce::understand_knowing(api, head, body, catalog, caller, &open, known)
+        }
+        Dialect::Map => map::understand(api, head, body, catalog),
+    }
+}
+
+/// Understands one request that needs nothing to be known beforehand; one that does is refused.
 ///
 /// `body` is what [`intake`] asked for: the whole request body (bounded by the carrier before), empty for GET; or its
 /// first row, or nothing, where it is uploaded. Cursors are opened with

@@ -118,6 +118,9 @@ pub enum Node {
     },
     /// Held (up to the bound) until a member says which case it is.
     Choose(Choose),
+    /// As [`Members::other`]: this node for the members whose keys are positions (`0!T`, `0_1!0`: digits, `_`, `!` and
+    /// `T` alone), and no other member. Anywhere else it drops.
+    Indexed(NodeId),
 }
 
 /// What a [`Node::Scalar`] holds.

@@ -39,6 +39,12 @@ impl Progress {
         }
     }
 
+    /// Whether somebody waits for a position up to this one.
+    pub(super) fn is_awaited(&self, position: u64) -> bool {
+        let state = self.lock();
+        state.waiting.iter().any(|(wanted, _)| *wanted <= position)
+    }
+
     /// Nothing more will come: who still waits is told so.
     pub(super) fn end(&self) {
         let mut state = self.lock();
@@ -48,18 +54,26 @@ impl Progress {
 
     /// Returns when `position` is there.
     pub(super) async fn reach(&self, position: u64) -> Result<(), CannotRecord> {
-        let told = {
-            let mut state = self.lock();
-            if state.position >= position {
-                return Ok(());
-            }
-            if state.ended {
-                return Err(CannotRecord);
-            }
-            let (teller, told) = oneshot::channel();
-            state.waiting.push((position, teller));
-            told
-        };
-        told.await.map_err(|_| CannotRecord)
+        match self.wait_for(position)? {
+            Some(told) => told.await.map_err(|_| CannotRecord),
+            None => Ok(()),
+        }
+    }
+
+    /// Joins those who wait for `position`: what tells when it is there, or `None` if it is there already.
+    pub(super) fn wait_for(
+        &self,
+        position: u64,
+    ) -> Result<Option<oneshot::Receiver<()>>, CannotRecord> {
+        let mut state = self.lock();
+        if state.position >= position {
+            return Ok(None);
+        }
+        if state.ended {
+            return Err(CannotRecord);
+        }
+        let (teller, told) = oneshot::channel();
+        state.waiting.push((position, teller));
+        Ok(Some(told))
     }
 }

@@ -1,7 +1,8 @@
 //! The two threads behind the log. The writer owns the chain: it takes what is queued, frames and hashes it, and
-//! `write(2)`s it. The committer `fdatasync`s what has been written, over and over while there is anything new:
-//! a commit starts when the previous one ended, and covers all that was written until then. Writing never waits
-//! for a commit (except at the end of a segment), so a request is on its way upstream while its attempt is synced.
+//! `write(2)`s it. The committer `fdatasync`s what has been written, over and over while somebody waits for it:
+//! a commit starts when the previous one ended, and covers all that was written until then. What nobody waits for
+//! (the attempt of a request whose answer is not there yet) becomes durable with what somebody waits for (its
+//! outcome), or within [`TICK`]. Writing never waits for a commit (except at the end of a segment).
 
 use std::collections::VecDeque;
 use std::io;
@@ -128,6 +129,10 @@ struct Commit {
     commit_us_total: u64,
     commit_us_last: u64,
     committed_at: Option<SystemTime>,
+    /// All that is written is to be durable, whether or not a record is waited for.
+    wanted: bool,
+    /// When all that was written was durable.
+    clean_at: Instant,
     open: usize,
     id: Arc<str>,
     /// Trees that are to be signed once they are durable: one each [`checkpoint::RECORDS_MAX`] records.
@@ -140,6 +145,15 @@ struct Commit {
     signed: u64,
     signed_at: Instant,
     space: Space,
+}
+
+impl Commit {
+    /// Whether what is written is to be made durable now: somebody waits for some of it, or it has waited for
+    /// [`TICK`] itself.
+    fn is_due(&self, synced: &Progress) -> bool {
+        self.written != self.synced
+            && (self.wanted || self.clean_at.elapsed() >= TICK || synced.is_awaited(self.written.0))
+    }
 }
 
 /// How much room the disk has.
@@ -193,6 +207,8 @@ impl Shared {
                 commit_us_total: 0,
                 commit_us_last: 0,
                 committed_at: None,
+                wanted: false,
+                clean_at: Instant::now(),
                 open: chain.open.len(),
                 id: Arc::clone(&chain.id),
                 due: VecDeque::new(),
@@ -255,13 +271,23 @@ impl Shared {
 
     /// Returns when the record at `position` is durable.
     pub(super) async fn synced(&self, position: u64) -> Result<(), CannotRecord> {
-        let Some(histogram) = &self.options.commit_wait else {
-            return self.synced.reach(position).await;
-        };
         let begun = Instant::now();
-        self.synced.reach(position).await?;
-        histogram.observe(begun.elapsed().as_secs_f64());
+        if let Some(told) = self.synced.wait_for(position)? {
+            self.demand(position);
+            told.await.map_err(|_| CannotRecord)?;
+        }
+        if let Some(histogram) = &self.options.commit_wait {
+            histogram.observe(begun.elapsed().as_secs_f64());
+        }
         Ok(())
+    }
+
+    /// Wakes the committer if the record that is now waited for is written; if it is not, the writer will.
+    fn demand(&self, position: u64) {
+        let written = lock(&self.commit).written.0 >= position;
+        if written {
+            self.commit_changed.notify_all();
+        }
     }
 
     /// Whether new attempts are refused until told otherwise.
@@ -486,6 +512,8 @@ fn write_batch(
 ) -> io::Result<()> {
     if chain.segment_bytes >= shared.options.segment_bytes_max {
         let mut commit = lock(&shared.commit);
+        commit.wanted = true;
+        shared.commit_changed.notify_all();
         while commit.synced != commit.written && !commit.failed {
             commit = shared
                 .commit_changed
@@ -518,13 +546,20 @@ fn write_batch(
     chain.flush()?;
     {
         let mut commit = lock(&shared.commit);
+        if commit.synced == commit.written {
+            commit.clean_at = Instant::now();
+        }
         commit.segment = Arc::clone(&chain.segment);
         commit.written = (position, chain.seq);
         commit.open = chain.open.len();
+        // A checkpoint is over what is durable.
+        commit.wanted |= !due.is_empty();
         commit.due.extend(due);
         commit.tree = chain.tree.clone();
+        if commit.is_due(&shared.synced) {
+            shared.commit_changed.notify_all();
+        }
     }
-    shared.commit_changed.notify_all();
     shared.written.advance(position);
     Ok(())
 }
@@ -540,7 +575,7 @@ pub(super) fn commit(shared: &Shared) {
                 if commit.failed {
                     return;
                 }
-                if commit.written != commit.synced || commit.closed {
+                if commit.closed || commit.is_due(&shared.synced) {
                     break;
                 }
                 let wait = shared
@@ -592,6 +627,11 @@ fn sync(shared: &Shared, segment: &dyn Segment, written: (u64, u64), tree: Tree)
     {
         let mut commit = lock(&shared.commit);
         commit.synced = written;
+        if commit.synced == commit.written {
+            commit.wanted = false;
+        } else {
+            commit.clean_at = begun;
+        }
         commit.commits += 1;
         commit.commit_us_total = commit.commit_us_total.saturating_add(took_us);
         commit.commit_us_last = took_us;

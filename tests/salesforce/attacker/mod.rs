@@ -21,9 +21,10 @@ const ALPHABET: &str = "0123456789abcdef";
 /// A mask shows the last four characters; they count as known.
 const SHOWN: usize = 4;
 /// Rows of the victim (on the second page) and of a contact that the attacker may write.
-const VICTIM: usize = 503;
+pub(super) const VICTIM: usize = 503;
 const OWN: usize = 502;
-const COLUMNS: [(&str, &str); 2] = [("Email", "lx7d0e92b4"), ("Loyalty_Number__c", "mk3c81f6a0")];
+pub(super) const COLUMNS: [(&str, &str); 2] =
+    [("Email", "lx7d0e92b4"), ("Loyalty_Number__c", "mk3c81f6a0")];
 
 /// Everything is read in clear and contacts may be written; only the two columns differ.
 fn rules(columns: &str) -> String {
@@ -36,7 +37,7 @@ fn rules(columns: &str) -> String {
     )
 }
 
-fn guarded() -> String {
+pub(super) fn guarded() -> String {
     let mut columns = String::new();
     for (n, (field, _)) in COLUMNS.iter().enumerate() {
         for (role, region, treatment, priority) in [
@@ -55,14 +56,14 @@ fn guarded() -> String {
 }
 
 /// The guard is off: the columns are read in clear, and written, looked up and searched.
-fn open() -> String {
+pub(super) fn open() -> String {
     let columns = COLUMNS.iter().enumerate().map(|(n, (field, _))| {
         format!("p, allow, *, write, Contact.{field}, -, *, *, -, -, a-write-{n}\n")
     });
     rules(&columns.collect::<String>())
 }
 
-async fn house(rules: String) -> House {
+pub(super) async fn house(rules: String) -> House {
     let none = "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n";
     let house = Plan {
         policies: vec![
@@ -108,6 +109,24 @@ fn sent(method: &'static str, rest: &str, body: &Json) -> Request {
 
 fn composite(parts: &Json) -> Request {
     sent("POST", "/composite", &json!({ "compositeRequest": parts }))
+}
+
+/// A bulk job and what it finds: `{job}` is the id that the creation answers.
+fn extract(soql: &str) -> Vec<Request> {
+    vec![
+        sent(
+            "POST",
+            "/jobs/query",
+            &json!({"operation": "query", "query": soql}),
+        ),
+        get("/jobs/query/{job}"),
+        get("/jobs/query/{job}/results"),
+    ]
+}
+
+/// Whether an answer about a job says something else each time: its id is sealed anew.
+fn is_job(target: &str) -> bool {
+    target.contains("/jobs/") && !target.contains("/results")
 }
 
 /// Where conditions stand.
@@ -187,7 +206,37 @@ impl Victim {
         all.extend(self.searches());
         all.extend(self.keys());
         all.extend(self.asked_elsewhere());
+        all.extend(self.extracts());
         all
+    }
+
+    /// Conditions and orders in the query of a bulk job, whose results say how they went.
+    fn extracts(&self) -> Vec<Question> {
+        type Condition = fn(&str, &str) -> String;
+        let conditions: [(&'static str, Guess, Condition); 3] = [
+            ("extract LIKE", Guess::Prefix, |f, g| {
+                format!("{f} LIKE '{g}%'")
+            }),
+            ("extract <", Guess::Below, |f, g| format!("{f} < '{g}'")),
+            ("extract =", Guess::Equal, |f, g| format!("{f} = '{g}'")),
+        ];
+        conditions
+            .into_iter()
+            .map(|(name, guess, condition)| {
+                let (field, id) = (self.field, self.id.clone());
+                Question {
+                    name: name.to_owned(),
+                    guess,
+                    statuses: false,
+                    ask: Box::new(move |g| {
+                        extract(&format!(
+                            "SELECT Id FROM Contact WHERE Id = '{id}' AND {}",
+                            condition(field, g)
+                        ))
+                    }),
+                }
+            })
+            .collect()
     }
 
     /// Each condition in each place where conditions stand.
@@ -594,6 +643,7 @@ impl Victim {
         };
         vec![
             ("row", vec![get(&row)]),
+            ("extracted", extract(&format!("SELECT Id, {field} {at}"))),
             ("named", vec![get(&format!("{row}?fields={field}"))]),
             (
                 "parent's row",
@@ -782,10 +832,14 @@ impl Attack<'_> {
     /// All that `question` answers to `guess`, without the guess itself.
     async fn signal(&self, question: &Question, guess: &str) -> String {
         let mut signal = String::new();
+        let mut job = String::from("none");
         for (method, target, body) in (question.ask)(guess) {
+            let target = target.replace("{job}", &job);
             let answer = self.house.ask(self.who, method, &target, &body).await;
             signal += &format!("{} ", answer.status);
-            if !question.statuses {
+            if is_job(&target) && answer.status == 200 {
+                answer.json()["id"].as_str().unwrap().clone_into(&mut job);
+            } else if !question.statuses {
                 signal += &without_request(&answer.text()).replace(guess, "?");
             }
         }
@@ -872,9 +926,14 @@ impl Attack<'_> {
         self.restore();
         let secret = self.victim.secret.as_bytes();
         let mut found = false;
+        let mut job = String::from("none");
         for (method, target, body) in requests {
+            let target = target.replace("{job}", &job);
             // Who wrote the value into the question learns nothing from its echo.
-            let answer = self.house.ask(self.who, method, target, body).await;
+            let answer = self.house.ask(self.who, method, &target, body).await;
+            if is_job(&target) && answer.status == 200 {
+                answer.json()["id"].as_str().unwrap().clone_into(&mut job);
+            }
             let text = format!("{}{}", answer.head, answer.text());
             found |= secret
                 .windows(6)

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use crate::engine::catalog::{ConditionValue, FieldRef};
 use crate::engine::policy::FieldRuling;
 use crate::engine::protocol::{CsvShape, RecordShape, Shape};
+use crate::engine::rewrite::Counter;
 use crate::engine::rewrite::csv::{Cell, Column, CsvProgram, Decide, Other};
-use crate::engine::treatment::Treatment;
+use crate::engine::treatment::{Prepared, Treatment};
 
+use super::super::link::ErrorText;
 use super::{Core, Record, Ruled};
 
 /// Most combinations of conditions that a row is told apart by; of further records the strictest holds.
@@ -85,6 +87,7 @@ struct Condition {
 enum Value {
     Keep,
     Drop,
+    ErrorCode,
     /// Output of a record, and which of the deciding ones it is.
     Of(Vec<usize>, Option<Record>, Option<usize>),
     /// A field that nobody named.
@@ -124,6 +127,7 @@ impl Flat<'_, '_> {
             match member {
                 Shape::Record(nested) => self.record(nested, &format!("{name}.")),
                 Shape::Keep => self.columns.push((name.into(), Value::Keep)),
+                Shape::ErrorCode => self.columns.push((name.into(), Value::ErrorCode)),
                 Shape::Value(sources) => {
                     let value = Value::Of(sources.clone(), record, deciding);
                     self.columns.push((name.into(), value));
@@ -199,6 +203,7 @@ fn cells(core: &mut Core<'_>, deciding: &[Deciding], variants: usize, value: &Va
     let by = match value {
         Value::Keep => return vec![Cell::Clear],
         Value::Drop => return vec![Cell::Drop],
+        Value::ErrorCode => return vec![error_code(core)],
         Value::Of(.., by) | Value::Field(_, by) => by.and_then(|by| deciding.get(by)),
     };
     let Some(by) = by else {
@@ -214,6 +219,20 @@ fn cells(core: &mut Core<'_>, deciding: &[Deciding], variants: usize, value: &Va
                 .clone()
         })
         .collect()
+}
+
+/// An error of the upstream in a cell: its code stays, its text does not.
+fn error_code(core: &mut Core<'_>) -> Cell {
+    let counter = u32::try_from(core.counters.len()).unwrap_or(u32::MAX);
+    core.counters.push(Counter {
+        object: "".into(),
+        field: "error".into(),
+        treatment: Treatment::Clear,
+    });
+    Cell::Treat {
+        treatment: Prepared::Resolve(Arc::new(ErrorText)),
+        counter,
+    }
 }
 
 /// The cell under a variant of its record; without one, the strictest.
@@ -238,7 +257,7 @@ fn cell(core: &mut Core<'_>, value: &Value, variant: Option<usize>) -> Cell {
             }
         }
         Value::Keep => Ruled::Count,
-        Value::Drop => Ruled::Hidden,
+        Value::Drop | Value::ErrorCode => Ruled::Hidden,
     };
     match ruled {
         Ruled::Hidden => Cell::Drop,

@@ -17,7 +17,7 @@ use crate::engine::rewrite::{
 use crate::engine::token::Tokenizer;
 use crate::engine::treatment::{Prepared, Treatment};
 
-use super::super::link::{ErrorCode, RecordUrl};
+use super::super::link::{ErrorCode, Position, RecordUrl};
 use super::{Core, Record, Ruled};
 
 /// Lowers a shape that is a JSON value.
@@ -43,19 +43,19 @@ pub(super) fn lower(core: &mut Core<'_>, shape: &Shape) -> Result<Program, Refus
     Ok(Program::new(nodes, root, core.counters.clone()))
 }
 
-const DROP: NodeId = NodeId(0);
+pub(super) const DROP: NodeId = NodeId(0);
 const CLEAR: NodeId = NodeId(1);
-const REFUSE: NodeId = NodeId(2);
-const NULL: NodeId = NodeId(3);
+pub(super) const REFUSE: NodeId = NodeId(2);
+pub(super) const NULL: NodeId = NodeId(3);
 /// A clear scalar: an object or array under a scalar field becomes null.
 const CLEAR_SCALAR: NodeId = NodeId(4);
 
 /// Salesforce's `attributes.type` for the target of a polymorphic reference that it does not look up.
 const ANY_OBJECT: &str = "Name";
 
-struct Lowering<'a, 'c> {
-    core: &'c mut Core<'a>,
-    nodes: Vec<Node>,
+pub(super) struct Lowering<'a, 'c> {
+    pub(super) core: &'c mut Core<'a>,
+    pub(super) nodes: Vec<Node>,
     /// Shared leaves: (field, treatment) → node.
     treats: HashMap<(FieldRef, Treatment), NodeId>,
     /// Watched values of any shape.
@@ -63,13 +63,13 @@ struct Lowering<'a, 'c> {
 }
 
 impl<'a> Lowering<'a, '_> {
-    fn add(&mut self, node: Node) -> NodeId {
+    pub(super) fn add(&mut self, node: Node) -> NodeId {
         let id = NodeId(u32::try_from(self.nodes.len()).unwrap_or(u32::MAX));
         self.nodes.push(node);
         id
     }
 
-    fn object(&mut self, named: Vec<Member>, row: bool) -> NodeId {
+    pub(super) fn object(&mut self, named: Vec<Member>, row: bool) -> NodeId {
         self.add(Node::Object(Members {
             named,
             other: None,
@@ -77,7 +77,11 @@ impl<'a> Lowering<'a, '_> {
         }))
     }
 
-    fn shape(&mut self, shape: &Shape, record: Option<Record>) -> Result<NodeId, Refusal> {
+    pub(super) fn shape(
+        &mut self,
+        shape: &Shape,
+        record: Option<Record>,
+    ) -> Result<NodeId, Refusal> {
         Ok(match shape {
             Shape::Keep => CLEAR,
             Shape::Number => self.add(Node::Scalar(ScalarKind::Number)),
@@ -124,9 +128,18 @@ impl<'a> Lowering<'a, '_> {
                     overflow: DROP,
                 }))
             }
+            Shape::Ready { told, table } => {
+                // For its conditions alone; the table itself is another request's.
+                super::csv::lower(self.core, table);
+                self.shape(told, record)?
+            }
             Shape::Link(Link::Origin) => self.origin_link(),
             Shape::Link(
-                link @ (Link::NextPage | Link::ChildPage(_) | Link::Part { .. } | Link::Closed),
+                link @ (Link::NextPage
+                | Link::JobData
+                | Link::ChildPage(_)
+                | Link::Part { .. }
+                | Link::Closed),
             ) => self.next_page(*link),
             Shape::Positional(shapes) => {
                 let mut head = Vec::with_capacity(shapes.len());
@@ -135,6 +148,38 @@ impl<'a> Lowering<'a, '_> {
                 }
                 self.add(Node::Array(Elements { head, rest: DROP }))
             }
+            Shape::Columns(columns) => {
+                let mut head = Vec::with_capacity(columns.len());
+                for (output, shape) in columns {
+                    if self.core.is_asked(*output) {
+                        head.push(self.shape(shape, record)?);
+                    }
+                }
+                self.add(Node::Array(Elements { head, rest: DROP }))
+            }
+            Shape::Shown {
+                outputs,
+                shape,
+                otherwise,
+            } => {
+                // What is told apart like this is no record whose id could be seen.
+                self.core.untold();
+                match self.core.value(outputs, record) {
+                    Ruled::Hidden => self.shape(otherwise, record)?,
+                    _ => self.shape(shape, record)?,
+                }
+            }
+            Shape::Amount(sources) => self.amount(sources, record),
+            Shape::Keyed(shape) => {
+                let node = self.shape(shape, record)?;
+                let other = Some(self.add(Node::Indexed(node)));
+                self.add(Node::Object(Members {
+                    named: Vec::new(),
+                    other,
+                    row: false,
+                }))
+            }
+            Shape::Position => self.add(Node::Link(Arc::new(Position))),
             Shape::Expect(text) => self.add(Node::Expect(vec![text.clone()])),
             Shape::ErrorCode => self.add(Node::Link(Arc::new(ErrorCode))),
             Shape::Answer(answer) => {
@@ -172,6 +217,7 @@ impl<'a> Lowering<'a, '_> {
                 }
                 self.paths(&lowered, false)?
             }
+            Shape::Event(part) => self.event(part, record)?,
             // A document of another format is the answer itself or nothing.
             Shape::Csv(_) | Shape::Xml(_) => REFUSE,
             Shape::Describe(object) => {
@@ -273,7 +319,8 @@ impl<'a> Lowering<'a, '_> {
                 | Node::Array(_)
                 | Node::Repeat { .. }
                 | Node::Either { .. }
-                | Node::Choose(_),
+                | Node::Choose(_)
+                | Node::Indexed(_),
             ) => 1,
             Some(Node::Link(_) | Node::Expect(_) | Node::Scalar(_)) => 2,
             Some(Node::Treat { treatment, .. }) => match treatment {
@@ -289,6 +336,36 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
+    fn amount(&mut self, sources: &[usize], record: Option<Record>) -> NodeId {
+        let scalar = match self.core.value(sources, record) {
+            Ruled::Count => CLEAR_SCALAR,
+            _ => self.value(sources, record),
+        };
+        let member = |key: &str, node| Member {
+            key: key.into(),
+            node,
+            unique: false,
+        };
+        let mut named = vec![member("amount", scalar)];
+        if scalar == CLEAR_SCALAR {
+            named.push(member("currency", CLEAR_SCALAR));
+        }
+        let object = match scalar {
+            DROP => DROP,
+            _ => self.object(named, false),
+        };
+        self.add(Node::Either {
+            object,
+            array: NULL,
+            // A chain of them decides nothing.
+            scalar: if scalar == CLEAR_SCALAR {
+                CLEAR
+            } else {
+                scalar
+            },
+        })
+    }
+
     fn value(&mut self, sources: &[usize], record: Option<Record>) -> NodeId {
         match self.core.value(sources, record) {
             Ruled::Hidden => DROP,
@@ -297,7 +374,7 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
-    fn treat(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
+    pub(super) fn treat(&mut self, field: FieldRef, treatment: Treatment) -> NodeId {
         if treatment.is_hidden() {
             return DROP;
         }
@@ -707,7 +784,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// `node`, which treats the record's id, so that the ledger sees the id first; `None` if it need not.
-    fn observed(
+    pub(super) fn observed(
         &mut self,
         shape: &RecordShape,
         object: ObjectId,
@@ -772,7 +849,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// A second occurrence of a deciding member aborts, after the decision too.
-    fn mark_unique(&mut self, mut node: NodeId, keys: &[Arc<str>]) {
+    pub(super) fn mark_unique(&mut self, mut node: NodeId, keys: &[Arc<str>]) {
         for key in keys {
             if let Some(Node::Either { object, .. }) = self.nodes.get(node.0 as usize) {
                 node = *object;

@@ -4,6 +4,7 @@
 //! differ, and where links lead.
 
 mod csv;
+mod event;
 mod json;
 mod upload;
 mod xml;
@@ -15,6 +16,7 @@ use crate::engine::catalog::{Catalog, FieldRef, FieldType, ObjectId, SecondNet};
 use crate::engine::identity::Identity;
 use crate::engine::policy::{Decision, FieldRuling, Verdict};
 use crate::engine::protocol::salesforce::describe::FieldView;
+use crate::engine::protocol::salesforce::streaming::StreamClient;
 use crate::engine::protocol::{Dialect, Forward, Link, Operation, RecordShape, Shape};
 use crate::engine::refusal::Refusal;
 use crate::engine::rewrite::{BodyProgram, Counter, LinkRewriter};
@@ -248,6 +250,11 @@ impl<'a> Core<'a> {
         (prepared, counter)
     }
 
+    /// Whether an output is asked of the upstream: it is not hidden in every variant.
+    fn is_asked(&self, output: usize) -> bool {
+        matches!(self.decision.verdicts.get(output), Some(Verdict::Output(ruling)) if !ruling.is_hidden())
+    }
+
     fn view(&self, object: ObjectId, field: u32) -> FieldView {
         match self.decision.read(FieldRef { object, field }) {
             None => FieldView::Hidden,
@@ -433,6 +440,16 @@ impl<'a> Core<'a> {
         OriginLink {
             upstream: api.upstream_origin.clone(),
             public: api.public_origin.clone(),
+        }
+    }
+
+    /// What seals client ids of the Streaming API for the caller.
+    fn stream_client(&self) -> Option<StreamClient> {
+        match &self.operation.forward {
+            Forward::Salesforce(forward) => {
+                forward.stream_client(self.keys.sealer(&self.caller.tenant))
+            }
+            Forward::Map(_) => None,
         }
     }
 

@@ -208,6 +208,10 @@ impl<'a> Lowering<'a, '_> {
                 );
                 self.shape(&without_nulls(shape), None, false)?
             }
+            Shape::Ready { told, table } => {
+                super::csv::lower(self.core, table);
+                self.shape(told, record, row)?
+            }
             Shape::DescribeGlobal => {
                 let api = self.core.operation.api.name.clone();
                 let shape = describe::describe_global_shape(self.core.catalog, &api, &|object| {
@@ -242,9 +246,15 @@ impl<'a> Lowering<'a, '_> {
                 }))
             }
             Shape::Positional(_)
+            | Shape::Columns(_)
+            | Shape::Shown { .. }
+            | Shape::Amount(_)
+            | Shape::Keyed(_)
+            | Shape::Position
             | Shape::Paths(_)
             | Shape::Layouts { .. }
             | Shape::Opaque
+            | Shape::Event(_)
             | Shape::Csv(_)
             | Shape::Xml(_) => DROP,
         })

@@ -595,6 +595,84 @@ fn files_that_are_missing_or_not_text_and_what_only_warns() {
     told(&many, "error[too-many-conditions]: ");
 }
 
+/// Resources of Chatter and Connect, and the rows that bind their texts.
+#[test]
+fn a_resource_is_listed_and_bound_or_told() {
+    let loaded = |list: &str, row: &str| {
+        let vocabulary =
+            VOCABULARY.replace("packs: []", &format!("resources: {{ {list} }}\npacks: []"));
+        let classes = format!("# g2, field, class\n{row}\n");
+        load(&sources(&[
+            ("vocabulary.yaml", &vocabulary),
+            ("classes/connect.csv", &classes),
+        ]))
+    };
+    let row = "g2, connect/organization.$.name, class:operational";
+    let good = loaded(
+        "salesforce: [connect/organization, \"chatter/x/{id}\"]",
+        row,
+    );
+    let catalog = good.unwrap_or_else(|found| panic!("{found:?}")).catalog;
+    let object = catalog
+        .object("salesforce", "connect/organization")
+        .unwrap();
+    let known = catalog.get(object);
+    assert_eq!(
+        (&*known.fields[0].name, &*known.fields[0].class),
+        ("$.name", "operational")
+    );
+    assert_eq!(known.data_region.as_deref(), Some("eu"));
+    for (list, row, code) in [
+        ("salesforce: [connect/files/069]", row, "bad-resource"),
+        (
+            "salesforce: [\"connect/files/{id}/content\"]",
+            row,
+            "bad-resource",
+        ),
+        ("salesforce: [tooling/query]", row, "bad-resource"),
+        ("salesforce: [connect]", row, "bad-resource"),
+        ("salesforce: [connect/a//b]", row, "bad-resource"),
+        ("salesforce: [\"connect/{id\"]", row, "bad-resource"),
+        ("salesforce: [\"connect/a b\"]", row, "bad-resource"),
+        (
+            "salesforce: [connect/organization, Connect/organization]",
+            row,
+            "bad-resource",
+        ),
+        (
+            "salesforce: [connect/organization, connect/organization]",
+            row,
+            "bad-resource",
+        ),
+        ("people: [connect/organization]", row, "unknown-api"),
+        ("salesforce: connect/organization", row, "wrong-type"),
+        ("salesforce: [connect/other]", row, "unknown-object"),
+        (
+            "salesforce: [connect/organization]",
+            "g2, connect/organization.$.name[, class:operational",
+            "bad-path",
+        ),
+        (
+            "salesforce: [connect/organization]",
+            "g2, connect/organization.name, class:operational",
+            "unknown-field",
+        ),
+        (
+            "salesforce: [connect/organization]",
+            "g2, connect/organization.$.name, class:nothing",
+            "unknown-class",
+        ),
+    ] {
+        let Err(found) = loaded(list, row) else {
+            panic!("{list} {row} loads");
+        };
+        assert!(
+            found.iter().any(|d| d.code == code),
+            "{list} {row}: {found:?}"
+        );
+    }
+}
+
 /// The literals of a source that stand first among the texts of a diagnostic's constructor.
 fn codes(source: &str) -> BTreeSet<String> {
     let mut codes = BTreeSet::new();

@@ -161,6 +161,8 @@ impl Forward {
             tree.print(tree.root, &mut text);
         }
         Ok(UpstreamRequest {
+            long_poll: false,
+            cookies: false,
             method: self.method.clone(),
             path_and_query: target(&segments, &query),
             headers,

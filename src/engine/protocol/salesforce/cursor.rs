@@ -3,6 +3,9 @@
 //! A cursor is one URL path segment. It expires [`LIFETIME_S`] after the page that showed it. Where it would be longer
 //! than [`CURSOR_BYTES_MAX`], or the upstream's link is not understood, the link leads to [`NO_CURSOR`] instead, which is
 //! always refused with a clear text: further pages are never hidden in silence.
+//!
+//! The id of a bulk job is sealed in the same way and lives [`JOB_LIFETIME_S`]: nothing of a job is kept here, so that
+//! a restart forgets none, and each later request about it is understood and decided anew.
 
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
@@ -24,6 +27,9 @@ use super::soql::QUERY_BYTES_MAX;
 pub const CURSOR_BYTES_MAX: usize = 15 * 1024;
 /// How long a cursor lives, in seconds. Salesforce keeps its own for two days.
 pub const LIFETIME_S: i64 = 24 * 60 * 60;
+/// How long the id of a bulk job lives, in seconds, from the answer that showed it. Salesforce keeps jobs and their
+/// results for seven days (Bulk API 2.0 Developer Guide, "Bulk API 2.0 limits").
+const JOB_LIFETIME_S: i64 = 7 * 24 * 60 * 60;
 /// How far the clocks of two replicas may differ, in seconds.
 const CLOCK_SKEW_S: i64 = 60;
 /// The segment of a page that no cursor can lead to.
@@ -45,14 +51,75 @@ pub(super) struct Cursor {
     pub(super) soql: Arc<str>,
     /// The child query whose page it is.
     pub(super) child: Option<u16>,
-    /// The upstream's own locator.
+    /// The upstream's own locator, or id of the job.
     pub(super) locator: String,
+    /// What it leads to is a bulk job, not a page of a query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) job: Option<Box<Job>>,
     subject: Arc<str>,
     client: Option<Arc<str>>,
     /// Sorted.
     roles: Vec<Arc<str>>,
     purpose: Option<Arc<str>>,
     issued_s: i64,
+}
+
+/// What a bulk job was created with, as far as later requests must know it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) operation: JobOperation,
+    /// The object whose records are written; empty for queries, whose SOQL names it.
+    pub(super) object: Arc<str>,
+    /// The field that an upsert finds records by.
+    pub(super) key: Option<Arc<str>>,
+    /// `COMMA`…
+    pub(super) delimiter: Arc<str>,
+    /// `LF`, `CRLF`
+    pub(super) line_ending: Arc<str>,
+    /// The locator is that of a page of the results of this job, which is the upstream's id of it; `None`: the locator
+    /// is the job's id.
+    pub(super) of: Option<String>,
+}
+
+/// What a bulk job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum JobOperation {
+    Query,
+    QueryAll,
+    Insert,
+    Update,
+    Upsert,
+    Delete,
+    HardDelete,
+}
+
+impl JobOperation {
+    const WORDS: [(&'static str, Self); 7] = [
+        ("query", Self::Query),
+        ("queryAll", Self::QueryAll),
+        ("insert", Self::Insert),
+        ("update", Self::Update),
+        ("upsert", Self::Upsert),
+        ("delete", Self::Delete),
+        ("hardDelete", Self::HardDelete),
+    ];
+
+    /// The operation that `word` names, exactly.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let known = Self::WORDS.iter().find(|(known, _)| *known == word);
+        known.map(|(_, operation)| *operation)
+    }
+
+    /// Its word.
+    pub(super) fn word(self) -> &'static str {
+        Self::WORDS[self as usize].0
+    }
+
+    /// Whether records are read, not written.
+    pub(super) fn is_query(self) -> bool {
+        matches!(self, Self::Query | Self::QueryAll)
+    }
 }
 
 impl std::fmt::Debug for Cursor {
@@ -68,6 +135,14 @@ fn roles(caller: &Identity) -> Vec<Arc<str>> {
     roles.sort_unstable();
     roles.dedup();
     roles
+}
+
+/// One text for every id that leads to no job of this caller.
+pub(super) fn no_job() -> Refusal {
+    Refusal::new(
+        Reason::UnknownPath,
+        "The requested job does not exist, is over, or was not created by this caller through this proxy",
+    )
 }
 
 pub(super) fn invalid() -> Refusal {
@@ -91,12 +166,54 @@ impl Cursor {
             soql: soql.into(),
             child: None,
             locator: String::new(),
+            job: None,
             subject: caller.subject.clone(),
             client: caller.client.clone(),
             roles: roles(caller),
             purpose: caller.purpose_asked.clone(),
             issued_s: caller.now_s,
         }
+    }
+
+    /// The id of a job of `caller` that the upstream has not created yet. `soql`: of a query job.
+    pub(super) fn of_job(
+        api: &Arc<str>,
+        version: u16,
+        soql: &str,
+        job: Job,
+        caller: &Identity,
+    ) -> Self {
+        Self {
+            job: Some(Box::new(job)),
+            ..Self::new(api, version, false, soql, caller)
+        }
+    }
+
+    /// Whether its seal is short enough whichever id the upstream gives the job.
+    pub(super) fn fits(&self) -> bool {
+        let mut made = self.clone();
+        made.locator = "7".repeat(18);
+        // A seal adds a key id, a nonce and a tag.
+        made.packed().is_some_and(|packed| {
+            BASE64URL_NOPAD.encode_len(packed.len() + 64) + 16 <= CURSOR_BYTES_MAX
+        })
+    }
+
+    /// Opens `segment`, the id of a bulk job or the locator of a page of its results, for `caller`. Its age stays as it
+    /// is: it is shown again as it came.
+    ///
+    /// # Errors
+    /// One answer for unknown, expired, of another API or caller.
+    pub(super) fn open_job(
+        segment: &str,
+        open: &dyn Fn(&str) -> Option<Vec<u8>>,
+        api: &str,
+        caller: &Identity,
+    ) -> Result<(Self, Job), Refusal> {
+        let mut cursor =
+            Self::opened(segment, open, api, caller, JOB_LIFETIME_S).map_err(|_| no_job())?;
+        let job = cursor.job.take().ok_or_else(no_job)?;
+        Ok((cursor, *job))
     }
 
     /// Opens `segment` for `caller`.
@@ -108,6 +225,22 @@ impl Cursor {
         open: &dyn Fn(&str) -> Option<Vec<u8>>,
         api: &str,
         caller: &Identity,
+    ) -> Result<Self, Refusal> {
+        let mut cursor = Self::opened(segment, open, api, caller, LIFETIME_S)?;
+        if cursor.job.is_some() {
+            return Err(invalid());
+        }
+        // The page after this one is shown now.
+        cursor.issued_s = caller.now_s;
+        Ok(cursor)
+    }
+
+    fn opened(
+        segment: &str,
+        open: &dyn Fn(&str) -> Option<Vec<u8>>,
+        api: &str,
+        caller: &Identity,
+        lifetime_s: i64,
     ) -> Result<Self, Refusal> {
         if segment == NO_CURSOR {
             return Err(Refusal::new(
@@ -125,7 +258,7 @@ impl Cursor {
             .take(bound)
             .read_to_end(&mut plain)
             .map_err(|_| invalid())?;
-        let mut cursor: Self = serde_json::from_slice(&plain).map_err(|_| invalid())?;
+        let cursor: Self = serde_json::from_slice(&plain).map_err(|_| invalid())?;
         let age_s = caller.now_s.saturating_sub(cursor.issued_s);
         let own = cursor.format == 1
             && &*cursor.api == api
@@ -133,27 +266,29 @@ impl Cursor {
             && cursor.client == caller.client
             && cursor.roles == roles(caller)
             && cursor.purpose == caller.purpose_asked
-            && (-CLOCK_SKEW_S..=LIFETIME_S).contains(&age_s)
+            && (-CLOCK_SKEW_S..=lifetime_s).contains(&age_s)
             && is_locator(&cursor.locator);
         if !own {
             return Err(invalid());
         }
-        // The page after this one is shown now.
-        cursor.issued_s = caller.now_s;
         Ok(cursor)
     }
 
-    /// The upstream's own cursor of GraphQL that it holds.
+    /// The upstream's own text that it holds in base64url.
     pub(super) fn foreign(&self) -> Option<String> {
         String::from_utf8(BASE64URL_NOPAD.decode(self.locator.as_bytes()).ok()?).ok()
     }
 
-    /// Seals it; `None` when it would be too long.
-    fn seal(&self, seal: &dyn Fn(&[u8]) -> String) -> Option<String> {
+    fn packed(&self) -> Option<Vec<u8>> {
         let plain = serde_json::to_vec(self).ok()?;
         let mut packer = DeflateEncoder::new(Vec::new(), Compression::best());
         packer.write_all(&plain).ok()?;
-        let text = seal(&packer.finish().ok()?);
+        packer.finish().ok()
+    }
+
+    /// Seals it; `None` when it would be too long.
+    fn seal(&self, seal: &dyn Fn(&[u8]) -> String) -> Option<String> {
+        let text = seal(&self.packed()?);
         (text.len() <= CURSOR_BYTES_MAX).then_some(text)
     }
 }
@@ -184,10 +319,12 @@ pub(super) struct Page {
 pub(super) enum Form {
     /// `nextRecordsUrl`.
     Link,
-    /// SOAP's `queryLocator`: a locator alone.
+    /// SOAP's `queryLocator`, the id of a bulk job or of a report's instance: a locator alone.
     Bare,
-    /// A cursor of GraphQL: a text of any characters, held in base64url.
+    /// A cursor of GraphQL, a locator of Bulk API 2.0: a text of any characters, held in base64url.
     Foreign,
+    /// `contentUrl` of Bulk API 2.0, `services/data/vNN.0/jobs/ingest/<job>/batches`.
+    JobData,
 }
 
 impl std::fmt::Debug for NextPage {
@@ -214,6 +351,11 @@ impl Page {
         let found = match self.form {
             Form::Bare => Some(upstream).filter(|u| is_locator(u)),
             Form::Link => self.locator(upstream),
+            Form::JobData => upstream
+                .strip_suffix("/batches")
+                .and_then(|path| path.rsplit_once("/jobs/ingest/"))
+                .map(|(_, job)| job)
+                .filter(|job| is_locator(job)),
             Form::Foreign => {
                 coded = BASE64URL_NOPAD.encode(upstream.as_bytes());
                 Some(&*coded).filter(|c| is_locator(c))
@@ -224,6 +366,11 @@ impl Page {
             cursor.locator = locator.to_owned();
             cursor.seal(seal)
         });
+        if self.form == Form::JobData {
+            let segment = segment.unwrap_or_else(|| NO_CURSOR.to_owned());
+            let version = self.cursor.version;
+            return format!("services/data/v{version}.0/jobs/ingest/{segment}/batches");
+        }
         if self.form != Form::Link {
             return segment.unwrap_or_else(|| NO_CURSOR.to_owned());
         }

@@ -11,6 +11,8 @@ use crate::engine::protocol::{Link, Literal, Resolved, UpstreamRequest};
 use crate::engine::refusal::{Reason, Refusal};
 use crate::engine::token::Sealer;
 
+use super::analytics::AnalyticsTarget;
+use super::bulk::JobTarget;
 use super::composite::CompositeTarget;
 use super::cursor::{Cursor, Form, NextPage, Page};
 use super::graphql::GraphTarget;
@@ -18,6 +20,7 @@ use super::is_record_id;
 use super::record::Outputs;
 use super::related::{BlobTarget, RelatedTarget};
 use super::resolve::{Binding, Followed, Scope, literal, malformed};
+use super::resource::ResourceTarget;
 use super::search::SearchTarget;
 use super::soap::SoapTarget;
 use super::soql::ast::{
@@ -25,6 +28,8 @@ use super::soql::ast::{
     Query, Span, Value,
 };
 use super::soql::is_word_literal;
+use super::streaming::Session;
+use super::streaming::{StreamClient, StreamTarget};
 use super::template::{self, Template};
 
 /// How a Salesforce request goes upstream.
@@ -40,6 +45,8 @@ pub struct Forward {
     /// What further pages are sealed from.
     pub(super) pages: Option<Cursor>,
     pub(super) upstream_origin: Arc<str>,
+    /// Whom client ids of the Streaming API are sealed for.
+    pub(super) stream: Option<Session>,
 }
 
 /// What is asked of the upstream.
@@ -68,12 +75,20 @@ pub(super) enum Target {
     Related(Box<RelatedTarget>),
     /// A file.
     Blob(Box<BlobTarget>),
+    /// A resource of Chatter or Connect.
+    Resource(Box<ResourceTarget>),
     /// A search.
     Search(Box<SearchTarget>),
+    /// A report or dashboard.
+    Analytics(Box<AnalyticsTarget>),
     /// A call of the SOAP API.
     Soap(Box<SoapTarget>),
     /// A document of GraphQL.
     Graph(Box<GraphTarget>),
+    /// A job of Bulk API 2.0.
+    Job(Box<JobTarget>),
+    /// Messages of the Streaming API.
+    Stream(Box<StreamTarget>),
     /// Several requests in one.
     Composite(Box<CompositeTarget>),
 }
@@ -145,9 +160,11 @@ impl Forward {
         let base = format!("/services/data/v{}.0", self.version);
         let mut method = Method::GET;
         let mut body = String::new();
+        let mut headers = self.headers.clone();
         let path_and_query = match &self.target {
             Target::Refused(refusal) => return Err(refusal.clone()),
             Target::Soap(target) => return target.print(resolved),
+            Target::Stream(target) => return target.print(&self.headers, resolved),
             Target::Fixed(path) => format!("/services/data{path}"),
             Target::Page { all, locator } => format!("{base}/{}/{locator}", endpoint(*all)),
             Target::Query {
@@ -163,6 +180,7 @@ impl Forward {
             }
             Target::Related(target) => target.path(&base, resolved)?,
             Target::Blob(target) => target.path(&base, resolved)?,
+            Target::Resource(target) => target.path(&base, resolved)?,
             Target::Search(target) => {
                 let (path, posted) = target.print(&base, resolved)?;
                 if let Some(posted) = posted {
@@ -171,10 +189,23 @@ impl Forward {
                 }
                 path
             }
+            Target::Analytics(target) => {
+                if let Some(posted) = target.body(resolved)? {
+                    method = Method::POST;
+                    body = posted;
+                }
+                format!("{base}/analytics/{}", target.path)
+            }
             Target::Graph(target) => {
                 method = Method::POST;
                 body = target.print(resolved)?;
                 format!("{base}/graphql")
+            }
+            Target::Job(target) => {
+                method = target.method.clone();
+                body = target.body(resolved)?;
+                headers.extend(target.headers());
+                format!("{base}/jobs/{}", target.path)
             }
             Target::Composite(target) => {
                 method = Method::POST;
@@ -227,7 +258,6 @@ impl Forward {
                 target.path(&base, resolved)?
             }
         };
-        let mut headers = self.headers.clone();
         if !body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -237,6 +267,8 @@ impl Forward {
             headers,
             body: Bytes::from(body),
             session_at: None,
+            long_poll: false,
+            cookies: false,
         })
     }
 
@@ -263,19 +295,43 @@ impl Forward {
         match link {
             Link::NextPage => {}
             Link::ChildPage(child) => cursor.child = Some(child),
+            Link::JobData => {}
             Link::Origin | Link::Closed | Link::Part { .. } => return None,
         }
         Some(NextPage {
             page: Page {
                 cursor,
                 upstream_origin: self.upstream_origin.clone(),
-                form: match self.target {
-                    Target::Soap(_) => Form::Bare,
+                form: match (&self.target, link) {
+                    (_, Link::JobData) => Form::JobData,
+                    (Target::Soap(_) | Target::Job(_) | Target::Analytics(_), _) => Form::Bare,
                     _ => Form::Link,
                 },
             },
             sealer,
         })
+    }
+
+    /// What turns the upstream's `Sforce-Locator` into a locator of this caller: for the results of a query job of Bulk
+    /// API 2.0 alone.
+    pub fn results_page(&self, sealer: Arc<Sealer>) -> Option<NextPage> {
+        let Target::Job(target) = &self.target else {
+            return None;
+        };
+        Some(NextPage {
+            page: Page {
+                cursor: target.page.clone()?,
+                upstream_origin: self.upstream_origin.clone(),
+                form: Form::Foreign,
+            },
+            sealer,
+        })
+    }
+
+    /// What turns the upstream's client id of the Streaming API into one of this caller.
+    pub fn stream_client(&self, sealer: Arc<Sealer>) -> Option<StreamClient> {
+        let session = self.stream.clone()?;
+        Some(StreamClient::new(session, sealer))
     }
 
     /// How many record scopes the request has by itself.

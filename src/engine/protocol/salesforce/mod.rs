@@ -4,6 +4,8 @@
 //! keeps what [`Forward::print`] needs to print the upstream request after the decision. `cursor` seals further pages;
 //! `describe` shapes the answers that show the schema; `schema_pull` writes the schema file from them.
 
+mod analytics;
+mod bulk;
 mod collections;
 mod composite;
 mod cursor;
@@ -13,17 +15,20 @@ mod forward;
 pub mod graphql;
 mod headers;
 pub mod layouts;
+mod list_views;
 mod listing;
 pub mod login;
 mod record;
 mod related;
 mod resolve;
+mod resource;
 mod route;
 pub mod schema_pull;
 mod search;
 pub mod soap;
 pub mod soql;
 pub mod sosl;
+pub mod streaming;
 mod template;
 mod tree;
 
@@ -44,7 +49,7 @@ use forward::Target;
 use route::Endpoint;
 
 use super::{
-    Action, Api, Forward as AnyForward, Link, Literal, Operation, RequestHead, Shape, Use,
+    Action, Api, Forward as AnyForward, Known, Link, Literal, Operation, RequestHead, Shape, Use,
     json_body,
 };
 
@@ -102,14 +107,76 @@ fn understand_with(
     caller: &Identity,
     open: &dyn Fn(&str) -> Option<Vec<u8>>,
 ) -> Result<Operation, Refusal> {
-    let around = Surroundings { caller, open };
+    understand_knowing(api, head, body, catalog, caller, open, &Known::default())
+}
+
+/// As [`understand`], knowing what the upstream has said beforehand.
+///
+/// # Errors
+/// As [`understand`].
+pub(super) fn understand_knowing(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    open: &dyn Fn(&str) -> Option<Vec<u8>>,
+    known: &Known,
+) -> Result<Operation, Refusal> {
+    let around = Surroundings {
+        caller,
+        open,
+        known,
+    };
     understand_within(api, head, body, catalog, &around, Within::Alone)
+}
+
+/// What has to be asked of the upstream before the request can be understood.
+///
+/// # Errors
+/// As [`understand`].
+pub(super) fn beforehand(
+    api: &Api,
+    head: &RequestHead<'_>,
+    body: &[u8],
+    catalog: &Catalog,
+    caller: &Identity,
+    open: &dyn Fn(&str) -> Option<Vec<u8>>,
+) -> Result<Option<Operation>, Refusal> {
+    if !route::is_stored(head.segments) && !streaming::is_at(head.segments) {
+        return Ok(None);
+    }
+    let endpoint = route::route(api, head)?;
+    let request = Request::new(api, head, catalog, Within::Alone)?;
+    let known = Known::default();
+    let around = Surroundings {
+        caller,
+        open,
+        known: &known,
+    };
+    match endpoint {
+        Endpoint::ListViews {
+            version,
+            object,
+            asked,
+        } => request.list_view_beforehand(version, &object, &asked),
+        Endpoint::Analytics { version, asked } => {
+            request.analytics_beforehand(version, &asked, head, body, &around)
+        }
+        Endpoint::Stream { version } => {
+            let tree = json_body::read(head.headers, body)?;
+            request.streaming_beforehand(version, &tree, &around)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Who asks, and how a sealed text is opened.
 struct Surroundings<'a> {
     caller: &'a Identity,
     open: &'a dyn Fn(&str) -> Option<Vec<u8>>,
+    /// What the upstream has said beforehand.
+    known: &'a Known,
 }
 
 /// What a request stands in.
@@ -149,7 +216,7 @@ fn understand_within(
     around: &Surroundings<'_>,
     within: Within,
 ) -> Result<Operation, Refusal> {
-    let Surroundings { caller, open } = *around;
+    let Surroundings { caller, open, .. } = *around;
     let endpoint = route::route(api, head)?;
     if !within.allows(&endpoint) {
         return Err(Refusal::new(
@@ -157,10 +224,19 @@ fn understand_within(
             "This resource inside another request: not open through this proxy",
         ));
     }
-    let is_soap = matches!(endpoint, Endpoint::Soap { .. });
+    // They read their bodies themselves.
+    let reads_body = matches!(
+        endpoint,
+        Endpoint::Soap { .. }
+            | Endpoint::Analytics { .. }
+            | Endpoint::Bulk {
+                asked: bulk::Asked::Upload(_),
+                ..
+            }
+    );
     let tree = if endpoint.takes_body(head.method) {
         Some(json_body::read(head.headers, body)?)
-    } else if body.is_empty() || is_soap {
+    } else if body.is_empty() || reads_body {
         None
     } else {
         return Err(Refusal::new(
@@ -168,20 +244,7 @@ fn understand_within(
             "this resource takes no request body",
         ));
     };
-    let request = Request {
-        api,
-        catalog,
-        within,
-        forward: Forward {
-            target: Target::Fixed(String::new()),
-            version: 0,
-            headers: headers::allowed(head.headers, head.method)?,
-            written: Vec::new(),
-            followed: Followed::default(),
-            pages: None,
-            upstream_origin: api.upstream_origin.clone(),
-        },
-    };
+    let request = Request::new(api, head, catalog, within)?;
     match endpoint {
         Endpoint::Versions => Ok(request.fixed("versions", String::new(), versions_shape(api))),
         Endpoint::Resources { version } => {
@@ -215,6 +278,14 @@ fn understand_within(
             rest,
         } => request.layouts(version, &object, &rest),
         Endpoint::CompactLayouts { version, objects } => request.compact_layouts(version, &objects),
+        Endpoint::ListViews {
+            version,
+            object,
+            asked,
+        } => request.list_views(version, &object, &asked, around),
+        Endpoint::Analytics { version, asked } => {
+            request.analytics(version, &asked, head, body, around)
+        }
         Endpoint::Related {
             version,
             object,
@@ -245,6 +316,11 @@ fn understand_within(
             }
         }
         Endpoint::DescribeGlobal { version } => Ok(request.describe_global(version)),
+        Endpoint::Bulk {
+            version,
+            kind,
+            asked,
+        } => request.bulk(version, kind, asked, tree.as_ref(), body, around),
         Endpoint::Soap { wsdl, version } => request.soap(wsdl, version, body, around),
         Endpoint::Describe { version, object } => request.describe(version, &object),
         Endpoint::Row {
@@ -260,6 +336,11 @@ fn understand_within(
         Endpoint::Graphql { version } => {
             let tree = tree.as_ref().ok_or_else(unknown_path)?;
             request.graphql(version, tree, around)
+        }
+        Endpoint::Resource { version, path } => request.resource(version, &path, head.query),
+        Endpoint::Stream { version } => {
+            let tree = tree.as_ref().ok_or_else(unknown_path)?;
+            request.streaming(version, tree, around)
         }
         Endpoint::Retrieve {
             version,
@@ -299,8 +380,12 @@ fn understand_within(
 }
 
 /// How much of a request's body [`understand`] wants to see.
-pub fn intake(_head: &RequestHead<'_>) -> super::Intake {
-    super::Intake::Whole
+pub fn intake(head: &RequestHead<'_>) -> super::Intake {
+    if bulk::is_upload(head) {
+        super::Intake::FirstRow
+    } else {
+        super::Intake::Whole
+    }
 }
 
 struct Request<'a> {
@@ -310,6 +395,31 @@ struct Request<'a> {
     forward: Forward,
 }
 
+impl<'a> Request<'a> {
+    fn new(
+        api: &'a Api,
+        head: &RequestHead<'_>,
+        catalog: &'a Catalog,
+        within: Within,
+    ) -> Result<Self, Refusal> {
+        Ok(Self {
+            api,
+            catalog,
+            within,
+            forward: Forward {
+                target: Target::Fixed(String::new()),
+                version: 0,
+                headers: headers::allowed(head.headers, head.method)?,
+                written: Vec::new(),
+                followed: Followed::default(),
+                pages: None,
+                upstream_origin: api.upstream_origin.clone(),
+                stream: None,
+            },
+        })
+    }
+}
+
 impl Request<'_> {
     fn operation(self, action: Action, endpoint: &str, shape: Shape) -> Operation {
         Operation {
@@ -317,6 +427,7 @@ impl Request<'_> {
             action,
             endpoint: endpoint.into(),
             uses: Vec::new(),
+            optional: 0..0,
             objects: Vec::new(),
             exports: false,
             shape,

@@ -7,7 +7,10 @@ use http::Method;
 use crate::engine::protocol::{Api, RequestHead};
 use crate::engine::refusal::{Reason, Refusal};
 
+use super::analytics::{self, Analytics};
+use super::bulk;
 use super::composite::Envelope;
+use super::list_views::ListViews;
 use super::login::soap::Wsdl;
 use super::resolve::malformed;
 use super::{is_record_id, unknown_path};
@@ -66,6 +69,17 @@ pub(super) enum Endpoint {
         version: u16,
         objects: String,
     },
+    /// `sobjects/X/listviews…`
+    ListViews {
+        version: u16,
+        object: Arc<str>,
+        asked: ListViews,
+    },
+    /// `analytics…`
+    Analytics {
+        version: u16,
+        asked: Analytics,
+    },
     /// `sobjects/X/{id}/{relationship}…`, or a blob.
     Related {
         version: u16,
@@ -114,6 +128,15 @@ pub(super) enum Endpoint {
     Graphql {
         version: u16,
     },
+    /// `connect/…`, `chatter/…`
+    Resource {
+        version: u16,
+        path: Vec<String>,
+    },
+    /// `/cometd/NN.0`
+    Stream {
+        version: u16,
+    },
     /// Several records of one object by their ids.
     Retrieve {
         version: u16,
@@ -142,6 +165,12 @@ pub(super) enum Endpoint {
         ids: String,
         all_or_none: bool,
     },
+    /// `jobs/query…`, `jobs/ingest…`
+    Bulk {
+        version: u16,
+        kind: bulk::Kind,
+        asked: bulk::Asked,
+    },
     /// `/services/Soap/u|c/{version}`
     Soap {
         wsdl: Wsdl,
@@ -161,10 +190,14 @@ impl Endpoint {
         match self {
             Self::Change { .. } => method != Method::DELETE,
             Self::Retrieve { lists, .. } => lists.is_none(),
+            Self::Bulk { asked, .. } => {
+                matches!(asked, bulk::Asked::Create | bulk::Asked::Change(_))
+            }
             Self::ParameterizedSearch { .. } => method == Method::POST,
             Self::Save { .. }
             | Self::Composite { .. }
             | Self::Graphql { .. }
+            | Self::Stream { .. }
             | Self::UpsertAll { .. }
             | Self::Tree { .. } => true,
             _ => false,
@@ -196,7 +229,6 @@ impl std::fmt::Debug for Found {
 /// Resources under `/services/data/vNN.0/` that are known and closed.
 const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("actions", "Invocable actions"),
-    ("analytics", "The Reports and Dashboards API"),
     ("appMenu", "The app menu"),
     ("async-queries", "Async queries"),
     ("chatter", "Chatter"),
@@ -208,7 +240,7 @@ const CLOSED_RESOURCES: &[(&str, &str)] = &[
     ("event", "Platform events"),
     ("eventSchema", "Platform events"),
     ("folders", "Folders"),
-    ("jobs", "Bulk API 2.0"),
+    ("jobs", "This resource of Bulk API 2.0"),
     ("knowledgeManagement", "Knowledge management"),
     ("licensing", "Licensing"),
     ("metadata", "The Metadata API"),
@@ -235,7 +267,7 @@ const CLOSED_ROOTS: &[(&[&str], &str)] = &[
     (&["services", "wsdl"], "The SOAP API"),
     (&["services", "apexsoap"], "Apex SOAP"),
     (&["id"], "The identity URL"),
-    (&["cometd"], "The Streaming API"),
+    (&["cometd"], "This path of the Streaming API"),
     (&["servlet"], "File downloads"),
     (&["secur"], "Sign-in pages"),
     (&["sfc"], "File downloads"),
@@ -243,21 +275,28 @@ const CLOSED_ROOTS: &[(&[&str], &str)] = &[
 
 /// Resources under `sobjects/X/` that are known and closed.
 const CLOSED_OBJECT_RESOURCES: &[(&str, &str)] = &[
-    ("listviews", "List views"),
     ("quickActions", "Quick actions"),
     ("defaultValues", "Default values"),
     ("relevantItems", "Recently viewed records"),
     ("eventSchema", "Platform events"),
 ];
 
-fn closed(what: &str) -> Refusal {
+pub(super) fn closed(what: &str) -> Refusal {
     Refusal::new(
         Reason::EndpointClosed,
         format!("{what}: not open through this proxy"),
     )
 }
 
-fn bad_request(message: &'static str) -> Refusal {
+/// What is known under `/services/data/vNN.0/` and closed is refused by name, anything else does not exist.
+pub(super) fn closed_resource(first: &str) -> Refusal {
+    CLOSED_RESOURCES
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(first))
+        .map_or_else(unknown_path, |(_, what)| closed(what))
+}
+
+pub(super) fn bad_request(message: &'static str) -> Refusal {
     Refusal::new(Reason::BadRequest, message)
 }
 
@@ -274,6 +313,11 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         && rest.len() <= 1
     {
         return soap(api, head, letter, version);
+    }
+    if let ["cometd", version, rest @ ..] = &*segments
+        && *version != "replay"
+    {
+        return stream(api, head, version, rest);
     }
     let ["services", "data", rest @ ..] = &*segments else {
         let known = CLOSED_ROOTS.iter().find(|(root, _)| {
@@ -387,6 +431,7 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             }
             Ok(Endpoint::Graphql { version })
         }
+        ["jobs", kind @ ("query" | "ingest"), rest @ ..] => bulk_job(head, version, kind, rest),
         ["composite", "tree", object] if is_name(object) => {
             no_parameters(head)?;
             if head.method != Method::POST {
@@ -397,13 +442,71 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
                 object: Arc::from(*object),
             })
         }
+        ["analytics", rest @ ..] => {
+            let asked = analytics::asked(head, rest)?;
+            Ok(Endpoint::Analytics { version, asked })
+        }
         ["composite", "sobjects", rest @ ..] => collection(head, version, rest),
         ["sobjects", object, rest @ ..] => object_resource(head, version, object, rest),
-        [first, ..] => Err(CLOSED_RESOURCES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(first))
-            .map_or_else(unknown_path, |(_, what)| closed(what))),
+        ["connect" | "chatter", ..] if only_get(head.method).is_ok() => Ok(Endpoint::Resource {
+            version,
+            path: rest.iter().map(|s| (*s).to_owned()).collect(),
+        }),
+        [first, ..] => Err(closed_resource(first)),
     }
+}
+
+/// `jobs/query` and `jobs/ingest`, and what is behind them.
+fn bulk_job(
+    head: &RequestHead<'_>,
+    version: u16,
+    kind: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    use bulk::{Asked, Kind, Outcome};
+    let kind = if kind == "query" {
+        Kind::Query
+    } else {
+        Kind::Ingest
+    };
+    let asked = match (rest, kind) {
+        ([], _) if head.method == Method::POST => Asked::Create,
+        ([], _) => return Err(closed("Lists of bulk jobs")),
+        ([job], _) if head.method == Method::PATCH => Asked::Change((*job).to_owned()),
+        ([job], _) if head.method == Method::DELETE => Asked::Delete((*job).to_owned()),
+        ([job], _) => {
+            get_or(head.method, "GET, HEAD, PATCH, DELETE")?;
+            Asked::Info((*job).to_owned())
+        }
+        ([job, "results"], Kind::Query) => {
+            let [locator, records] = reads(head, &["locator", "maxRecords"])?;
+            return Ok(Endpoint::Bulk {
+                version,
+                kind,
+                asked: Asked::Results {
+                    job: (*job).to_owned(),
+                    locator: locator.map(str::to_owned),
+                    records: records.map(str::to_owned),
+                },
+            });
+        }
+        ([job, "batches"], Kind::Ingest) if head.method == Method::PUT => {
+            Asked::Upload((*job).to_owned())
+        }
+        ([_, "batches"], Kind::Ingest) => return Err(Refusal::method_not_allowed("PUT")),
+        ([job, name], Kind::Ingest) => {
+            let outcome = Outcome::parse(name).ok_or_else(unknown_path)?;
+            only_get(head.method)?;
+            Asked::Outcome((*job).to_owned(), outcome)
+        }
+        _ => return Err(closed("This resource of Bulk API 2.0")),
+    };
+    no_parameters(head)?;
+    Ok(Endpoint::Bulk {
+        version,
+        kind,
+        asked,
+    })
 }
 
 fn soap(
@@ -424,6 +527,31 @@ fn soap(
         _ => Wsdl::Enterprise,
     };
     Ok(Endpoint::Soap { wsdl, version })
+}
+
+/// `/cometd/NN.0`, or what CometD's own clients append: the kind of the message.
+fn stream(
+    api: &Api,
+    head: &RequestHead<'_>,
+    version: &str,
+    rest: &[&str],
+) -> Result<Endpoint, Refusal> {
+    const KINDS: [&str; 5] = [
+        "handshake",
+        "connect",
+        "subscribe",
+        "unsubscribe",
+        "disconnect",
+    ];
+    let version = parse_version(&format!("v{version}"))
+        .filter(|v| (api.versions.0..=api.versions.1).contains(v))
+        .filter(|_| rest.is_empty() || matches!(rest, [kind] if KINDS.contains(kind)))
+        .ok_or_else(unknown_path)?;
+    no_parameters(head)?;
+    if head.method != Method::POST {
+        return Err(Refusal::method_not_allowed("POST"));
+    }
+    Ok(Endpoint::Stream { version })
 }
 
 fn collection(head: &RequestHead<'_>, version: u16, rest: &[&str]) -> Result<Endpoint, Refusal> {
@@ -528,6 +656,14 @@ fn object_resource(
             })
         }
         ["describe", ..] => Err(unknown_path()),
+        ["listviews", rest @ ..] => {
+            let asked = list_views(head, rest)?;
+            Ok(Endpoint::ListViews {
+                version,
+                object,
+                asked,
+            })
+        }
         [kind @ ("updated" | "deleted")] => {
             let [start, end] = reads(head, &["start", "end"])?;
             let (Some(start), Some(end)) = (start, end) else {
@@ -553,6 +689,47 @@ fn object_resource(
             Err(closed(what))
         }
         [one, rest @ ..] => record(head, version, object, one, rest),
+    }
+}
+
+fn list_views(head: &RequestHead<'_>, rest: &[&str]) -> Result<ListViews, Refusal> {
+    let page = || -> Result<String, Refusal> {
+        let [limit, offset] = reads(head, &["limit", "offset"])?;
+        let mut page = String::new();
+        for (name, value) in [("limit", limit), ("offset", offset)] {
+            let Some(value) = value else { continue };
+            if !(1..=5).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(bad_request("limit and offset take numbers"));
+            }
+            page.push(if page.is_empty() { '?' } else { '&' });
+            page.push_str(name);
+            page.push('=');
+            page.push_str(value);
+        }
+        Ok(page)
+    };
+    let of = |id: &str| Arc::from(id);
+    match rest {
+        [] => Ok(ListViews::All { page: page()? }),
+        [id, "results"] if is_record_id(id) => Ok(ListViews::Results {
+            id: of(id),
+            page: page()?,
+        }),
+        [id] if is_record_id(id) => reads(head, &[]).map(|_: [_; 0]| ListViews::One(of(id))),
+        [id, "describe"] if is_record_id(id) => {
+            reads(head, &[]).map(|_: [_; 0]| ListViews::Describe(of(id)))
+        }
+        _ => Err(unknown_path()),
+    }
+}
+
+/// Whether the path leads to a stored query, so that something may have to be asked beforehand.
+pub(super) fn is_stored(segments: &[String]) -> bool {
+    let mut segments = segments.iter().skip(3).map(String::as_str);
+    match segments.next() {
+        Some("analytics") => true,
+        Some("sobjects") => segments.nth(1) == Some("listviews"),
+        _ => false,
     }
 }
 
@@ -615,7 +792,7 @@ fn record(
     })
 }
 
-fn no_parameters(head: &RequestHead<'_>) -> Result<(), Refusal> {
+pub(super) fn no_parameters(head: &RequestHead<'_>) -> Result<(), Refusal> {
     if head.query.is_empty() {
         Ok(())
     } else {
@@ -654,7 +831,7 @@ fn parse_version(text: &str) -> Option<u16> {
     if plain { major.parse().ok() } else { None }
 }
 
-fn only_get(method: &Method) -> Result<(), Refusal> {
+pub(super) fn only_get(method: &Method) -> Result<(), Refusal> {
     get_or(method, "GET, HEAD")
 }
 
@@ -667,7 +844,7 @@ fn get_or(method: &Method, allow: &'static str) -> Result<(), Refusal> {
 }
 
 /// The values of `names`, each at most once, and no other parameter, of a GET or HEAD.
-fn reads<'h, const N: usize>(
+pub(super) fn reads<'h, const N: usize>(
     head: &RequestHead<'h>,
     names: &[&str; N],
 ) -> Result<[Option<&'h str>; N], Refusal> {
@@ -676,7 +853,7 @@ fn reads<'h, const N: usize>(
 }
 
 /// As [`reads`], for any method.
-fn parameters<'h, const N: usize>(
+pub(super) fn parameters<'h, const N: usize>(
     head: &RequestHead<'h>,
     names: &[&str; N],
 ) -> Result<[Option<&'h str>; N], Refusal> {

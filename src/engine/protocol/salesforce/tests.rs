@@ -711,6 +711,7 @@ fn a_page_is_understood_anew() {
                 followed: Followed::default(),
                 pages: None,
                 upstream_origin: "".into(),
+                stream: None,
             },
         };
         request.page(cursor)

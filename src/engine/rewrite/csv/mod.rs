@@ -142,7 +142,8 @@ impl Delimiter {
         })
     }
 
-    fn byte(self) -> u8 {
+    /// The character itself.
+    pub(crate) fn byte(self) -> u8 {
         match self {
             Self::Comma => b',',
             Self::Tab => b'\t',

@@ -125,6 +125,8 @@ pub(super) struct Object {
     ascii_may_be_wide: bool,
     /// All other members; `None` = dropped and counted.
     pub(super) other: Option<u32>,
+    /// All other members whose keys are positions.
+    indexed: Option<u32>,
     pub(super) row: bool,
 }
 
@@ -144,6 +146,19 @@ pub(super) struct Found {
 pub(super) struct Array {
     head: Vec<u32>,
     cycle: Vec<u32>,
+}
+
+impl Object {
+    /// The node of a member that has no name here; `key` as written.
+    pub(super) fn unnamed(&self, key: &[u8]) -> Option<u32> {
+        let is_position = || {
+            !key.is_empty()
+                && key
+                    .iter()
+                    .all(|b| b.is_ascii_digit() || matches!(b, b'_' | b'!' | b'T'))
+        };
+        self.other.or_else(|| self.indexed.filter(|_| is_position()))
+    }
 }
 
 impl Array {
@@ -236,7 +251,7 @@ impl Compiled {
         for node in nodes {
             let op = match node {
                 Node::Clear => Op::Clear,
-                Node::Drop => Op::Drop,
+                Node::Drop | Node::Indexed(_) => Op::Drop,
                 Node::Refuse => Op::Refuse,
                 Node::Constant(text) => Op::Constant(text.clone()),
                 Node::Treat { treatment, counter } => Op::Treat {
@@ -341,8 +356,16 @@ fn protects(node: Option<&Node>) -> bool {
 }
 
 fn object(members: &Members, nodes: &[Node], drop: u32) -> Object {
+    let indexed = members.other.and_then(|n| match nodes.get(n.0 as usize) {
+        Some(Node::Indexed(node)) => Some(node.0.min(drop)),
+        _ => None,
+    });
     let mut object = Object {
-        other: members.other.map(|n| n.0.min(drop)),
+        other: members
+            .other
+            .filter(|_| indexed.is_none())
+            .map(|n| n.0.min(drop)),
+        indexed,
         row: members.row,
         ..Object::default()
     };

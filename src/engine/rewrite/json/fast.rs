@@ -246,7 +246,7 @@ impl JsonRewriter {
                                             }
                                             (found.index, Some(found.node), found.unique, end + 1)
                                         }
-                                        None => (frame.last, object.other, 0, end + 1),
+                                        None => (frame.last, object.unnamed(key), 0, end + 1),
                                     }
                                 }
                             };

@@ -236,7 +236,7 @@ impl JsonRewriter {
                         self.node = found.node;
                     }
                     None => {
-                        self.node = object.other.unwrap_or_else(|| {
+                        self.node = object.unnamed(raw).unwrap_or_else(|| {
                             self.counts.unplanned_members += 1;
                             compiled.drop
                         });

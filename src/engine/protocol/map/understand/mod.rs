@@ -68,6 +68,7 @@ pub fn understand(
         Err(refusal) => return Err(refusal),
     };
     Ok(Operation {
+        optional: 0..0,
         api: api.clone(),
         action: route.action,
         endpoint: route.id.clone(),

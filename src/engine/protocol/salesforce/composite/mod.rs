@@ -314,13 +314,29 @@ fn said(tree: &Tree, node: NodeId, envelope: Envelope) -> Result<Said, Refusal> 
 }
 
 /// Moves a part's shape behind the parts before it. Gives the number of its record scopes.
-fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
+pub(super) fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
     let each = |shape: &mut Shape| shift(shape, uses, scopes, part);
     match shape {
-        Shape::Value(sources) => {
+        Shape::Value(sources) | Shape::Amount(sources) => {
             sources.iter_mut().for_each(|s| *s += uses);
             0
         }
+        Shape::Shown {
+            outputs,
+            shape,
+            otherwise,
+        } => {
+            outputs.iter_mut().for_each(|s| *s += uses);
+            each(shape).max(each(otherwise))
+        }
+        Shape::Columns(columns) => columns
+            .iter_mut()
+            .map(|(output, shape)| {
+                *output += uses;
+                each(shape)
+            })
+            .max()
+            .unwrap_or(0),
         Shape::Record(record) => {
             let own = record.scope + 1;
             record.scope += scopes;
@@ -331,7 +347,11 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         Shape::ByName { cases, .. } => cases.iter_mut().map(|(_, s)| each(s)).max().unwrap_or(0),
         Shape::Positional(shapes) => shapes.iter_mut().map(each).max().unwrap_or(0),
         Shape::Paths(paths) => paths.iter_mut().map(|(_, s)| each(s)).max().unwrap_or(0),
-        Shape::Array { element, .. } | Shape::Answer(element) => each(element),
+        Shape::Array { element, .. } | Shape::Answer(element) | Shape::Keyed(element) => {
+            each(element)
+        }
+        // A job is no part of another request.
+        Shape::Ready { told, .. } => each(told),
         Shape::Link(link) => {
             *link = match *link {
                 Link::NextPage => Link::Part { part, child: None },
@@ -360,11 +380,13 @@ fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) -> usize {
         | Shape::Opaque
         | Shape::Drop
         | Shape::Constant(_)
+        | Shape::Position
         | Shape::Expect(_)
         | Shape::ErrorCode
         | Shape::Describe(_)
         | Shape::DescribeGlobal
         // A part's answer is JSON.
+        | Shape::Event(_)
         | Shape::Csv(_)
         | Shape::Xml(_) => 0,
     }

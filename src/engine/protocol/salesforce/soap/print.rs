@@ -126,6 +126,8 @@ impl SoapTarget {
             HeaderValue::from_static("\"\""),
         );
         Ok(UpstreamRequest {
+            long_poll: false,
+            cookies: false,
             method: Method::POST,
             path_and_query: format!("/services/Soap/{}/{}.0", self.wsdl.letter(), self.version),
             headers,
