@@ -345,6 +345,7 @@ fn requests(crm: &Crm, garden: &Garden) -> Vec<(&'static str, String, String)> {
         ));
     }
     found.extend(around_records(crm, &value));
+    found.extend(soap_calls(crm, &value));
     for rest in [
         "",
         "/limits",
@@ -651,6 +652,40 @@ fn around_records(crm: &Crm, value: &str) -> Vec<(&'static str, String, String)>
                 json!({"query": query, "variables": {"v": value}}).to_string(),
             ));
         }
+        for (arguments, aggregate) in [
+            (
+                "first:50,groupBy:{Name:{group:true}}",
+                "Name{value displayValue} Id{count{value}}",
+            ),
+            (
+                "first:50,groupBy:{Email:{group:true}}",
+                "Email{value} Name{min{value displayValue}}",
+            ),
+            (
+                "first:50",
+                "Name{min{value} max{displayValue} countDistinct{value}} Salary__c{sum{value} avg{value}}",
+            ),
+            (
+                "first:50,groupBy:{Title:{group:true}},orderBy:{Phone:{function:MAX,order:DESC}}",
+                "Title{value} Phone{max{value}}",
+            ),
+        ] {
+            let query = format!(
+                "{{uiapi{{aggregate{{{name}({arguments}){{edges{{node{{aggregate{{{aggregate}}}}}cursor}}totalCount}}}}}}}}"
+            );
+            let body = json!({ "query": query }).to_string();
+            found.push(("POST", format!("{data}/graphql"), body));
+        }
+        for query in [
+            format!("{{__type(name:\"{value}\"){{name}}}}"),
+            format!("{{uiapi{{objectInfos(apiNames:[\"{value}\"]){{ApiName}}}}}}"),
+            format!(
+                "mutation{{uiapi{{{name}Create(input:{{{name}:{{Name:\"{value}\"}}}}){{Record{{Id}}}}}}}}"
+            ),
+        ] {
+            let body = json!({ "query": query }).to_string();
+            found.push(("POST", format!("{data}/graphql"), body));
+        }
         found.push((
             "DELETE",
             format!("{data}/composite/sobjects?ids={value}"),
@@ -673,6 +708,89 @@ fn around_records(crm: &Crm, value: &str) -> Vec<(&'static str, String, String)>
         format!("/services/apexrest/{value}"),
     ] {
         found.push(("GET", target, String::new()));
+    }
+    found
+}
+
+/// Every call of SOAP, in both flavours.
+fn soap_calls(crm: &Crm, value: &str) -> Vec<(&'static str, String, String)> {
+    let mut calls: Vec<String> = Vec::new();
+    for (number, meta) in OBJECTS.iter().enumerate() {
+        let name = meta.name;
+        let id = crm.store().table(number).rows[0][0]
+            .as_text()
+            .unwrap()
+            .to_owned();
+        let fields: Vec<&str> = (meta.fields.iter().filter(|f| f.kind != "address"))
+            .map(|f| f.name)
+            .collect();
+        let fields = fields.join(",");
+        for call in ["query", "queryAll"] {
+            for text in [
+                format!("SELECT {fields} FROM {name}"),
+                format!("SELECT Id, Name, Email FROM {name} WHERE Email = '{value}'"),
+                format!("SELECT Name, MIN(Phone) FROM {name} GROUP BY Name"),
+                format!("SELECT Name, Account.Name, Owner.Email FROM {name}"),
+                format!("SELECT {value} FROM {name}"),
+            ] {
+                calls.push(format!(
+                    "<{call}><queryString>{text}</queryString></{call}>"
+                ));
+            }
+        }
+        calls.push(format!(
+            "<retrieve><fieldList>{fields}</fieldList><sObjectType>{name}</sObjectType><ids>{id}</ids></retrieve>"
+        ));
+        calls.push(format!(
+            "<search><searchString>FIND {{{value}}} IN ALL FIELDS RETURNING {name}({fields})</searchString></search>"
+        ));
+        calls.push(format!(
+            "<describeSObject><sObjectType>{name}</sObjectType></describeSObject>"
+        ));
+        calls.push(format!(
+            "<describeSObjects><sObjectType>{name}</sObjectType></describeSObjects>"
+        ));
+        for call in ["getUpdated", "getDeleted"] {
+            calls.push(format!(
+                "<{call}><sObjectType>{name}</sObjectType><startDate>2026-01-01T00:00:00Z</startDate>\
+                 <endDate>2026-01-20T00:00:00Z</endDate></{call}>"
+            ));
+        }
+        let record = format!(
+            "<sObjects><type>{name}</type><Id>{id}</Id><Email>{value}</Email><Subject>{value}</Subject></sObjects>"
+        );
+        calls.push(format!("<create>{record}</create>"));
+        calls.push(format!("<update>{record}</update>"));
+        calls.push(format!(
+            "<upsert><externalIDFieldName>Email</externalIDFieldName>{record}</upsert>"
+        ));
+    }
+    for call in [
+        "queryMore",
+        "delete",
+        "logout",
+        "getUserInfo",
+        "getServerTimestamp",
+        "describeGlobal",
+        "convertLead",
+    ] {
+        calls.push(match call {
+            "queryMore" => format!("<queryMore><queryLocator>{value}</queryLocator></queryMore>"),
+            "delete" => format!("<delete><ids>{value}</ids></delete>"),
+            "convertLead" => format!("<convertLead><leadId>{value}</leadId></convertLead>"),
+            call => format!("<{call}/>"),
+        });
+    }
+    let mut found = Vec::new();
+    for call in calls {
+        for (letter, flavour) in [("u", "partner"), ("c", "enterprise")] {
+            let envelope = format!(
+                "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns=\"urn:{flavour}.soap.sforce.com\">\
+                 <e:Header><SessionHeader><sessionId>{{session}}</sessionId></SessionHeader></e:Header>\
+                 <e:Body>{call}</e:Body></e:Envelope>"
+            );
+            found.push(("POST", format!("/services/Soap/{letter}/61.0"), envelope));
+        }
     }
     found
 }
@@ -1071,6 +1189,7 @@ fn what_is_treated_is_seen_nowhere() {
             let who = caller.title;
             let mut seen = BTreeSet::new();
             let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
+            let mut envelopes = 0;
             let mut check = |request: &(&'static str, String, String), answer: &Answer| {
                 let mut found = search.find(answer.head.as_bytes());
                 found.append(&mut search.find(&answer.body));
@@ -1078,6 +1197,8 @@ fn what_is_treated_is_seen_nowhere() {
                 let raw = search.find(&answer.raw).into_iter();
                 found.extend(raw.filter(|n| n == "coded" || garden.classes.contains_key(n)));
                 *statuses.entry(answer.status).or_default() += 1;
+                let is_soap = request.1.starts_with("/services/Soap/");
+                envelopes += usize::from(is_soap && answer.status == 200);
                 // What ends in 0 was rounded down: nothing planted does.
                 for number in found.into_iter().filter(|n| !n.ends_with('0')) {
                     let class = garden.classes.get(&number).map_or(CLOSED, String::as_str);
@@ -1146,6 +1267,7 @@ fn what_is_treated_is_seen_nowhere() {
                     statuses[&200] > 60 && statuses[&400] > 60,
                     "{who}: {statuses:?}"
                 );
+                assert!(envelopes > 20, "{who}: {envelopes}");
             }
         }
         for login in logins(&format!("{TEXT}0001")) {

@@ -319,11 +319,19 @@ impl House {
         body: &str,
     ) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // A call of SOAP says who asks in its own header.
+        let is_soap = body.starts_with('<');
+        let envelope = body.replace("{session}", bearer);
+        let body = if is_soap { &envelope } else { body };
         let kind = if body.is_empty() {
             String::new()
         } else {
+            let (media, action) = match is_soap {
+                true => ("text/xml", "SOAPAction: \"\"\r\n"),
+                false => ("application/json", ""),
+            };
             format!(
-                "Content-Type: application/json\r\nContent-Length: {}\r\n",
+                "Content-Type: {media}\r\n{action}Content-Length: {}\r\n",
                 body.len()
             )
         };

@@ -9,6 +9,12 @@ use super::RULES;
 use super::conversation::House;
 use crate::house::{self, ANALYST, DESK, MARKETING, run};
 
+/// Everything in clear.
+const OPEN: &str = "\
+# p, effect, who, action, what, treatment, purpose, region, when, priority, id
+p, allow, *, read, *, clear, *, *, -, 90, o-all
+";
+
 fn body(query: &str) -> String {
     json!({ "query": query }).to_string()
 }
@@ -194,8 +200,40 @@ fn what_is_not_open_is_refused_before_the_crm() {
             Reason::EndpointClosed,
         ),
         (
-            "{uiapi{aggregate{Contact{edges{node{aggregate{Email{value}}}}}}}}",
-            Reason::EndpointClosed,
+            "{uiapi{aggregate{Contact{edges{node{aggregate{Title{value}}}}}}}}",
+            Reason::MalformedQuery,
+        ),
+        (
+            "{uiapi{aggregate{Contact(groupBy:{type:ROLLUP,Title:{group:true}}){totalCount}}}}",
+            Reason::MalformedQuery,
+        ),
+        (
+            "{uiapi{aggregate{Contact(groupBy:{CreatedDate:{function:CALENDAR_YEAR}}){totalCount}}}}",
+            Reason::MalformedQuery,
+        ),
+        (
+            "{uiapi{aggregate{Contact(groupBy:{Account:{Name:{group:true}}}){totalCount}}}}",
+            Reason::MalformedQuery,
+        ),
+        (
+            "{uiapi{aggregate{Contact{edges{node{aggregate{Account{Name{count{value}}}}}}}}}}",
+            Reason::UnknownField,
+        ),
+        (
+            "{uiapi{aggregate{Contact{edges{node{aggregate{Title{grouping{value}}}}}}}}}",
+            Reason::MalformedQuery,
+        ),
+        (
+            "{uiapi{aggregate{Contact{edges{node{Id}}}}}}",
+            Reason::MalformedQuery,
+        ),
+        (
+            "{uiapi{query{Contact(groupBy:{Title:{group:true}}){totalCount}}}}",
+            Reason::MalformedQuery,
+        ),
+        (
+            "{uiapi{query{Contact(orderBy:{Title:{function:MAX}}){totalCount}}}}",
+            Reason::MalformedQuery,
         ),
         (
             "{uiapi{objectInfos(apiNames:[\"Contact\"]){ApiName}}}",
@@ -355,6 +393,150 @@ fn what_is_not_open_is_refused_before_the_crm() {
     assert!(!refusal.message.contains("zoe"));
 }
 
+fn groups(data: &Json) -> Vec<Json> {
+    let edges = data["uiapi"]["aggregate"]["Contact"]["edges"]
+        .as_array()
+        .unwrap();
+    edges
+        .iter()
+        .map(|e| e["node"]["aggregate"].clone())
+        .collect()
+}
+
+fn aggregate(rest: &str, fields: &str) -> String {
+    format!(
+        "{{uiapi{{aggregate{{Contact{rest}{{edges{{cursor node{{aggregate{{{fields}}}}}}} totalCount pageInfo{{hasNextPage endCursor}}}}}}}}}}"
+    )
+}
+
+#[test]
+fn groups_are_what_soql_says_of_them() {
+    let house = House::with(RULES);
+    let soql = |query: &str| {
+        let url = format!("/query?q={}", query.replace(' ', "+"));
+        house.got("desk", "GET", &url, "").1["records"].clone()
+    };
+    let query = aggregate(
+        "(first:5,where:{Title:{ne:null}},groupBy:{Title:{group:true}},orderBy:{Id:{function:COUNT,order:DESC},Title:{order:ASC}})",
+        "__typename t:Title{v:value displayValue countDistinct{n:value}} Id{count{value}} Name{min{value displayValue} max{value}}",
+    );
+    let data = got(&house, "desk", &query);
+    let found = groups(&data);
+    let same = soql(
+        "SELECT Title, COUNT(Id) c, MIN(Name) lo, MAX(Name) hi FROM Contact WHERE Title != null GROUP BY Title ORDER BY COUNT(Id) DESC, Title LIMIT 5",
+    );
+    assert_eq!(found.len(), 5);
+    for (group, same) in found.iter().zip(same.as_array().unwrap()) {
+        assert_eq!(group["__typename"], "ContactAggregate");
+        assert_eq!(group["t"]["v"], same["Title"]);
+        assert_eq!(group["t"]["displayValue"], same["Title"]);
+        assert_eq!(group["t"]["countDistinct"]["n"], 1);
+        assert_eq!(group["Id"]["count"]["value"], same["c"]);
+        assert_eq!(group["Name"]["min"]["value"], same["lo"]);
+        assert_eq!(group["Name"]["max"]["value"], same["hi"]);
+    }
+    // Further pages, for this caller and these groups alone.
+    let info = &data["uiapi"]["aggregate"]["Contact"]["pageInfo"];
+    assert_eq!(info["hasNextPage"], true);
+    let cursor = info["endCursor"].as_str().unwrap();
+    let next = query.replace("first:5", &format!("first:5,after:\"{cursor}\""));
+    let further = groups(&got(&house, "desk", &next));
+    assert!(!further.is_empty() && !found.contains(&further[0]));
+    for (role, query) in [
+        ("reader", next.clone()),
+        (
+            "desk",
+            next.replace("groupBy:{Title", "groupBy:{AccountId")
+                .replace("Title:{order:ASC}", "AccountId:{}"),
+        ),
+        ("desk", contacts(&format!("(after:\"{cursor}\")"), "Id")),
+    ] {
+        let reason = house.refused(role, "POST", "/graphql", &body(&query));
+        assert_eq!(reason, Reason::InvalidCursor, "{query}");
+    }
+    // How many there are, and how many different tokens: no value is told.
+    let data = got(
+        &house,
+        "desk",
+        "{uiapi{aggregate{all:Contact{totalCount} Contact{edges{node{aggregate{Email{count{value} countDistinct{value}}}}}}}}}",
+    );
+    let same = soql("SELECT COUNT(Email) a, COUNT_DISTINCT(Email) b FROM Contact");
+    assert_eq!(data["uiapi"]["aggregate"]["all"]["totalCount"], 2_000);
+    assert_eq!(groups(&data)[0]["Email"]["count"]["value"], same[0]["a"]);
+    assert_eq!(
+        groups(&data)[0]["Email"]["countDistinct"]["value"],
+        same[0]["b"]
+    );
+    // Groups of tokens are groups of values.
+    let data = got(
+        &house,
+        "desk",
+        &aggregate(
+            "(first:3,groupBy:{Email:{group:true}})",
+            "Email{value displayValue}",
+        ),
+    );
+    for group in groups(&data) {
+        let token = &group["Email"]["value"];
+        assert!(token.is_null() || token.as_str().unwrap().starts_with("tk1."));
+        assert_eq!(group["Email"]["displayValue"], *token);
+    }
+    let asked = sent(&house);
+    assert!(!asked.contains(":displayValue"), "{asked}");
+}
+
+#[test]
+fn groups_tell_nothing_of_what_is_treated() {
+    let guarded = House::with(RULES);
+    let open = House::with(OPEN);
+    for field in ["Phone", "SSN__c"] {
+        let by = format!("(groupBy:{{{field}:{{group:true}}}})");
+        let named = "(groupBy:{Name:{group:true}},orderBy:{FIELD:{function:MIN,order:ASC}})";
+        for query in [
+            aggregate(&by, "Id{count{value}}"),
+            aggregate(&by, &format!("{field}{{value}}")),
+            aggregate("", &format!("x:{field}{{y:min{{z:value}}}}")),
+            aggregate("", &format!("{field}{{max{{displayValue}}}}")),
+            aggregate(&named.replace("FIELD", field), "Name{value}"),
+            aggregate(
+                &format!("(where:{{{field}:{{like:\"4%\"}}}})"),
+                "Id{count{value}}",
+            ),
+        ] {
+            let before = guarded.crm.seen().len();
+            guarded.refused("desk", "POST", "/graphql", &body(&query));
+            assert_eq!(guarded.crm.seen().len(), before, "{query}");
+            let answer = open.got("desk", "POST", "/graphql", &body(&query)).1;
+            assert_eq!(answer["errors"], json!([]), "{query}");
+        }
+        // Without the guard the extremes are values.
+        let own = format!("(where:{{Id:{{eq:\"{}\"}}}})", open.contact(0, "Id"));
+        let query = aggregate(&own, &format!("{field}{{min{{value}}}}"));
+        let told = groups(&got(&open, "desk", &query));
+        assert_eq!(told[0][field]["min"]["value"], *open.contact(0, field));
+    }
+    // Hidden and missing fields are told alike.
+    for query in [
+        aggregate("(groupBy:{NAME:{group:true}})", "Id{count{value}}"),
+        aggregate("", "NAME{sum{value}}"),
+        aggregate(
+            "(groupBy:{Name:{group:true}},orderBy:{NAME:{function:SUM}})",
+            "Name{value}",
+        ),
+    ] {
+        let ask = |name: &str| {
+            let query = body(&query.replace("NAME", name));
+            let refusal = guarded.ask("desk", "POST", "/graphql", &query).unwrap_err();
+            (
+                refusal.reason,
+                refusal.message.replace(name, "NAME"),
+                refusal.rule,
+            )
+        };
+        assert_eq!(ask("Salary__c"), ask("Salary_x_c"), "{query}");
+    }
+}
+
 /// Ways to ask whether a guess is right: name, what the guess says, the document.
 fn questions(field: &str, id: &str, guess: &str) -> Vec<(String, String)> {
     let own = format!("{{Id:{{eq:\"{id}\"}}}}");
@@ -412,10 +594,7 @@ fn questions(field: &str, id: &str, guess: &str) -> Vec<(String, String)> {
 #[test]
 fn no_question_tells_a_right_guess_from_a_wrong_one() {
     let guarded = House::with(RULES);
-    let open = House::with(
-        "# p, effect, who, action, what, treatment, purpose, region, when, priority, id\n\
-         p, allow, *, read, *, clear, *, *, -, 90, o-all\n",
-    );
+    let open = House::with(OPEN);
     let id = guarded.contact(0, "Id");
     for field in ["Email", "Phone", "SSN__c"] {
         let secret = guarded.contact(0, field);

@@ -1,4 +1,4 @@
-//! `POST …/graphql`: records of `uiapi { query { … } }`, without fragments, variables and directives.
+//! `POST …/graphql`: records of `uiapi { query { … } }` and groups of `uiapi { aggregate { … } }`, without fragments, variables and directives.
 //!
 //! Reads with a parser of its own and asks the evaluator of SOQL.
 
@@ -8,7 +8,7 @@ use crate::demo::crm::{Asked, Crm, Reply};
 use crate::demo::evaluate::{Evaluator, Found};
 use crate::demo::fault::Fault;
 use crate::demo::metadata::{self, OBJECTS};
-use crate::demo::soql::{Condition, Item, Literal, Name, Operator, Order, Path, Query};
+use crate::demo::soql::{Condition, Function, Item, Literal, Name, Operator, Order, Path, Query};
 use crate::demo::store::Store;
 
 /// Rows of a page where nobody says how many.
@@ -160,12 +160,16 @@ fn data(store: &Store, roots: &[Selected]) -> Result<Json, Mistake> {
                 for api in &root.inner {
                     let value = match &*api.name {
                         "__typename" => json!("UIAPI"),
-                        "query" => {
+                        "query" | "aggregate" => {
                             let mut found = Map::new();
                             for one in &api.inner {
                                 let object = metadata::object(&one.name)
                                     .ok_or_else(|| undefined(&one.name))?;
-                                found.insert(one.key.clone(), records(store, object, one, None)?);
+                                let list = match &*api.name {
+                                    "query" => records(store, object, one, None)?,
+                                    _ => groups(store, object, one)?,
+                                };
+                                found.insert(one.key.clone(), list);
                             }
                             Json::Object(found)
                         }
@@ -197,6 +201,159 @@ fn records(
     asked: &Selected,
     within: Option<(&str, &str)>,
 ) -> Result<Json, Mistake> {
+    let query = query(object, asked, within, Vec::new(), Vec::new())?;
+    let Found::Records { rows, .. } = find(store, &query)? else {
+        return Err("unexpected".to_owned());
+    };
+    let node = |n: usize, node: &Selected| record(store, object, rows[n], &node.inner);
+    connection(asked, OBJECTS[object].name, rows.len(), rows.len(), &node)
+}
+
+/// What is counted of each group: a field and a function, `None` for the value that is grouped by.
+type Column = (String, Option<Function>);
+
+/// Groups of records.
+fn groups(store: &Store, object: usize, asked: &Selected) -> Result<Json, Mistake> {
+    let mut keys = Vec::new();
+    for (name, clause) in asked
+        .arguments
+        .get("groupBy")
+        .and_then(Json::as_object)
+        .into_iter()
+        .flatten()
+    {
+        if clause["group"] != true {
+            return Err(format!("groupBy of {name}"));
+        }
+        keys.push(path(std::slice::from_ref(name)));
+    }
+    let mut columns: Vec<Column> = Vec::new();
+    let nodes = |of: &Selected, name: &str| -> Vec<usize> {
+        (0..of.inner.len())
+            .filter(|n| of.inner[*n].name == name)
+            .collect()
+    };
+    for edges in nodes(asked, "edges") {
+        let edges = &asked.inner[edges];
+        for node in nodes(edges, "node") {
+            let node = &edges.inner[node];
+            for aggregate in nodes(node, "aggregate") {
+                for field in &node.inner[aggregate].inner {
+                    for part in field.inner.iter().filter(|_| field.name != "__typename") {
+                        let column = (field.name.clone(), function(&part.name));
+                        if !columns.contains(&column) {
+                            columns.push(column);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let all = query(object, asked, None, Vec::new(), Vec::new())?;
+    let name = OBJECTS[object].name;
+    if columns.is_empty() && keys.is_empty() {
+        let Found::Records { rows, .. } = find(
+            store,
+            &Query {
+                order: Vec::new(),
+                ..all
+            },
+        )?
+        else {
+            return Err("unexpected".to_owned());
+        };
+        return connection(asked, name, rows.len(), 0, &|_, _| Ok(Json::Null));
+    }
+    let mut select: Vec<Item> = Vec::new();
+    for (n, (field, function)) in columns.iter().enumerate() {
+        let mut path = path(std::slice::from_ref(field));
+        path.function = *function;
+        select.push(Item::Value(path, Some(format!("c{n}"))));
+    }
+    if select.is_empty() {
+        select = keys.iter().map(|k| Item::Value(k.clone(), None)).collect();
+    }
+    let query = query(object, asked, None, select, keys)?;
+    let Found::Groups(rows) = find(store, &query)? else {
+        return Err("unexpected".to_owned());
+    };
+    let node = |n: usize, node: &Selected| {
+        let mut all = Map::new();
+        for part in &node.inner {
+            let value = match &*part.name {
+                "__typename" => json!(format!("{name}Result")),
+                "aggregate" => {
+                    let mut fields = Map::new();
+                    for field in &part.inner {
+                        let value = match &*field.name {
+                            "__typename" => json!(format!("{name}Aggregate")),
+                            _ => group(&rows[n], &columns, field)?,
+                        };
+                        fields.insert(field.key.clone(), value);
+                    }
+                    Json::Object(fields)
+                }
+                name => return Err(undefined(name)),
+            };
+            all.insert(part.key.clone(), value);
+        }
+        Ok(Json::Object(all))
+    };
+    connection(asked, name, rows.len(), rows.len(), &node)
+}
+
+/// What a group shows of a field.
+fn group(row: &Json, columns: &[Column], field: &Selected) -> Result<Json, Mistake> {
+    let mut all = Map::new();
+    for part in &field.inner {
+        let of = function(&part.name);
+        let column = columns.iter().position(|c| c.0 == field.name && c.1 == of);
+        let value = &row[format!("c{}", column.ok_or_else(|| undefined(&part.name))?)];
+        let shown = |name: &str| match name {
+            "value" => Ok(value.clone()),
+            "displayValue" if value.is_null() => Ok(Json::Null),
+            "displayValue" => Ok(json!(
+                value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned)
+            )),
+            name => Err(undefined(name)),
+        };
+        let value = match of {
+            None => shown(&part.name)?,
+            Some(_) => {
+                let mut inner = Map::new();
+                for one in &part.inner {
+                    inner.insert(one.key.clone(), shown(&one.name)?);
+                }
+                Json::Object(inner)
+            }
+        };
+        all.insert(part.key.clone(), value);
+    }
+    Ok(Json::Object(all))
+}
+
+fn function(name: &str) -> Option<Function> {
+    Some(match name {
+        "count" | "COUNT" => Function::Count,
+        "countDistinct" | "COUNT_DISTINCT" => Function::CountDistinct,
+        "sum" | "SUM" => Function::Sum,
+        "avg" | "AVG" => Function::Avg,
+        "min" | "MIN" => Function::Min,
+        "max" | "MAX" => Function::Max,
+        _ => return None,
+    })
+}
+
+/// What `asked` asks for of `object`; `select`: its id where nothing is given.
+fn query(
+    object: usize,
+    asked: &Selected,
+    within: Option<(&str, &str)>,
+    mut select: Vec<Item>,
+    group: Vec<Path>,
+) -> Result<Query, Mistake> {
     let mut conditions = Vec::new();
     if let Some((field, id)) = within {
         conditions.push(Condition::Compare(
@@ -218,49 +375,55 @@ fn records(
         }
         Some(one) => orders(object, &[], one, &mut order)?,
     }
-    let query = Query {
-        select: vec![Item::Value(path(&["Id".to_owned()]), None)],
+    if select.is_empty() {
+        select.push(Item::Value(path(&["Id".to_owned()]), None));
+    }
+    Ok(Query {
+        select,
         from: Name {
             text: OBJECTS[object].name.to_owned(),
             at: 0,
         },
         alias: None,
         filter: (!conditions.is_empty()).then_some(Condition::And(conditions)),
-        group: Vec::new(),
+        group,
         having: None,
         order,
         limit: None,
         offset: 0,
-    };
+    })
+}
+
+fn find(store: &Store, query: &Query) -> Result<Found, Mistake> {
     let evaluator = Evaluator {
         store,
         text: "",
         deleted: false,
     };
-    let rows = match evaluator.find(&query) {
-        Ok(Found::Records { rows, .. }) => rows,
-        Ok(_) => return Err("unexpected".to_owned()),
-        Err(fault) => return Err(fault.message),
-    };
+    evaluator.find(query).map_err(|fault| fault.message)
+}
+
+/// A list of `listed` rows, of which `node` shows each.
+fn connection(
+    asked: &Selected,
+    object: &str,
+    total: usize,
+    listed: usize,
+    node: &dyn Fn(usize, &Selected) -> Result<Json, Mistake>,
+) -> Result<Json, Mistake> {
     let first = asked.arguments.get("first").and_then(Json::as_u64);
     let first = first.map_or(FIRST, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let from = match asked.arguments.get("after").and_then(Json::as_str) {
         None => 0,
         Some(cursor) => offset(cursor).ok_or("Invalid cursor")?,
     };
-    let page: Vec<(usize, usize)> = rows
-        .iter()
-        .copied()
-        .enumerate()
-        .skip(from)
-        .take(first)
-        .collect();
-    let more = from + page.len() < rows.len();
+    let page: Vec<usize> = (0..listed).skip(from).take(first).collect();
+    let more = from + page.len() < listed;
     let mut all = Map::new();
     for one in &asked.inner {
         let value = match &*one.name {
-            "__typename" => json!(format!("{}Connection", OBJECTS[object].name)),
-            "totalCount" => json!(rows.len()),
+            "__typename" => json!(format!("{object}Connection")),
+            "totalCount" => json!(total),
             "pageResultCount" => json!(page.len()),
             "pageInfo" => {
                 let mut info = Map::new();
@@ -269,8 +432,8 @@ fn records(
                         "__typename" => json!("PageInfo"),
                         "hasNextPage" => json!(more),
                         "hasPreviousPage" => json!(from > 0),
-                        "startCursor" => page.first().map_or(Json::Null, |(n, _)| cursor(*n)),
-                        "endCursor" => page.last().map_or(Json::Null, |(n, _)| cursor(*n)),
+                        "startCursor" => page.first().map_or(Json::Null, |n| cursor(*n)),
+                        "endCursor" => page.last().map_or(Json::Null, |n| cursor(*n)),
                         name => return Err(undefined(name)),
                     };
                     info.insert(part.key.clone(), value);
@@ -279,13 +442,13 @@ fn records(
             }
             "edges" => {
                 let mut edges = Vec::new();
-                for (n, row) in &page {
+                for n in &page {
                     let mut edge = Map::new();
                     for part in &one.inner {
                         let value = match &*part.name {
-                            "__typename" => json!(format!("{}Edge", OBJECTS[object].name)),
+                            "__typename" => json!(format!("{object}Edge")),
                             "cursor" => cursor(*n),
-                            "node" => record(store, object, *row, &part.inner)?,
+                            "node" => node(*n, part)?,
                             name => return Err(undefined(name)),
                         };
                         edge.insert(part.key.clone(), value);
@@ -444,8 +607,10 @@ fn orders(
             orders(target.ok_or_else(|| undefined(name))?, &parts, value, all)?;
             continue;
         }
+        let mut path = path(&parts);
+        path.function = value["function"]["$word"].as_str().and_then(function);
         all.push(Order {
-            path: path(&parts),
+            path,
             descending: value["order"]["$word"] == "DESC",
             nulls_last: value["nulls"]["$word"] == "LAST",
         });

@@ -18,7 +18,7 @@ use crate::engine::refusal::{Reason, Refusal};
 use super::cursor::{self, Cursor};
 use super::forward::{Printer, Target};
 use super::resolve::{self, Binding, malformed};
-use super::soql::ast::{Compare, Condition, Expr, Operand, Operator, Path, Query, Value};
+use super::soql::ast::{Argument, Compare, Condition, Expr, Operand, Operator, Path, Query, Value};
 use super::{Request, Surroundings};
 
 pub(super) use expand::{Arg, Node, RESERVED};
@@ -36,26 +36,31 @@ pub fn is_at(segments: &[String]) -> bool {
         if services == "services" && data == "data" && graphql == "graphql")
 }
 
+/// The part of a field that is its value.
+pub(super) const VALUE: &str = "value";
+/// The part of a field that is its value as the CRM displays it.
+pub(super) const DISPLAYED: &str = "displayValue";
+
 /// What goes upstream of a selection.
 #[derive(Debug)]
 pub(super) enum Out {
-    /// Of the dialect's own envelope, or a record. Gone once nothing is left in it; a row asks for its id instead.
+    /// Of the dialect's own envelope, or a record. Gone once nothing is left in it, if it is no row.
     Plain {
         key: Arc<str>,
         name: Arc<str>,
-        row: bool,
+        /// What a row asks for where nothing is left in it.
+        row: Option<&'static str>,
         /// What privet may ask for besides, of a record.
         extras: Vec<Extra>,
         children: Vec<Out>,
     },
-    /// A field: its outputs, and its parts: key, and whether it is shown as the CRM displays it. No part = a scalar.
-    Field {
+    /// A value that shows the field of these outputs: an id, or the `value` or `displayValue` of a field.
+    Leaf {
         key: Arc<str>,
         name: Arc<str>,
         outputs: Vec<usize>,
-        parts: Vec<(Arc<str>, bool)>,
     },
-    /// Records.
+    /// Records, or groups of them.
     Connection(Box<Connection>),
 }
 
@@ -74,12 +79,12 @@ pub fn own_key(name: &str) -> Arc<str> {
     format!("{RESERVED}{name}").into()
 }
 
-/// Records of one object.
+/// Records of one object, or groups of them.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) key: Arc<str>,
     pub(super) name: Arc<str>,
-    /// Its WHERE, ORDER BY, USING SCOPE and LIMIT.
+    /// Its WHERE, GROUP BY, ORDER BY, USING SCOPE and LIMIT.
     pub(super) query: Query,
     /// The upstream's own cursor.
     pub(super) after: Option<String>,
@@ -194,8 +199,8 @@ impl GraphTarget {
                 for child in children {
                     self.selection(child, resolved, &mut inner)?;
                 }
-                if inner.is_empty() && *row {
-                    let _ = write!(inner, "{RESERVED}row:Id");
+                if let (true, Some(instead)) = (inner.is_empty(), row) {
+                    let _ = write!(inner, "{RESERVED}row:{instead}");
                 }
                 if inner.is_empty() {
                     return Ok(());
@@ -211,29 +216,16 @@ impl GraphTarget {
                 text.push_str(&inner);
                 text.push('}');
             }
-            Out::Field {
-                key,
-                name,
-                outputs,
-                parts,
-            } => {
+            Out::Leaf { key, name, outputs } => {
                 if !all(resolved.kept, outputs) {
                     return Ok(());
                 }
+                // What is treated is treated from its value: a text for people would be a second copy of it.
+                let name = match &**name {
+                    DISPLAYED if !all(resolved.clear, outputs) => VALUE,
+                    name => name,
+                };
                 let _ = write!(text, "{key}:{name} ");
-                if parts.is_empty() {
-                    return Ok(());
-                }
-                text.push('{');
-                for (part, displayed) in parts {
-                    // What is treated is treated from its value: a text for people would be a second copy of it.
-                    let of = match *displayed && all(resolved.clear, outputs) {
-                        true => "displayValue",
-                        false => "value",
-                    };
-                    let _ = write!(text, "{part}:{of} ");
-                }
-                text.push('}');
             }
             Out::Connection(connection) => self.connection(connection, resolved, text)?,
         }
@@ -269,15 +261,33 @@ impl GraphTarget {
             arguments.push_str("where:");
             self.condition(filter, &mut arguments)?;
         }
+        if let Some(group) = &query.group {
+            arguments.push_str("groupBy:{");
+            for key in &group.keys {
+                let Expr::Path(path) = key else {
+                    return Err(malformed("groupBy takes fields"));
+                };
+                let _ = write!(arguments, "{}:{{group:true}} ", path.leaf());
+            }
+            arguments.push_str("} ");
+        }
         if !query.order.is_empty() {
             arguments.push_str("orderBy:");
             // One entry may hold several fields, in their order.
             arguments.push('[');
             for order in &query.order {
-                let Expr::Path(path) = &order.by else {
-                    return Err(malformed("orderBy takes fields"));
+                let mut clause = String::from("{");
+                let path = match &order.by {
+                    Expr::Path(path) => path,
+                    Expr::Call(call) => match &*call.arguments {
+                        [Argument::Expr(Expr::Path(path))] => {
+                            let _ = write!(clause, "function:{} ", call.function.text());
+                            path
+                        }
+                        _ => return Err(malformed("orderBy takes fields")),
+                    },
                 };
-                let mut clause = String::from("{order:");
+                clause.push_str("order:");
                 clause.push_str(match order.ascending {
                     Some(false) => "DESC",
                     _ => "ASC",

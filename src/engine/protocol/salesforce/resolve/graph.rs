@@ -6,12 +6,15 @@ use crate::engine::catalog::{Catalog, FieldType, ObjectId};
 use crate::engine::protocol::{Link, Shape, Use};
 use crate::engine::refusal::Refusal;
 
-use super::super::graphql::{Arg, Connection, Extra, Node, OPERATORS, Opens, Out, closed};
+use super::super::graphql::{
+    Arg, Connection, DISPLAYED, Extra, Node, OPERATORS, Opens, Out, VALUE, closed,
+};
 use super::super::route::is_name;
 use super::super::soql::ast::{
     Compare, Condition, Expr, Operand, Operator, Order, Path, Query, Span, Value,
 };
 use super::super::soql::is_word_literal;
+use super::aggregate;
 use super::{Binding, Followed, Level, Resolver, Stopped, looks_at, malformed, rows};
 
 /// Most rows of one answer (GraphQL API Developer Guide, "Limits").
@@ -42,7 +45,7 @@ struct Traced<'a> {
     pages: Vec<Arc<str>>,
 }
 
-type Members = Vec<(Arc<str>, Shape)>;
+pub(super) type Members = Vec<(Arc<str>, Shape)>;
 
 /// Traces what `nodes` select.
 ///
@@ -91,7 +94,25 @@ pub(in super::super) fn resolve_graph(
     })
 }
 
-fn plain(node: &Node, row: bool, children: Vec<Out>) -> Out {
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Records,
+    /// Groups of them: `uiapi { aggregate { … } }`.
+    Groups,
+}
+
+impl Listed {
+    /// What the names of its types have between the object's and their own.
+    fn infix(self) -> &'static str {
+        match self {
+            Self::Records => "",
+            Self::Groups => "Aggregate",
+        }
+    }
+}
+
+pub(super) fn plain(node: &Node, row: Option<&'static str>, children: Vec<Out>) -> Out {
     Out::Plain {
         key: node.key.clone(),
         name: node.name.clone(),
@@ -102,10 +123,15 @@ fn plain(node: &Node, row: bool, children: Vec<Out>) -> Out {
 }
 
 /// `__typename` of a type: always this.
-fn type_name(node: &Node, name: &str, out: &mut Vec<Out>, members: &mut Members) -> bool {
+pub(super) fn type_name(
+    node: &Node,
+    name: &str,
+    out: &mut Vec<Out>,
+    members: &mut Members,
+) -> bool {
     let is = &*node.name == "__typename" && node.children.is_empty() && node.arguments.is_empty();
     if is {
-        out.push(plain(node, false, Vec::new()));
+        out.push(plain(node, None, Vec::new()));
         members.push((
             node.key.clone(),
             Shape::Constant(format!("\"{name}\"").into()),
@@ -114,14 +140,14 @@ fn type_name(node: &Node, name: &str, out: &mut Vec<Out>, members: &mut Members)
     is
 }
 
-fn not_supported(node: &Node) -> Refusal {
+pub(super) fn not_supported(node: &Node) -> Refusal {
     match &*node.name {
         "__schema" | "__type" => closed("GraphQL introspection"),
         name => malformed(format!("the selection of {name} is not supported here")),
     }
 }
 
-fn bare(node: &Node) -> bool {
+pub(super) fn bare(node: &Node) -> bool {
     node.arguments.is_empty() && node.on.iter().all(|on| !on.is_empty())
 }
 
@@ -144,16 +170,17 @@ impl Resolver<'_> {
                 if type_name(api, "UIAPI", &mut apis, &mut shapes) {
                     continue;
                 }
-                match &*api.name {
-                    "query" if bare(api) && !api.children.is_empty() => {}
-                    "aggregate" => return Err(closed("Aggregates of GraphQL")),
+                let (listed, kind) = match &*api.name {
                     "objectInfos" => return Err(closed("objectInfos of GraphQL")),
                     "layout" => return Err(closed("Layouts of GraphQL")),
+                    _ if !bare(api) || api.children.is_empty() => return Err(not_supported(api)),
+                    "query" => (Listed::Records, "RecordQuery"),
+                    "aggregate" => (Listed::Groups, "RecordQueryAggregate"),
                     _ => return Err(not_supported(api)),
-                }
+                };
                 let (mut queries, mut found) = (Vec::new(), Vec::new());
                 for node in &api.children {
-                    if type_name(node, "RecordQuery", &mut queries, &mut found) {
+                    if type_name(node, kind, &mut queries, &mut found) {
                         continue;
                     }
                     let object =
@@ -164,25 +191,26 @@ impl Resolver<'_> {
                             }
                         })?;
                     let name = self.catalog.get(object).name.clone();
-                    let (out, shape) = self.graph_connection(node, object, name, traced)?;
+                    let (out, shape) = self.graph_connection(node, object, name, listed, traced)?;
                     queries.push(out);
                     found.push((node.key.clone(), shape));
                 }
-                apis.push(plain(api, false, queries));
+                apis.push(plain(api, None, queries));
                 shapes.push((api.key.clone(), Shape::Object(found)));
             }
-            roots.push(plain(root, false, apis));
+            roots.push(plain(root, None, apis));
             members.push((root.key.clone(), Shape::Object(shapes)));
         }
         Ok((roots, members))
     }
 
-    /// Records of `object`, which goes upstream as `name`.
+    /// What is listed of `object`, which goes upstream as `name`.
     fn graph_connection(
         &mut self,
         node: &Node,
         object: ObjectId,
         name: Arc<str>,
+        listed: Listed,
         traced: &mut Traced<'_>,
     ) -> Result<(Out, Shape), Refusal> {
         if traced.pages.len() >= CONNECTIONS_MAX {
@@ -200,7 +228,11 @@ impl Resolver<'_> {
             match (&**argument, value) {
                 ("where" | "orderBy" | "after" | "first" | "scope", Arg::Null) => {}
                 ("where", filter) => query.filter = filter_of(&[], filter)?,
-                ("orderBy", order) => order_of(order, &mut query.order)?,
+                ("orderBy", order) => order_of(order, listed, &mut query.order)?,
+                ("groupBy", Arg::Null) if listed == Listed::Groups => {}
+                ("groupBy", group) if listed == Listed::Groups => {
+                    query.group = aggregate::group_of(group)?;
+                }
                 ("first", Arg::Number(text)) => {
                     let first = text.parse().ok().filter(|n| (1..=FIRST_MAX).contains(n));
                     query.limit = Some(first.ok_or_else(|| malformed("first takes 1 to 2000"))?);
@@ -221,7 +253,7 @@ impl Resolver<'_> {
         }
         // Pages may be of any size.
         let first = query.limit.take();
-        let text: Arc<str> = format!("graphql:{query}").into();
+        let text: Arc<str> = format!("graphql:{}{query}", listed.infix()).into();
         query.limit = first;
         let after = after
             .map(|segment| (traced.opens)(segment, &text))
@@ -233,7 +265,7 @@ impl Resolver<'_> {
             alias: None,
             joins: Vec::new(),
         };
-        self.clauses(&mut query, &level, false, false)?;
+        self.clauses(&mut query, &level, false, listed == Listed::Groups)?;
         let (mut children, mut members) = (Vec::new(), Vec::new());
         let cursor = Shape::Link(Link::Part { part, child: None });
         if node.children.is_empty() {
@@ -242,7 +274,7 @@ impl Resolver<'_> {
         for child in &node.children {
             if type_name(
                 child,
-                &format!("{known}Connection"),
+                &format!("{known}{}Connection", listed.infix()),
                 &mut children,
                 &mut members,
             ) {
@@ -269,24 +301,31 @@ impl Resolver<'_> {
                             "startCursor" | "endCursor" => cursor.clone(),
                             _ => return Err(not_supported(one)),
                         };
-                        inner.push(plain(one, false, Vec::new()));
+                        inner.push(plain(one, None, Vec::new()));
                         shapes.push((one.key.clone(), shape));
                     }
-                    children.push(plain(child, false, inner));
+                    children.push(plain(child, None, inner));
                     members.push((child.key.clone(), Shape::Object(shapes)));
                     continue;
                 }
                 ("edges", false) => {
                     let (mut inner, mut shapes) = (Vec::new(), Vec::new());
                     for one in &child.children {
-                        if type_name(one, &format!("{known}Edge"), &mut inner, &mut shapes) {
+                        let edge = format!("{known}{}Edge", listed.infix());
+                        if type_name(one, &edge, &mut inner, &mut shapes) {
                             continue;
                         }
                         match (&*one.name, one.children.is_empty()) {
                             _ if !bare(one) => return Err(not_supported(one)),
                             ("cursor", true) => {
-                                inner.push(plain(one, false, Vec::new()));
+                                inner.push(plain(one, None, Vec::new()));
                                 shapes.push((one.key.clone(), cursor.clone()));
+                            }
+                            ("node", false) if listed == Listed::Groups => {
+                                let keys = query.group.as_ref().map_or(&[][..], |g| &g.keys);
+                                let (out, found) = self.graph_group(&level, keys, one)?;
+                                inner.push(out);
+                                shapes.push((one.key.clone(), Shape::Object(found)));
                             }
                             ("node", false) => {
                                 let mut record = self.record(&[object], Some(0), &[]);
@@ -295,7 +334,7 @@ impl Resolver<'_> {
                                 inner.push(Out::Plain {
                                     key: one.key.clone(),
                                     name: one.name.clone(),
-                                    row: true,
+                                    row: Some("Id"),
                                     extras: self.extras(record.scope),
                                     children: out,
                                 });
@@ -306,13 +345,13 @@ impl Resolver<'_> {
                             _ => return Err(not_supported(one)),
                         }
                     }
-                    children.push(plain(child, false, inner));
+                    children.push(plain(child, None, inner));
                     members.push((child.key.clone(), rows(Shape::Object(shapes))));
                     continue;
                 }
                 _ => return Err(not_supported(child)),
             };
-            children.push(plain(child, false, Vec::new()));
+            children.push(plain(child, None, Vec::new()));
             members.push((child.key.clone(), shape));
         }
         let connection = Connection {
@@ -370,30 +409,30 @@ impl Resolver<'_> {
                 {
                     return Err(not_supported(node));
                 }
-                let mut parts = Vec::new();
-                let mut shapes: Members = Vec::new();
-                for part in &node.children {
-                    let displayed = match &*part.name {
-                        "value" => false,
-                        "displayValue" => kind != FieldType::Reference,
-                        _ => return Err(not_supported(part)),
-                    };
-                    if !part.arguments.is_empty() || !part.children.is_empty() {
-                        return Err(not_supported(part));
-                    }
-                    parts.push((part.key.clone(), displayed));
-                    shapes.push((part.key.clone(), Shape::Value(outputs.clone())));
+                if scalar {
+                    members.push((node.key.clone(), Shape::Value(outputs.clone())));
+                    out.push(Out::Leaf {
+                        key: node.key.clone(),
+                        name,
+                        outputs,
+                    });
+                    continue;
                 }
-                let shape = match scalar {
-                    true => Shape::Value(outputs.clone()),
-                    false => Shape::Object(shapes),
-                };
-                members.push((node.key.clone(), shape));
-                out.push(Out::Field {
+                let (mut parts, mut shapes) = (Vec::new(), Vec::new());
+                for part in &node.children {
+                    if &*part.name == DISPLAYED && kind == FieldType::Reference {
+                        part_of(part, VALUE, &outputs, &mut parts, &mut shapes)?;
+                    } else {
+                        part_of(part, &part.name, &outputs, &mut parts, &mut shapes)?;
+                    }
+                }
+                members.push((node.key.clone(), Shape::Object(shapes)));
+                out.push(Out::Plain {
                     key: node.key.clone(),
                     name,
-                    outputs,
-                    parts,
+                    row: None,
+                    extras: Vec::new(),
+                    children: parts,
                 });
             } else if known.relationship(&node.name).is_some() {
                 let written = segments.join(".");
@@ -418,7 +457,7 @@ impl Resolver<'_> {
                 out.push(Out::Plain {
                     key: node.key.clone(),
                     name,
-                    row: false,
+                    row: None,
                     extras: self.extras(record.scope),
                     children: inner,
                 });
@@ -444,7 +483,8 @@ impl Resolver<'_> {
                     (self.followed.children).push((first, reference, node.name.clone()));
                 }
                 self.depth += 1;
-                let (one, shape) = self.graph_connection(node, object, name, traced)?;
+                let (one, shape) =
+                    self.graph_connection(node, object, name, Listed::Records, traced)?;
                 self.depth -= 1;
                 out.push(one);
                 members.push((node.key.clone(), shape));
@@ -547,15 +587,43 @@ fn longer(prefix: &[Arc<str>], name: &Arc<str>) -> Result<Vec<Arc<str>>, Refusal
     Ok(segments)
 }
 
-fn order_of(order: &Arg, all: &mut Vec<Order>) -> Result<(), Refusal> {
+/// `value` or `displayValue` of a field, asked for as `name`.
+pub(super) fn part_of(
+    part: &Node,
+    name: &str,
+    outputs: &[usize],
+    out: &mut Vec<Out>,
+    members: &mut Members,
+) -> Result<(), Refusal> {
+    if !matches!(name, VALUE | DISPLAYED) || !part.arguments.is_empty() || !part.children.is_empty()
+    {
+        return Err(not_supported(part));
+    }
+    out.push(Out::Leaf {
+        key: part.key.clone(),
+        name: name.into(),
+        outputs: outputs.to_vec(),
+    });
+    members.push((part.key.clone(), Shape::Value(outputs.to_vec())));
+    Ok(())
+}
+
+fn order_of(order: &Arg, listed: Listed, all: &mut Vec<Order>) -> Result<(), Refusal> {
     match order {
-        Arg::List(parts) => parts.iter().try_for_each(|part| orders_of(&[], part, all)),
-        order => orders_of(&[], order, all),
+        Arg::List(parts) => parts
+            .iter()
+            .try_for_each(|part| orders_of(&[], part, listed, all)),
+        order => orders_of(&[], order, listed, all),
     }
 }
 
-fn orders_of(prefix: &[Arc<str>], order: &Arg, all: &mut Vec<Order>) -> Result<(), Refusal> {
-    let bad = || malformed("orderBy takes order and nulls");
+fn orders_of(
+    prefix: &[Arc<str>],
+    order: &Arg,
+    listed: Listed,
+    all: &mut Vec<Order>,
+) -> Result<(), Refusal> {
+    let bad = || malformed("orderBy takes order and nulls, of groups function too");
     let Arg::Object(members) = order else {
         return Err(bad());
     };
@@ -566,13 +634,14 @@ fn orders_of(prefix: &[Arc<str>], order: &Arg, all: &mut Vec<Order>) -> Result<(
         };
         if !clauses
             .iter()
-            .all(|(c, _)| matches!(&**c, "order" | "nulls"))
+            .all(|(c, _)| matches!(&**c, "order" | "nulls" | "function"))
         {
-            orders_of(&segments, value, all)?;
+            orders_of(&segments, value, listed, all)?;
             continue;
         }
+        let mut function = None;
         let mut one = Order {
-            by: Expr::Path(Path::of(segments)),
+            by: Expr::Path(Path::of(segments.clone())),
             ascending: None,
             nulls_first: None,
         };
@@ -588,8 +657,14 @@ fn orders_of(prefix: &[Arc<str>], order: &Arg, all: &mut Vec<Order>) -> Result<(
                 ("order", "DESC") => one.ascending = Some(false),
                 ("nulls", "FIRST") => one.nulls_first = Some(true),
                 ("nulls", "LAST") => one.nulls_first = Some(false),
+                ("function", word) if listed == Listed::Groups => {
+                    function = Some(aggregate::ordered_by(word).ok_or_else(bad)?);
+                }
                 _ => return Err(bad()),
             }
+        }
+        if let Some(function) = function {
+            one.by = Expr::Call(aggregate::call(function, Path::of(segments)));
         }
         all.push(one);
     }

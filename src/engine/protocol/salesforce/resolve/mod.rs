@@ -2,6 +2,7 @@
 //!
 //! This file follows paths; `rows` traces select lists and shapes the answer, `predicate` traces what is evaluated.
 
+mod aggregate;
 mod graph;
 mod predicate;
 mod rows;
