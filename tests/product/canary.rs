@@ -1052,6 +1052,38 @@ async fn extracts(house: &House, who: &str) -> Vec<(&'static str, String, String
         all.extend(batches(house, who, "query", soql).await);
     }
     all.extend(batches(house, who, "insert", "[{\"LastName\":\"x\"}]".to_owned()).await);
+    let ids: Vec<String> = {
+        let store = house.services.crm.store();
+        let contacts = store.table(object("Contact").unwrap());
+        let id = |row: &usize| contacts.rows[*row][0].as_text().unwrap().to_owned();
+        ROWS.iter().map(id).collect()
+    };
+    let fields = OBJECTS[object("Contact").unwrap()].fields.iter();
+    let fields: Vec<String> = fields.map(|f| format!("Contact.{}", f.name)).collect();
+    let fields = format!("optionalFields={},Contact.Account.Name", fields.join(","));
+    let data = "/services/data/v61.0";
+    let mut read = |rest: String| all.push(("GET", format!("{data}/{rest}"), String::new()));
+    read(format!("ui-api/records/{}?{fields}", ids[0]));
+    read(format!("ui-api/records/batch/{}?{fields}", ids.join(",")));
+    read("ui-api/object-info/Contact".to_owned());
+    for view in [
+        "00B5g00000000A1EAI",
+        "00B5g00000000A2EAI",
+        "00B5g00000000A3EAI",
+    ] {
+        read(format!("sobjects/Contact/listviews/{view}/describe"));
+        read(format!(
+            "sobjects/Contact/listviews/{view}/results?limit=600"
+        ));
+    }
+    for n in 1..6 {
+        read(format!("analytics/reports/00O5g00000000R{n}EAI/describe"));
+        read(format!(
+            "analytics/reports/00O5g00000000R{n}EAI?includeDetails=true"
+        ));
+    }
+    read("analytics/dashboards/01Z5g00000000D1EAI".to_owned());
+    read("analytics/dashboards/01Z5g00000000D1EAI/describe".to_owned());
     let load = json!({"object": "Case", "operation": "insert"});
     let load = ("POST", format!("{jobs}/ingest"), load.to_string());
     let made = ask(house, who, &load).await;

@@ -132,7 +132,7 @@ fn what_is_not_open_is_refused_before_the_crm() {
             ("GET", format!("records/{ONE}?layoutTypes=Full"), "layout"),
             (
                 "GET",
-                format!("records/x?fields=Contact.Email"),
+                "records/x?fields=Contact.Email".to_owned(),
                 "does not exist",
             ),
             (

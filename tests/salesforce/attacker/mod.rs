@@ -4,6 +4,7 @@
 //! a wrong one, in whatever way. Each question is tried with the most helpful guesses first (the right one among
 //! them, which nobody outside this test could choose); only if the two answers differ, the value is extracted.
 
+mod stored;
 mod surfaces;
 
 use privet::demo::client::encode;
@@ -190,6 +191,7 @@ impl Victim {
         all.extend(self.keys());
         all.extend(self.asked_elsewhere());
         all.extend(self.extracts());
+        all.extend(self.stored());
         all
     }
 
@@ -986,6 +988,7 @@ fn nothing_of_a_protected_column_is_recovered() {
                     asked += 1;
                 }
                 let mut reads = victim.reads();
+                reads.extend(victim.stored_reads());
                 reads.extend(victim.read_elsewhere());
                 reads.push((
                     "another's cursor",
@@ -1035,6 +1038,7 @@ fn without_the_guard_the_same_attack_recovers_the_whole_value() {
                 }
             }
             let mut reads = victim.reads();
+            reads.extend(victim.stored_reads());
             reads.extend(victim.read_elsewhere());
             reads.push((
                 "another's cursor",

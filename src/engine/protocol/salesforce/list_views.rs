@@ -189,9 +189,9 @@ impl Request<'_> {
             }
         }
         let bound = bound(&mut resolved);
-        let columns = match tree.member(tree.root, "columns").map(|at| &tree.nodes[at]) {
-            Some(json_body::Node::Array(columns)) => columns,
-            _ => return Err(refused()),
+        let columns = tree.member(tree.root, "columns");
+        let Some(json_body::Node::Array(columns)) = columns.map(|at| &tree.nodes[at]) else {
+            return Err(refused());
         };
         let mut found: Vec<Column> = Vec::new();
         for &column in columns {

@@ -128,6 +128,15 @@ impl UiTarget {
     }
 }
 
+/// A field that a path leads to.
+struct Found {
+    /// The names on the way to it, and its own.
+    path: Vec<Arc<str>>,
+    field: FieldRef,
+    /// The reference fields on the way.
+    references: Vec<FieldRef>,
+}
+
 /// The fields of a record, as a tree of its relationships.
 #[derive(Default)]
 struct Fields {
@@ -225,7 +234,11 @@ impl Request<'_> {
         let mut printed = Vec::new();
         for (written, is_optional) in fields {
             let found = self.ui_field(known, &object, written);
-            let (path, field, references) = match found {
+            let Found {
+                path,
+                field,
+                references,
+            } = match found {
                 Ok(found) => found,
                 Err(_) if *is_optional => continue,
                 Err(refusal) => return self.mistaken(ENDPOINT, refusal, uses),
@@ -275,13 +288,8 @@ impl Request<'_> {
         Ok(operation)
     }
 
-    /// The names on the way to a field of `object`, the field, and the reference fields that lead to it.
-    fn ui_field(
-        &self,
-        object: ObjectId,
-        spelt: &str,
-        written: &str,
-    ) -> Result<(Vec<Arc<str>>, FieldRef, Vec<FieldRef>), Refusal> {
+    /// The field of `object` that a path leads to, which begins with the object as the caller spells it.
+    fn ui_field(&self, object: ObjectId, spelt: &str, written: &str) -> Result<Found, Refusal> {
         let known = self.catalog.get(object);
         let unknown = || Refusal::unknown_field(written, &known.name);
         if !written.split('.').all(is_name) {
@@ -304,7 +312,11 @@ impl Request<'_> {
             .filter_map(|r| self.catalog.field(*r).relationship_name.clone())
             .collect();
         path.push(self.catalog.field(found.field).name.clone());
-        Ok((path, found.field, found.references))
+        Ok(Found {
+            path,
+            field: found.field,
+            references: found.references,
+        })
     }
 
     /// The fields of an object that the caller reads.
