@@ -1071,6 +1071,7 @@ async fn extracts(house: &House, who: &str) -> Vec<(&'static str, String, String
         "00B5g00000000A2EAI",
         "00B5g00000000A3EAI",
     ] {
+        read(format!("ui-api/list-records/{view}?{fields}"));
         read(format!("sobjects/Contact/listviews/{view}/describe"));
         read(format!(
             "sobjects/Contact/listviews/{view}/results?limit=600"

@@ -148,6 +148,11 @@ fn what_is_not_open_is_refused_before_the_crm() {
             (
                 "GET",
                 "list-records/00B5g00000000A1EAI".to_owned(),
+                "fields takes",
+            ),
+            (
+                "GET",
+                "list-records/Contact/AllContacts?fields=Contact.Name".to_owned(),
                 "not open through this proxy",
             ),
             (
@@ -177,5 +182,45 @@ fn what_is_not_open_is_refused_before_the_crm() {
             "{}",
             hidden.text()
         );
+    });
+}
+
+#[test]
+fn the_records_of_a_list_view_are_judged_by_its_query() {
+    run(async {
+        let house = house().await;
+        let fields = "?fields=Contact.Email,Contact.MailingCity&pageSize=3&pageToken=2";
+        let shown = got(
+            &house,
+            ANALYST,
+            &format!("list-records/00B5g00000000A1EAI{fields}"),
+        )
+        .await;
+        let records = shown["records"].as_array().unwrap();
+        assert_eq!((records.len(), &shown["nextPageToken"]), (3, &json!("5")));
+        assert!(shown.get("nextPageUrl").is_none(), "{shown}");
+        let soql = "SELECT Id, Email, MailingCity FROM Contact ORDER BY Id LIMIT 5";
+        let rest = house.query(ANALYST, soql).await.json();
+        for (record, row) in records
+            .iter()
+            .zip(&rest["records"].as_array().unwrap()[2..])
+        {
+            assert_eq!(record["id"], row["Id"]);
+            for field in ["Email", "MailingCity"] {
+                assert_eq!(record["fields"][field]["value"], row[field], "{field}");
+            }
+        }
+        // By an e-mail address; in the order of birthdays.
+        for view in ["00B5g00000000A2EAI", "00B5g00000000A3EAI"] {
+            let target = format!("{UI}/list-records/{view}?fields=Contact.Title");
+            let answer = house.get(ANALYST, &target).await;
+            assert!(answer.text().contains("definition."), "{}", answer.text());
+            let seen = house.services.crm.seen();
+            assert!(
+                !seen
+                    .iter()
+                    .any(|a| a.target.contains("list-records") && a.target.contains(view))
+            );
+        }
     });
 }

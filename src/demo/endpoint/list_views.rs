@@ -75,6 +75,11 @@ pub fn answer(
     }
 }
 
+/// The query of a view.
+pub(super) fn soql(id: &str) -> Option<&'static str> {
+    VIEWS.iter().find(|v| v.id == id).map(|v| v.soql)
+}
+
 fn head(view: &View, version: &str) -> Value {
     let url = format!(
         "/services/data/v{version}/sobjects/{}/listviews/{}",

@@ -6,7 +6,7 @@ use crate::demo::crm::{Asked, Crm, Reply};
 use crate::demo::fault::Fault;
 use crate::demo::metadata::{OBJECTS, object};
 
-use super::query;
+use super::{list_views, query};
 
 /// Everything under `ui-api`.
 ///
@@ -27,6 +27,36 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str, rest: &[&str]) -> Result<
             Ok(Reply::json(
                 200,
                 &json!({"hasErrors": errors, "results": results}),
+            ))
+        }
+        ["list-records", view] => {
+            let soql = list_views::soql(view).ok_or_else(Fault::not_found)?;
+            let order = soql.split(" FROM Contact").nth(1).unwrap_or_default();
+            let reply = query::first(
+                crm,
+                &format!("SELECT Id FROM Contact{order}"),
+                version,
+                usize::MAX,
+            )?;
+            let found: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+            let number = |name: &str, default: usize| {
+                let text = asked.parameter(name);
+                text.and_then(|t| t.parse().ok()).unwrap_or(default)
+            };
+            let (from, size) = (number("pageToken", 0), number("pageSize", 50));
+            let ids = found["records"].as_array().cloned().unwrap_or_default();
+            let page: Vec<Value> = ids
+                .iter()
+                .skip(from)
+                .take(size)
+                .map(|r| record(crm, asked, version, r["Id"].as_str().unwrap_or_default()))
+                .collect::<Result<_, _>>()?;
+            let next = (from + page.len() < ids.len()).then(|| (from + page.len()).to_string());
+            Ok(Reply::json(
+                200,
+                &json!({"count": page.len(), "currentPageToken": from.to_string(), "currentPageUrl": "/x?pageToken=0",
+                    "fields": [], "listInfoETag": "aa", "nextPageToken": next, "nextPageUrl": "/x?pageToken=1",
+                    "pageSize": size, "previousPageToken": null, "records": page}),
             ))
         }
         ["records", id] => Ok(Reply::json(200, &record(crm, asked, version, id)?)),

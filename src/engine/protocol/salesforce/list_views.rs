@@ -106,7 +106,7 @@ impl Request<'_> {
             }
             ListViews::One(id) => ("list-view", Shape::Object(one), format!("/{id}")),
             ListViews::Describe(id) => {
-                let (resolved, columns) = self.view(object, around.known)?;
+                let (resolved, columns) = self.view_of(object, around.known)?;
                 let described = described(&columns);
                 let path = self.list_view_path(version, object, &format!("/{id}/describe"));
                 self.forward.followed = resolved.followed;
@@ -119,7 +119,7 @@ impl Request<'_> {
                 return Ok(operation);
             }
             ListViews::Results { id, page } => {
-                let (resolved, columns) = self.view(object, around.known)?;
+                let (resolved, columns) = self.view_of(object, around.known)?;
                 let path = self.list_view_path(version, object, &format!("/{id}/results{page}"));
                 self.forward.followed = resolved.followed;
                 let mut operation = self.fixed("list-view-results", path, results(&columns));
@@ -142,8 +142,13 @@ impl Request<'_> {
         format!("/v{version}.0/sobjects/{name}/listviews{rest}")
     }
 
+    /// The view's query, traced, for whoever shows its rows in another way.
+    pub(super) fn view(&self, object: ObjectId, known: &Known) -> Result<Resolved, Refusal> {
+        Ok(self.view_of(object, known)?.0)
+    }
+
     /// The view's query, traced, and its columns.
-    fn view(&self, object: ObjectId, known: &Known) -> Result<(Resolved, Vec<Column>), Refusal> {
+    fn view_of(&self, object: ObjectId, known: &Known) -> Result<(Resolved, Vec<Column>), Refusal> {
         let refused = || not_understood("A list view");
         let answer = known.answer().ok_or_else(unknown_path)?;
         let tree = json_body::parse(answer).map_err(|_| refused())?;

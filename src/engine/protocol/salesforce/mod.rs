@@ -162,6 +162,7 @@ pub(super) fn beforehand(
             object,
             asked,
         } => request.list_view_beforehand(version, &object, &asked),
+        Endpoint::Ui { version, asked } => request.ui_beforehand(version, &asked),
         Endpoint::Analytics { version, asked } => {
             request.analytics_beforehand(version, &asked, head, body, &around)
         }
@@ -289,7 +290,7 @@ fn understand_within(
         Endpoint::Analytics { version, asked } => {
             request.analytics(version, &asked, head, body, around)
         }
-        Endpoint::Ui { version, asked } => request.ui_api(version, &asked),
+        Endpoint::Ui { version, asked } => request.ui_api(version, &asked, around),
         Endpoint::Related {
             version,
             object,

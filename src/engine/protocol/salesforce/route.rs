@@ -791,6 +791,7 @@ pub(super) fn is_stored(segments: &[String]) -> bool {
     let mut segments = segments.iter().skip(3).map(String::as_str);
     match segments.next() {
         Some("analytics") => true,
+        Some("ui-api") => segments.next() == Some("list-records"),
         Some("sobjects") => segments.nth(1) == Some("listviews"),
         _ => false,
     }

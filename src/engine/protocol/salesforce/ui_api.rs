@@ -1,6 +1,7 @@
 //! The User Interface API: records by their ids with fields that the request names, and what an object is made of.
 //!
-//! A record is understood as the query that selects the same fields of it. Its members stand in envelopes of a value and
+//! A record is understood as the query that selects the same fields of it, the records of a list view as the view's own
+//! query with the fields that are named. Its members stand in envelopes of a value and
 //! a text for display, which shows no more than the value. What a layout would choose is not open: nobody has named it.
 
 use std::sync::Arc;
@@ -13,12 +14,12 @@ use crate::engine::protocol::{
 };
 use crate::engine::refusal::Refusal;
 
-use super::Request;
 use super::forward::{Target, percent_encode, record_id};
-use super::list_views::{keep, shown};
+use super::list_views::{ListViews, keep, shown};
 use super::record::{id_use, used};
 use super::resolve::{Followed, looks_at};
 use super::route::{self, is_name};
+use super::{Request, Surroundings, is_record_id};
 
 /// Most records of one request ("Get a Batch of Records", User Interface API Developer Guide).
 const RECORDS_MAX: usize = 200;
@@ -33,6 +34,12 @@ pub(super) enum Asked {
         ids: Vec<String>,
         batch: bool,
         fields: Vec<(String, bool)>,
+    },
+    /// The records of a list view. `page`: which part, as the end of a query string or nothing.
+    ListRecords {
+        view: Arc<str>,
+        fields: Vec<(String, bool)>,
+        page: String,
     },
     /// What an object is made of.
     ObjectInfo(Arc<str>),
@@ -54,6 +61,26 @@ pub(super) fn asked(head: &RequestHead<'_>, rest: &[&str]) -> Result<Asked, Refu
         }
         ["records", "batch", ids] => (ids.split(',').map(str::to_owned).collect(), true),
         ["records", id] => (vec![(*id).to_owned()], false),
+        ["list-records", view] if is_record_id(view) => {
+            let [fields, optional, size, token] =
+                route::reads(head, &["fields", "optionalFields", "pageSize", "pageToken"])?;
+            let mut page = String::new();
+            for (name, value) in [("pageSize", size), ("pageToken", token)] {
+                let Some(value) = value else { continue };
+                if !(1..=6).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(route::bad_request("pageSize and pageToken take numbers"));
+                }
+                page.push('&');
+                page.push_str(name);
+                page.push('=');
+                page.push_str(value);
+            }
+            return Ok(Asked::ListRecords {
+                view: Arc::from(*view),
+                fields: names_of(fields, optional)?,
+                page,
+            });
+        }
         _ => return Err(closed()),
     };
     if !matches!(*head.method, Method::GET | Method::HEAD) {
@@ -67,6 +94,15 @@ pub(super) fn asked(head: &RequestHead<'_>, rest: &[&str]) -> Result<Asked, Refu
     if layouts.is_some() || modes.is_some() {
         return Err(route::closed("Fields that a layout chooses"));
     }
+    Ok(Asked::Records {
+        ids,
+        batch,
+        fields: names_of(fields, optional)?,
+    })
+}
+
+/// The fields that a request names, and which of them may be absent.
+fn names_of(fields: Option<&str>, optional: Option<&str>) -> Result<Vec<(String, bool)>, Refusal> {
     let mut names = Vec::new();
     for (list, is_optional) in [(fields, false), (optional, true)] {
         let list = list.unwrap_or_default().split(',').map(str::trim);
@@ -76,25 +112,41 @@ pub(super) fn asked(head: &RequestHead<'_>, rest: &[&str]) -> Result<Asked, Refu
         );
     }
     if names.is_empty() || names.len() > FIELDS_MAX {
-        return Err(route::bad_request(
-            "fields takes names such as Contact.LastName",
-        ));
+        return Err(unnamed());
     }
-    Ok(Asked::Records {
-        ids,
-        batch,
-        fields: names,
-    })
+    Ok(names)
+}
+
+fn unnamed() -> Refusal {
+    route::bad_request("fields takes names such as Contact.LastName")
+}
+
+/// The object that the first of the fields names.
+fn object_of(fields: &[(String, bool)]) -> Result<Arc<str>, Refusal> {
+    match fields.first().and_then(|(name, _)| name.split_once('.')) {
+        Some((object, _)) if is_name(object) => Ok(object.into()),
+        _ => Err(unnamed()),
+    }
+}
+
+/// Which records are asked for.
+#[derive(Debug)]
+enum Place {
+    /// By their ids, which this use looks up.
+    Ids {
+        batch: bool,
+        used: usize,
+        ids: Vec<Literal>,
+    },
+    /// Those of a list view, and which part of them.
+    List { view: Arc<str>, page: String },
 }
 
 /// Records as they are asked of the upstream.
 #[derive(Debug)]
 pub(super) struct UiTarget {
     object: Arc<str>,
-    batch: bool,
-    /// The use that looks the records up, and their ids.
-    lookup: usize,
-    ids: Vec<Literal>,
+    place: Place,
     /// Paths below the object, and their outputs.
     fields: Vec<(String, usize)>,
 }
@@ -102,16 +154,21 @@ pub(super) struct UiTarget {
 impl UiTarget {
     /// The path behind `/services/data/vNN.0`.
     pub(super) fn path(&self, resolved: &Resolved<'_>) -> Result<String, Refusal> {
-        let mut path = String::from(if self.batch {
-            "/ui-api/records/batch/"
-        } else {
-            "/ui-api/records/"
-        });
-        for (index, id) in self.ids.iter().enumerate() {
-            if index > 0 {
-                path.push(',');
+        let mut path = String::from("/ui-api/");
+        match &self.place {
+            Place::List { view, .. } => {
+                path.push_str("list-records/");
+                path.push_str(view);
             }
-            path.push_str(&record_id(resolved, self.lookup, index, id, false)?);
+            Place::Ids { batch, used, ids } => {
+                path.push_str(if *batch { "records/batch/" } else { "records/" });
+                for (index, id) in ids.iter().enumerate() {
+                    if index > 0 {
+                        path.push(',');
+                    }
+                    path.push_str(&record_id(resolved, *used, index, id, false)?);
+                }
+            }
         }
         path.push_str("?fields=");
         let mut names: Vec<String> = self
@@ -124,6 +181,9 @@ impl UiTarget {
             names.push(format!("{}.Id", self.object));
         }
         percent_encode(&names.join(","), &mut path);
+        if let Place::List { page, .. } = &self.place {
+            path.push_str(page);
+        }
         Ok(path)
     }
 }
@@ -198,8 +258,16 @@ impl Fields {
 
 impl Request<'_> {
     /// `…/ui-api/…`
-    pub(super) fn ui_api(self, version: u16, asked: &Asked) -> Result<Operation, Refusal> {
+    pub(super) fn ui_api(
+        self,
+        version: u16,
+        asked: &Asked,
+        around: &Surroundings<'_>,
+    ) -> Result<Operation, Refusal> {
         match asked {
+            Asked::ListRecords { view, fields, page } => {
+                self.ui_list(version, view, fields, page, around)
+            }
             Asked::ObjectInfo(object) => self.object_info(version, object),
             Asked::Records { ids, batch, fields } => self.ui_records(version, ids, *batch, fields),
         }
@@ -213,14 +281,7 @@ impl Request<'_> {
         fields: &[(String, bool)],
     ) -> Result<Operation, Refusal> {
         const ENDPOINT: &str = "ui-records";
-        let object: Arc<str> = match fields.first().and_then(|(name, _)| name.split_once('.')) {
-            Some((object, _)) if is_name(object) => object.into(),
-            _ => {
-                return Err(route::bad_request(
-                    "fields takes names such as Contact.LastName",
-                ));
-            }
-        };
+        let object = object_of(fields)?;
         let known = self.object(&object)?;
         let mut uses: Vec<Use> = Vec::new();
         let ids: Vec<Literal> = ids.iter().cloned().map(Literal::Text).collect();
@@ -230,30 +291,11 @@ impl Request<'_> {
             ..id_use(self.catalog, known)?
         });
         let mut followed = Followed::default();
-        let mut tree = Fields::default();
-        let mut printed = Vec::new();
-        for (written, is_optional) in fields {
-            let found = self.ui_field(known, &object, written);
-            let Found {
-                path,
-                field,
-                references,
-            } = match found {
-                Ok(found) => found,
-                Err(_) if *is_optional => continue,
-                Err(refusal) => return self.mistaken(ENDPOINT, refusal, uses),
-            };
-            let output = uses.len();
-            if !references.is_empty() {
-                followed.uses.push((output, references));
-            }
-            uses.push(Use {
-                named: !is_optional,
-                ..used(field, Action::Read, written.as_str())
-            });
-            printed.push((path.join("."), output));
-            tree.add(&path, output);
-        }
+        let named = self.ui_fields(known, &object, fields, &mut uses, &mut followed);
+        let (tree, printed) = match named {
+            Ok(named) => named,
+            Err(refusal) => return self.mistaken(ENDPOINT, refusal, uses),
+        };
         let name = self.catalog.get(known).name.clone();
         let record = tree.record(Some(&name), Some(0));
         let shape = if batch {
@@ -277,15 +319,118 @@ impl Request<'_> {
         self.forward.followed = followed;
         self.forward.target = Target::Ui(Box::new(UiTarget {
             object: name,
-            batch,
-            lookup: 0,
-            ids,
+            place: Place::Ids {
+                batch,
+                used: 0,
+                ids,
+            },
             fields: printed,
         }));
         let mut operation = self.operation(Action::Read, ENDPOINT, shape);
         operation.objects = vec![known];
         operation.uses = uses;
         Ok(operation)
+    }
+
+    /// The fields that a request names: as a tree, and as they are printed. Adds their uses.
+    fn ui_fields(
+        &self,
+        object: ObjectId,
+        spelt: &str,
+        fields: &[(String, bool)],
+        uses: &mut Vec<Use>,
+        followed: &mut Followed,
+    ) -> Result<(Fields, Vec<(String, usize)>), Refusal> {
+        let mut tree = Fields::default();
+        let mut printed = Vec::new();
+        for (written, is_optional) in fields {
+            let found = match self.ui_field(object, spelt, written) {
+                Err(_) if *is_optional => continue,
+                found => found?,
+            };
+            let output = uses.len();
+            if !found.references.is_empty() {
+                followed.uses.push((output, found.references));
+            }
+            uses.push(Use {
+                named: !is_optional,
+                ..used(found.field, Action::Read, written.as_str())
+            });
+            printed.push((found.path.join("."), output));
+            tree.add(&found.path, output);
+        }
+        Ok((tree, printed))
+    }
+
+    /// `…/ui-api/list-records/{id}`: the view's own query is judged, and the fields that are named are shown.
+    fn ui_list(
+        mut self,
+        version: u16,
+        view: &Arc<str>,
+        fields: &[(String, bool)],
+        page: &str,
+        around: &Surroundings<'_>,
+    ) -> Result<Operation, Refusal> {
+        const ENDPOINT: &str = "ui-list-records";
+        let object = object_of(fields)?;
+        let known = self.object(&object)?;
+        let mut stored = self.view(known, around.known)?;
+        let id = stored.uses.len();
+        stored.uses.push(id_use(self.catalog, known)?);
+        let named = self.ui_fields(
+            known,
+            &object,
+            fields,
+            &mut stored.uses,
+            &mut stored.followed,
+        );
+        let (tree, printed) = match named {
+            Ok(named) => named,
+            Err(refusal) => return self.mistaken(ENDPOINT, refusal, stored.uses),
+        };
+        let name = self.catalog.get(known).name.clone();
+        let shape = Shape::Object(vec![
+            ("count".into(), Shape::Number),
+            ("currentPageToken".into(), Shape::Keep),
+            ("nextPageToken".into(), Shape::Keep),
+            ("pageSize".into(), Shape::Number),
+            ("previousPageToken".into(), Shape::Keep),
+            (
+                "records".into(),
+                Shape::Array {
+                    element: Box::new(tree.record(Some(&name), Some(id))),
+                    rows: true,
+                },
+            ),
+        ]);
+        self.forward.version = version;
+        self.forward.followed = stored.followed;
+        self.forward.target = Target::Ui(Box::new(UiTarget {
+            object: name,
+            place: Place::List {
+                view: view.clone(),
+                page: page.to_owned(),
+            },
+            fields: printed,
+        }));
+        stored.uses.extend(looks_at(self.catalog, known, &object));
+        let mut operation = self.operation(Action::Read, ENDPOINT, shape);
+        operation.uses = stored.uses;
+        operation.objects = stored.objects;
+        Ok(operation)
+    }
+
+    /// The describe of the list view whose records are asked for.
+    pub(super) fn ui_beforehand(
+        self,
+        version: u16,
+        asked: &Asked,
+    ) -> Result<Option<Operation>, Refusal> {
+        let Asked::ListRecords { view, fields, .. } = asked else {
+            return Ok(None);
+        };
+        let object = object_of(fields)?;
+        self.list_view_beforehand(version, &object, &ListViews::Describe(view.clone()))
     }
 
     /// The field of `object` that a path leads to, which begins with the object as the caller spells it.

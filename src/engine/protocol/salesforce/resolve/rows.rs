@@ -473,7 +473,11 @@ impl Resolver<'_> {
     }
 
     /// A function in the list of an aggregate query; gives the outputs that its value shows.
-    pub(super) fn aggregate_call(&mut self, level: &Level, call: &mut Call) -> Result<Vec<usize>, Refusal> {
+    pub(super) fn aggregate_call(
+        &mut self,
+        level: &Level,
+        call: &mut Call,
+    ) -> Result<Vec<usize>, Refusal> {
         let aggregate = call.aggregate();
         if let Some((Function::Count, _)) = aggregate
             && call.paths_mut().is_empty()
