@@ -30,6 +30,8 @@ pub(crate) enum Client {
     JsforceBulk2,
     /// jsforce's SOAP API.
     JsforceSoap,
+    /// jsforce: reports, list views, UI API.
+    JsforceReports,
     /// jsforce's Streaming API.
     JsforceStreaming,
     /// zeep (PyPI).
@@ -87,6 +89,7 @@ impl Client {
             | Self::JsforceBulk1
             | Self::JsforceBulk2
             | Self::JsforceSoap
+            | Self::JsforceReports
             | Self::JsforceStreaming => (
                 PathBuf::from("node"),
                 folder().join("node/node_modules/jsforce"),
@@ -97,6 +100,7 @@ impl Client {
                     Self::JsforceBulk1 => "jsforce_bulk1.js",
                     Self::JsforceBulk2 => "jsforce_bulk2.js",
                     Self::JsforceStreaming => "jsforce_streaming.js",
+                    Self::JsforceReports => "jsforce_reports.js",
                     _ => "jsforce_login.js",
                 },
             ),

@@ -22,6 +22,7 @@ mod grammar;
 mod house;
 mod login;
 mod pages;
+mod reports;
 mod schemas;
 mod soap;
 mod streaming;
@@ -238,6 +239,7 @@ fn refused_as_usual(client: Client, caller: &Caller, refusals: &Value) {
             | Client::JsforceBulk1
             | Client::JsforceBulk2
             | Client::JsforceSoap
+            | Client::JsforceReports
             | Client::JsforceStreaming => {
                 assert_eq!(refusal["kind"], "HttpApiError");
             }

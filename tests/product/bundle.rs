@@ -51,12 +51,7 @@ fn bundled(house: &House, key: &str, sequence: &str, new: bool) -> [u8; 32] {
 #[test]
 fn only_a_newer_bundle_of_a_trusted_key_changes_what_serves() {
     run(async {
-        let house = Plan {
-            watched: false,
-            ..Plan::default()
-        }
-        .build()
-        .await;
+        let house = Plan::still().build().await;
         let key = bundled(&house, "signer.pem", "10", true);
         let mode = std::fs::metadata(house.folder.join("signer.pem"))
             .unwrap()

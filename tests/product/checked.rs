@@ -128,12 +128,7 @@ fn offline_every_file_that_is_named_is_loaded() {
 #[test]
 fn online_one_describe_of_each_upstream_is_held_against_the_schema() {
     run(async {
-        let house = Plan {
-            watched: false,
-            ..Plan::default()
-        }
-        .build()
-        .await;
+        let house = Plan::still().build().await;
         let check = "check --online --config privet.yaml";
         let (code, out) = off_thread(&house, words(check)).await;
         assert_eq!(code, 0, "{out}");
@@ -262,12 +257,7 @@ fn a_shadow_counts_what_it_would_change_and_diff_reads_the_same_from_the_log() {
 #[test]
 fn run_refuses_a_shadow_that_is_invalid() {
     run(async {
-        let house = Plan {
-            watched: false,
-            ..Plan::default()
-        }
-        .build()
-        .await;
+        let house = Plan::still().build().await;
         let next = tempfile::tempdir().unwrap();
         privet::demo::workspace::write_policies(next.path()).unwrap();
         std::fs::write(next.path().join("roles.csv"), "nonsense\n").unwrap();

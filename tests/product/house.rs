@@ -139,6 +139,14 @@ impl Default for Plan {
 }
 
 impl Plan {
+    /// Files are read when the test says so.
+    pub(crate) fn still() -> Self {
+        Self {
+            watched: false,
+            ..Self::default()
+        }
+    }
+
     pub(crate) async fn build(self) -> House {
         let policies = tempfile::tempdir().unwrap();
         write_policies(policies.path()).unwrap();

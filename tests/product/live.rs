@@ -202,12 +202,7 @@ const MISTAKES: [(&str, &str, &str, &str); 12] = [
 #[test]
 fn a_mistake_is_told_and_the_old_policy_keeps_serving() {
     run(async {
-        let house = Plan {
-            watched: false,
-            ..Plan::default()
-        }
-        .build()
-        .await;
+        let house = Plan::still().build().await;
         let before = house
             .query(ANALYST, "SELECT Email FROM Contact LIMIT 1")
             .await;

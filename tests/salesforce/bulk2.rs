@@ -141,12 +141,7 @@ fn a_table_shows_what_records_show() {
 #[test]
 fn an_extract_is_an_export() {
     run(async {
-        let house = Plan {
-            watched: false,
-            ..Plan::default()
-        }
-        .build()
-        .await;
+        let house = Plan::still().build().await;
         let seen = house.services.crm.seen().len();
         let body = json!({"operation": "query", "query": "SELECT Id, Email FROM Contact"});
         let answer = json(&house, ANALYST, "POST", "/query", &body).await;

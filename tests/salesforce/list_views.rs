@@ -11,12 +11,7 @@ const BY_EMAIL: &str = "00B5g00000000A2EAI";
 const BY_BIRTHDAY: &str = "00B5g00000000A3EAI";
 
 async fn house() -> House {
-    Plan {
-        watched: false,
-        ..Plan::default()
-    }
-    .build()
-    .await
+    Plan::still().build().await
 }
 
 async fn got(house: &House, who: &str, rest: &str) -> Json {

@@ -16,12 +16,7 @@ const REPORTS: [&str; 5] = [
 ];
 
 async fn house() -> House {
-    Plan {
-        watched: false,
-        ..Plan::default()
-    }
-    .build()
-    .await
+    Plan::still().build().await
 }
 
 async fn ask(house: &House, who: &str, target: &str, metadata: Option<Json>) -> Answer {

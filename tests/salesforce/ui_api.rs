@@ -9,12 +9,7 @@ const ONE: &str = "0035g000000000AAAQ";
 const TWO: &str = "0035g000000000WAAQ";
 
 async fn house() -> House {
-    Plan {
-        watched: false,
-        ..Plan::default()
-    }
-    .build()
-    .await
+    Plan::still().build().await
 }
 
 async fn got(house: &House, who: &str, rest: &str) -> Json {

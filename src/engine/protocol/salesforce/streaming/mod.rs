@@ -7,7 +7,7 @@
 //! what the channel brings is treated by what the caller may read at this poll. That asks for no state, and a rule that
 //! became stricter acts on the next poll.
 //!
-//! What a PushTopic brings, its stored query says. The queries are asked for beforehand ([`beforehand`]) and traced like
+//! What a PushTopic brings, its stored query says. The queries are asked for beforehand (`protocol::beforehand`) and traced like
 //! a caller's own; one that picks records by what the caller may not evaluate brings nothing, since each event would
 //! answer its filter.
 
