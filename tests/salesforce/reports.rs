@@ -246,6 +246,13 @@ fn filters_on_treated_columns_are_refused_and_tokens_become_values() {
             )
             .await;
         }
+        // What is not known of a filter never reaches the CRM.
+        let odd = json!({"sortBy": [{"sortColumn": "TITLE", "sortOrder": "Asc", "sortAggregate": "mx!EMAIL"}]});
+        got(&house, ANALYST, &target, Some(odd)).await;
+        let sent = house.services.crm.seen().pop().unwrap();
+        assert!(!String::from_utf8(sent.body).unwrap().contains("mx!EMAIL"));
+        let scope = json!({"scope": {"x": 1}});
+        refused(&house, ANALYST, &target, Some(scope), "not understood").await;
         let logic = json!({"reportBooleanFilter": "1 AND (SELECT)"});
         refused(&house, ANALYST, &target, Some(logic), "not understood").await;
     });

@@ -66,7 +66,11 @@ pub fn answer(crm: &Crm, asked: &Asked, version: &str, rest: &[&str]) -> Result<
 
 fn record(crm: &Crm, asked: &Asked, version: &str, id: &str) -> Result<Value, Fault> {
     let fields = asked.parameter("fields").unwrap_or_default();
-    let paths: Vec<&str> = fields.split(',').collect();
+    let optional = asked.parameter("optionalFields").unwrap_or_default();
+    let paths: Vec<&str> = fields
+        .split(',')
+        .chain(optional.split(',').filter(|p| !p.is_empty()))
+        .collect();
     let (name, _) = paths
         .first()
         .and_then(|p| p.split_once('.'))

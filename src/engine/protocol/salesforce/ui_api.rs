@@ -147,8 +147,18 @@ enum Place {
 pub(super) struct UiTarget {
     object: Arc<str>,
     place: Place,
-    /// Paths below the object, and their outputs.
-    fields: Vec<(String, usize)>,
+    /// Paths below the object.
+    fields: Vec<Printed>,
+}
+
+/// A path below the object, as it is asked of the upstream.
+#[derive(Debug)]
+struct Printed {
+    path: String,
+    /// The output without which it leaves.
+    output: usize,
+    /// Where the upstream does not have it, it is left out of the answer.
+    is_optional: bool,
 }
 
 impl UiTarget {
@@ -170,17 +180,23 @@ impl UiTarget {
                 }
             }
         }
-        path.push_str("?fields=");
-        let mut names: Vec<String> = self
-            .fields
-            .iter()
-            .filter(|(_, output)| resolved.kept.get(*output).copied().unwrap_or(false))
-            .map(|(name, _)| format!("{}.{name}", self.object))
-            .collect();
-        if names.is_empty() {
-            names.push(format!("{}.Id", self.object));
+        let named = |is_optional: bool| -> Vec<String> {
+            let is_kept = |p: &&Printed| resolved.kept.get(p.output).copied().unwrap_or(false);
+            let own = self.fields.iter().filter(|p| p.is_optional == is_optional);
+            own.filter(is_kept)
+                .map(|p| format!("{}.{}", self.object, p.path))
+                .collect()
+        };
+        let (mut fields, optional) = (named(false), named(true));
+        if fields.is_empty() {
+            fields.push(format!("{}.Id", self.object));
         }
-        percent_encode(&names.join(","), &mut path);
+        path.push_str("?fields=");
+        percent_encode(&fields.join(","), &mut path);
+        if !optional.is_empty() {
+            path.push_str("&optionalFields=");
+            percent_encode(&optional.join(","), &mut path);
+        }
         if let Place::List { page, .. } = &self.place {
             path.push_str(page);
         }
@@ -340,7 +356,7 @@ impl Request<'_> {
         fields: &[(String, bool)],
         uses: &mut Vec<Use>,
         followed: &mut Followed,
-    ) -> Result<(Fields, Vec<(String, usize)>), Refusal> {
+    ) -> Result<(Fields, Vec<Printed>), Refusal> {
         let mut tree = Fields::default();
         let mut printed = Vec::new();
         for (written, is_optional) in fields {
@@ -356,7 +372,11 @@ impl Request<'_> {
                 named: !is_optional,
                 ..used(found.field, Action::Read, written.as_str())
             });
-            printed.push((found.path.join("."), output));
+            printed.push(Printed {
+                path: found.path.join("."),
+                output,
+                is_optional: *is_optional,
+            });
             tree.add(&found.path, output);
         }
         Ok((tree, printed))

@@ -38,6 +38,27 @@ pub(super) const WANTED: [&str; 21] = [
     "standardFilters",
     "topRows",
 ];
+/// The members that are known of what stands in lists and objects of the metadata; all others are left out.
+const INNER: [(&str, &[&str]); 6] = [
+    (
+        "groupingsAcross",
+        &["dateGranularity", "name", "sortAggregate", "sortOrder"],
+    ),
+    (
+        "groupingsDown",
+        &["dateGranularity", "name", "sortAggregate", "sortOrder"],
+    ),
+    (
+        "reportFilters",
+        &["column", "filterType", "operator", "value"],
+    ),
+    ("reportType", &["type"]),
+    ("sortBy", &["sortColumn", "sortOrder"]),
+    (
+        "standardDateFilter",
+        &["column", "durationValue", "endDate", "startDate"],
+    ),
+];
 /// Most columns, groupings, aggregates or filters of a report.
 const PARTS_MAX: usize = 200;
 
@@ -94,6 +115,25 @@ impl Definition {
                     metadata.insert((*name).to_owned(), value);
                 }
             }
+        }
+        for (name, known) in INNER {
+            match metadata.get_mut(name) {
+                Some(Value::Object(members)) => members.retain(|m, _| known.contains(&m.as_str())),
+                Some(Value::Array(elements)) => {
+                    for element in elements.iter_mut().filter_map(Value::as_object_mut) {
+                        element.retain(|m, _| known.contains(&m.as_str()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let is_text = |name: &str| {
+            metadata
+                .get(name)
+                .is_none_or(|v| v.is_string() || v.is_null())
+        };
+        if !is_text("scope") || !is_text("reportBooleanFilter") {
+            return Err(unclear());
         }
         Ok(Self {
             metadata,
