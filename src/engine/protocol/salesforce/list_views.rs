@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use crate::engine::catalog::ObjectId;
-use crate::engine::protocol::{Action, Known, Link, Operation, Shape, Use, json_body};
+use crate::engine::protocol::{Action, Known, Link, Operation, RequestHead, Shape, Use, json_body};
 use crate::engine::refusal::{Reason, Refusal};
 
 use super::resolve::{self, Resolved};
 use super::soql::ast::{Expr, ItemKind, Query};
-use super::{Request, Surroundings, soql, unknown_path};
+use super::{Request, Surroundings, is_record_id, route, soql, unknown_path};
 
 /// What is asked of the list views of an object.
 #[derive(Debug)]
@@ -25,6 +25,41 @@ pub(super) enum ListViews {
     Describe(Arc<str>),
     /// Its rows.
     Results { id: Arc<str>, page: String },
+}
+
+/// The resource behind `…/listviews`.
+///
+/// # Errors
+/// Other methods, parameters that are not known, and paths that do not exist.
+pub(super) fn asked(head: &RequestHead<'_>, rest: &[&str]) -> Result<ListViews, Refusal> {
+    let page = || -> Result<String, Refusal> {
+        let [limit, offset] = route::reads(head, &["limit", "offset"])?;
+        let mut page = String::new();
+        for (name, value) in [("limit", limit), ("offset", offset)] {
+            let Some(value) = value else { continue };
+            if !(1..=5).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(route::bad_request("limit and offset take numbers"));
+            }
+            page.push(if page.is_empty() { '?' } else { '&' });
+            page.push_str(name);
+            page.push('=');
+            page.push_str(value);
+        }
+        Ok(page)
+    };
+    let of = |id: &str| Arc::from(id);
+    match rest {
+        [] => Ok(ListViews::All { page: page()? }),
+        [id, "results"] if is_record_id(id) => Ok(ListViews::Results {
+            id: of(id),
+            page: page()?,
+        }),
+        [id] if is_record_id(id) => route::reads(head, &[]).map(|_: [_; 0]| ListViews::One(of(id))),
+        [id, "describe"] if is_record_id(id) => {
+            route::reads(head, &[]).map(|_: [_; 0]| ListViews::Describe(of(id)))
+        }
+        _ => Err(unknown_path()),
+    }
 }
 
 /// How a refusal calls what a stored query evaluates. Its own names are not the caller's words, and may be hidden. With a

@@ -11,7 +11,7 @@ use super::analytics::{self, Analytics};
 use super::bulk;
 use super::bulk1;
 use super::composite::Envelope;
-use super::list_views::ListViews;
+use super::list_views::{self, ListViews};
 use super::login::soap::Wsdl;
 use super::resolve::malformed;
 use super::{is_record_id, ui_api, unknown_path};
@@ -444,7 +444,14 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
             }
             Ok(Endpoint::Graphql { version })
         }
-        ["jobs", kind @ ("query" | "ingest"), rest @ ..] => bulk_job(head, version, kind, rest),
+        ["jobs", kind @ ("query" | "ingest"), rest @ ..] => {
+            let (kind, asked) = bulk::asked(head, kind, rest)?;
+            Ok(Endpoint::Bulk {
+                version,
+                kind,
+                asked,
+            })
+        }
         ["composite", "tree", object] if is_name(object) => {
             no_parameters(head)?;
             if head.method != Method::POST {
@@ -471,59 +478,6 @@ pub(super) fn route(api: &Api, head: &RequestHead<'_>) -> Result<Endpoint, Refus
         }),
         [first, ..] => Err(closed_resource(first)),
     }
-}
-
-/// `jobs/query` and `jobs/ingest`, and what is behind them.
-fn bulk_job(
-    head: &RequestHead<'_>,
-    version: u16,
-    kind: &str,
-    rest: &[&str],
-) -> Result<Endpoint, Refusal> {
-    use bulk::{Asked, Kind, Outcome};
-    let kind = if kind == "query" {
-        Kind::Query
-    } else {
-        Kind::Ingest
-    };
-    let asked = match (rest, kind) {
-        ([], _) if head.method == Method::POST => Asked::Create,
-        ([], _) => return Err(closed("Lists of bulk jobs")),
-        ([job], _) if head.method == Method::PATCH => Asked::Change((*job).to_owned()),
-        ([job], _) if head.method == Method::DELETE => Asked::Delete((*job).to_owned()),
-        ([job], _) => {
-            get_or(head.method, "GET, HEAD, PATCH, DELETE")?;
-            Asked::Info((*job).to_owned())
-        }
-        ([job, "results"], Kind::Query) => {
-            let [locator, records] = reads(head, &["locator", "maxRecords"])?;
-            return Ok(Endpoint::Bulk {
-                version,
-                kind,
-                asked: Asked::Results {
-                    job: (*job).to_owned(),
-                    locator: locator.map(str::to_owned),
-                    records: records.map(str::to_owned),
-                },
-            });
-        }
-        ([job, "batches"], Kind::Ingest) if head.method == Method::PUT => {
-            Asked::Upload((*job).to_owned())
-        }
-        ([_, "batches"], Kind::Ingest) => return Err(Refusal::method_not_allowed("PUT")),
-        ([job, name], Kind::Ingest) => {
-            let outcome = Outcome::parse(name).ok_or_else(unknown_path)?;
-            only_get(head.method)?;
-            Asked::Outcome((*job).to_owned(), outcome)
-        }
-        _ => return Err(closed("This resource of Bulk API 2.0")),
-    };
-    no_parameters(head)?;
-    Ok(Endpoint::Bulk {
-        version,
-        kind,
-        asked,
-    })
 }
 
 /// `/services/async/{version}/job`, and what is behind it.
@@ -720,7 +674,7 @@ fn object_resource(
         }
         ["describe", ..] => Err(unknown_path()),
         ["listviews", rest @ ..] => {
-            let asked = list_views(head, rest)?;
+            let asked = list_views::asked(head, rest)?;
             Ok(Endpoint::ListViews {
                 version,
                 object,
@@ -752,37 +706,6 @@ fn object_resource(
             Err(closed(what))
         }
         [one, rest @ ..] => record(head, version, object, one, rest),
-    }
-}
-
-fn list_views(head: &RequestHead<'_>, rest: &[&str]) -> Result<ListViews, Refusal> {
-    let page = || -> Result<String, Refusal> {
-        let [limit, offset] = reads(head, &["limit", "offset"])?;
-        let mut page = String::new();
-        for (name, value) in [("limit", limit), ("offset", offset)] {
-            let Some(value) = value else { continue };
-            if !(1..=5).contains(&value.len()) || !value.bytes().all(|b| b.is_ascii_digit()) {
-                return Err(bad_request("limit and offset take numbers"));
-            }
-            page.push(if page.is_empty() { '?' } else { '&' });
-            page.push_str(name);
-            page.push('=');
-            page.push_str(value);
-        }
-        Ok(page)
-    };
-    let of = |id: &str| Arc::from(id);
-    match rest {
-        [] => Ok(ListViews::All { page: page()? }),
-        [id, "results"] if is_record_id(id) => Ok(ListViews::Results {
-            id: of(id),
-            page: page()?,
-        }),
-        [id] if is_record_id(id) => reads(head, &[]).map(|_: [_; 0]| ListViews::One(of(id))),
-        [id, "describe"] if is_record_id(id) => {
-            reads(head, &[]).map(|_: [_; 0]| ListViews::Describe(of(id)))
-        }
-        _ => Err(unknown_path()),
     }
 }
 
@@ -900,7 +823,7 @@ pub(super) fn only_get(method: &Method) -> Result<(), Refusal> {
 }
 
 /// A GET or HEAD; `allow`: all that the endpoint takes.
-fn get_or(method: &Method, allow: &'static str) -> Result<(), Refusal> {
+pub(super) fn get_or(method: &Method, allow: &'static str) -> Result<(), Refusal> {
     if method == Method::GET || method == Method::HEAD {
         return Ok(());
     }

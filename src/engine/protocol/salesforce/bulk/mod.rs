@@ -27,7 +27,7 @@ use super::forward::{Target, query_text};
 use super::record::{object_at, text_at};
 use super::resolve::{Binding, Scope};
 use super::soql::ast::Query;
-use super::{Request, Surroundings, unknown_path};
+use super::{Request, Surroundings, route, unknown_path};
 
 /// Which jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +93,55 @@ impl Outcome {
     fn word(self) -> &'static str {
         Self::WORDS[self as usize].0
     }
+}
+
+/// The resource behind `…/jobs/query` or `…/jobs/ingest`, the kind of jobs that `kind` names.
+///
+/// # Errors
+/// Lists of jobs, other methods, parameters that are not known, and paths that do not exist.
+pub(super) fn asked(
+    head: &RequestHead<'_>,
+    kind: &str,
+    rest: &[&str],
+) -> Result<(Kind, Asked), Refusal> {
+    let kind = if kind == "query" {
+        Kind::Query
+    } else {
+        Kind::Ingest
+    };
+    let asked = match (rest, kind) {
+        ([], _) if head.method == Method::POST => Asked::Create,
+        ([], _) => return Err(route::closed("Lists of bulk jobs")),
+        ([job], _) if head.method == Method::PATCH => Asked::Change((*job).to_owned()),
+        ([job], _) if head.method == Method::DELETE => Asked::Delete((*job).to_owned()),
+        ([job], _) => {
+            route::get_or(head.method, "GET, HEAD, PATCH, DELETE")?;
+            Asked::Info((*job).to_owned())
+        }
+        ([job, "results"], Kind::Query) => {
+            let [locator, records] = route::reads(head, &["locator", "maxRecords"])?;
+            return Ok((
+                kind,
+                Asked::Results {
+                    job: (*job).to_owned(),
+                    locator: locator.map(str::to_owned),
+                    records: records.map(str::to_owned),
+                },
+            ));
+        }
+        ([job, "batches"], Kind::Ingest) if head.method == Method::PUT => {
+            Asked::Upload((*job).to_owned())
+        }
+        ([_, "batches"], Kind::Ingest) => return Err(Refusal::method_not_allowed("PUT")),
+        ([job, name], Kind::Ingest) => {
+            let outcome = Outcome::parse(name).ok_or_else(unknown_path)?;
+            route::only_get(head.method)?;
+            Asked::Outcome((*job).to_owned(), outcome)
+        }
+        _ => return Err(route::closed("This resource of Bulk API 2.0")),
+    };
+    route::no_parameters(head)?;
+    Ok((kind, asked))
 }
 
 /// Whether the request is the upload of a job's data, which goes upstream while it arrives.
