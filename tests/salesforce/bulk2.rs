@@ -428,6 +428,10 @@ fn rows_that_fail_say_a_code_and_no_more() {
             "{text}"
         );
         assert!(text.starts_with("\"sf__Id\";\"sf__Error\";"), "{text}");
+        // A code is no value of a field: nothing counts it as one.
+        let metrics = house.admin("/metrics").await.text();
+        assert!(!metrics.contains("object=\"\""), "{metrics}");
+        assert!(!house.audit().contains(" .error"));
         let rest = get(&house, DESK, &format!("/ingest/{id}/unprocessedrecords")).await;
         assert_eq!(rest.status, 200);
 

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use crate::engine::catalog::{ConditionValue, FieldRef};
 use crate::engine::policy::FieldRuling;
 use crate::engine::protocol::{CsvShape, RecordShape, Shape};
-use crate::engine::rewrite::Counter;
-use crate::engine::rewrite::csv::{Cell, Column, CsvProgram, Decide, Other};
+use crate::engine::rewrite::csv::{Cell, Column, CsvProgram, Decide, Other, UNCOUNTED};
 use crate::engine::treatment::{Prepared, Treatment};
 
 use super::super::link::ErrorText;
@@ -203,7 +202,7 @@ fn cells(core: &mut Core<'_>, deciding: &[Deciding], variants: usize, value: &Va
     let by = match value {
         Value::Keep => return vec![Cell::Clear],
         Value::Drop => return vec![Cell::Drop],
-        Value::ErrorCode => return vec![error_code(core)],
+        Value::ErrorCode => return vec![error_code()],
         Value::Of(.., by) | Value::Field(_, by) => by.and_then(|by| deciding.get(by)),
     };
     let Some(by) = by else {
@@ -222,16 +221,10 @@ fn cells(core: &mut Core<'_>, deciding: &[Deciding], variants: usize, value: &Va
 }
 
 /// An error of the upstream in a cell: its code stays, its text does not.
-fn error_code(core: &mut Core<'_>) -> Cell {
-    let counter = u32::try_from(core.counters.len()).unwrap_or(u32::MAX);
-    core.counters.push(Counter {
-        object: "".into(),
-        field: "error".into(),
-        treatment: Treatment::Clear,
-    });
+fn error_code() -> Cell {
     Cell::Treat {
         treatment: Prepared::Resolve(Arc::new(ErrorText)),
-        counter,
+        counter: UNCOUNTED,
     }
 }
 

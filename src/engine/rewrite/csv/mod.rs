@@ -35,6 +35,9 @@ use scan::Scan;
 /// What Bulk API 1.0 answers in place of a header when a query has no rows.
 pub const NO_RECORDS: &str = "Records not found for this query";
 
+/// The counter of cells that are no field's.
+pub const UNCOUNTED: u32 = u32::MAX;
+
 /// What happens to each column of a document. Immutable and shared.
 #[derive(Debug, Clone)]
 pub struct CsvProgram {
@@ -80,7 +83,7 @@ pub enum Cell {
     Treat {
         /// How.
         treatment: Prepared,
-        /// Index into [`CsvProgram::counters`].
+        /// Index into [`CsvProgram::counters`], or [`UNCOUNTED`].
         counter: u32,
     },
 }
