@@ -4,7 +4,7 @@
 //! (`definition` binds its columns to fields and traces what it filters, sorts, groups and aggregates by), decides that
 //! like a query, and then runs the report with exactly the metadata that was decided: hidden columns have left it.
 //! Where the result is there already (an asynchronous run, a dashboard), its own metadata are looked at, and a result
-//! that says other metadata than those is cut.
+//! that says other metadata than those is cut where it says them, which is behind its rows.
 
 mod definition;
 mod shape;
