@@ -136,7 +136,11 @@ pub(super) fn whole_records(shape: &Shape) -> Vec<crate::engine::catalog::Object
         }
         Shape::Object(members) => members.iter().flat_map(|(_, s)| whole_records(s)).collect(),
         Shape::ByName { cases, .. } => cases.iter().flat_map(|(_, s)| whole_records(s)).collect(),
-        Shape::Array { element, .. } | Shape::Answer(element) | Shape::Keyed(element) | Shape::Framed(_, element) | Shape::Document(element) => {
+        Shape::Array { element, .. }
+        | Shape::Answer(element)
+        | Shape::Keyed(element)
+        | Shape::Framed(_, element)
+        | Shape::Document(element) => {
             whole_records(element)
         }
         Shape::Shown {

@@ -347,7 +347,11 @@ pub(super) fn shift(shape: &mut Shape, uses: usize, scopes: usize, part: u16) ->
         Shape::ByName { cases, .. } => cases.iter_mut().map(|(_, s)| each(s)).max().unwrap_or(0),
         Shape::Positional(shapes) => shapes.iter_mut().map(each).max().unwrap_or(0),
         Shape::Paths(paths) => paths.iter_mut().map(|(_, s)| each(s)).max().unwrap_or(0),
-        Shape::Array { element, .. } | Shape::Answer(element) | Shape::Keyed(element) | Shape::Framed(_, element) | Shape::Document(element) => {
+        Shape::Array { element, .. }
+        | Shape::Answer(element)
+        | Shape::Keyed(element)
+        | Shape::Framed(_, element)
+        | Shape::Document(element) => {
             each(element)
         }
         // A job is no part of another request.
