@@ -446,7 +446,9 @@ impl Page {
             self.close(Ending::Complete, status, None, None).await?;
             return Ok(self.respond(status, headers, OutgoingBody::ready(Vec::new())));
         }
-        let program = plan.program().for_content_type(content_type.as_deref());
+        let program = plan
+            .program()
+            .for_content_type(content_type.as_ref().and_then(|v| v.to_str().ok()));
         let mut pump = Pump::new(
             incoming,
             coding,

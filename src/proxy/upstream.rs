@@ -98,8 +98,8 @@ pub struct Answered {
     pub headers: HeaderMap,
     /// `Set-Cookie` lines, which pass in no answer as they are.
     pub cookies: HeaderMap,
-    /// What its one `Content-Type` says.
-    pub content_type: Option<String>,
+    /// Its one `Content-Type`.
+    pub content_type: Option<HeaderValue>,
     /// The rest.
     pub content: Content,
 }
@@ -574,7 +574,7 @@ impl Upstream {
             upstream_us,
             cookies: cookies(&head.headers),
             headers: passing(&head.headers),
-            content_type: content_type(&head.headers).map(str::to_owned),
+            content_type: content_type(&head.headers).cloned(),
             content: Content::Empty,
         };
         match head.status.as_u16() {
@@ -873,17 +873,17 @@ fn passing(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The one `Content-Type`.
-fn content_type(headers: &HeaderMap) -> Option<&str> {
+fn content_type(headers: &HeaderMap) -> Option<&HeaderValue> {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (all.next(), all.next()) else {
         return None;
     };
-    value.to_str().ok()
+    Some(value)
 }
 
 /// The format that it names.
 fn format_of(headers: &HeaderMap) -> Option<Format> {
-    Format::of_media_type(content_type(headers)?)
+    Format::of_media_type(content_type(headers)?.to_str().ok()?)
 }
 
 /// TLS towards a server that `trust` vouches for, with a certificate of privet's own if there is one.
