@@ -208,7 +208,11 @@ impl Upstream {
         let started = Instant::now();
         let mut authorization = self.authorization(client_authorization, None).await?;
         let mut response = match plan.upload() {
-            None => self.once(plan.request(), &authorization, ids).await?,
+            None => {
+                let planned = plan.request();
+                self.renewing(planned, client_authorization, &mut authorization, ids)
+                    .await?
+            }
             Some(program) => {
                 let (sender, outgoing) = OutgoingBody::channel();
                 let (request, watch) =
@@ -222,16 +226,6 @@ impl Upstream {
                 head
             }
         };
-        if plan.upload().is_none()
-            && response.0.status() == StatusCode::UNAUTHORIZED
-            && matches!(self.credential, Credential::ClientCredentials { .. })
-        {
-            // Refused unprocessed for its credential alone: once more with a fresh one.
-            authorization = self
-                .authorization(client_authorization, Some(&authorization))
-                .await?;
-            response = self.once(plan.request(), &authorization, ids).await?;
-        }
         if plan.request().session == SessionPlace::Header
             && response.0.status() == StatusCode::BAD_REQUEST
         {
@@ -304,16 +298,15 @@ impl Upstream {
         client_authorization: Option<&HeaderValue>,
         ids: &Ids<'_>,
     ) -> Result<Option<Bytes>, Refusal> {
-        let authorization = self.authorization(client_authorization, None).await?;
-        let mut response = self.once(plan.request(), &authorization, ids).await?;
-        if response.0.status() == StatusCode::UNAUTHORIZED
-            && matches!(self.credential, Credential::ClientCredentials { .. })
-        {
-            let fresh = self
-                .authorization(client_authorization, Some(&authorization))
-                .await?;
-            response = self.once(plan.request(), &fresh, ids).await?;
-        }
+        let mut authorization = self.authorization(client_authorization, None).await?;
+        let response = self
+            .renewing(
+                plan.request(),
+                client_authorization,
+                &mut authorization,
+                ids,
+            )
+            .await?;
         let (response, connection) = response;
         let pulled = match self.check(response, plan.program().format(), 0).await {
             Ok(answered) => match answered.content {
@@ -412,6 +405,26 @@ impl Upstream {
         decoder.push(bytes, &mut take).ok()?;
         decoder.finish().ok()?;
         Some(text.into())
+    }
+
+    /// As [`Self::once`]; what is refused unprocessed for its credential alone is sent once more with a fresh one.
+    async fn renewing(
+        &self,
+        planned: &UpstreamRequest,
+        client_authorization: Option<&HeaderValue>,
+        authorization: &mut HeaderValue,
+        ids: &Ids<'_>,
+    ) -> Result<(Response<Incoming>, CaptureConnection), Refusal> {
+        let response = self.once(planned, authorization, ids).await?;
+        if response.0.status() != StatusCode::UNAUTHORIZED
+            || !matches!(self.credential, Credential::ClientCredentials { .. })
+        {
+            return Ok(response);
+        }
+        *authorization = self
+            .authorization(client_authorization, Some(authorization))
+            .await?;
+        self.once(planned, authorization, ids).await
     }
 
     async fn once(
