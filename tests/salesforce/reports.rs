@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::surfaces::without_export_rule;
-use crate::house::{ANALYST, Answer, DESK, House, MARKETING, Plan, run};
+use crate::house::{ANALYST, Answer, DESK, House, MARKETING, NOBODY, Plan, run};
 
 const ANALYTICS: &str = "/services/data/v61.0/analytics";
 /// Tabular, a matrix by title and lead source, by an address, salaries by title, in the order of birthdays.
@@ -318,6 +318,7 @@ fn dashboards_show_what_their_reports_would() {
         let dashboard = "01Z5g00000000D1EAI";
         let answer = got(&house, ANALYST, &format!("dashboards/{dashboard}"), None).await;
         let components = answer["componentData"].as_array().unwrap();
+        // The third one is bound to nothing.
         assert_eq!(components.len(), 2);
         let first = row(&components[0]["reportResult"], "T!T", 0);
         let email = first.iter().find(|(c, _)| c == "EMAIL").unwrap();
@@ -330,7 +331,7 @@ fn dashboards_show_what_their_reports_would() {
             None,
         )
         .await;
-        assert_eq!(told["components"].as_array().unwrap().len(), 2);
+        assert_eq!(told["components"].as_array().unwrap().len(), 3);
         assert!(told.get("runningUser").is_none());
         got(
             &house,
@@ -360,7 +361,7 @@ fn dashboards_show_what_their_reports_would() {
                 .as_array()
                 .unwrap()
                 .len(),
-            5
+            6
         );
         let answer = house
             .ask(
@@ -379,5 +380,27 @@ fn dashboards_show_what_their_reports_would() {
                 answer.text()
             );
         }
+    });
+}
+
+#[test]
+fn whoever_reads_nothing_of_an_object_does_not_count_its_records() {
+    run(async {
+        let house = house().await;
+        let columns = json!({"detailColumns": [], "reportFilters": []});
+        let unbound = json!({"detailColumns": ["RATING_TEXT"], "reportFilters": [], "groupingsDown": [],
+            "reportFormat": "TABULAR", "aggregates": ["RowCount"]});
+        for (who, report, metadata, words) in [
+            (NOBODY.title, 0, None, ""),
+            (NOBODY.title, 0, Some(columns), ""),
+            // Nothing says whose records these are.
+            (ANALYST, 3, Some(unbound), "not understood"),
+        ] {
+            let target = format!("reports/{}", REPORTS[report]);
+            refused(&house, who, &target, metadata, words).await;
+        }
+        let target = "dashboards/01Z5g00000000D1EAI";
+        let answer = ask(&house, NOBODY.title, target, None).await;
+        assert!(!answer.text().contains("2000"), "{}", answer.text());
     });
 }

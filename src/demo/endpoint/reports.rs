@@ -24,7 +24,7 @@ struct Report {
     sort: &'static [&'static str],
 }
 
-const REPORTS: [Report; 5] = [
+const REPORTS: [Report; 6] = [
     Report {
         id: "00O5g00000000R1EAI",
         name: "Contacts",
@@ -96,11 +96,27 @@ const REPORTS: [Report; 5] = [
         filters: &[],
         sort: &["BIRTHDATE"],
     },
+    Report {
+        id: "00O5g00000000R6EAI",
+        name: "Ratings",
+        kind: "RatingList",
+        format: "TABULAR",
+        columns: &["RATING_TEXT"],
+        down: &[],
+        across: &[],
+        aggregates: &["RowCount"],
+        filters: &[],
+        sort: &[],
+    },
 ];
 
-/// A dashboard over the first two reports.
+/// A dashboard over the first two reports, and one that no metadata binds to anything.
 const DASHBOARD: &str = "01Z5g00000000D1EAI";
-const COMPONENTS: [(&str, usize); 2] = [("01a5g00000000C1AAI", 0), ("01a5g00000000C2AAI", 1)];
+const COMPONENTS: [(&str, usize); 3] = [
+    ("01a5g00000000C1AAI", 0),
+    ("01a5g00000000C2AAI", 1),
+    ("01a5g00000000C3AAI", 5),
+];
 
 /// The field behind a column.
 fn path(column: &str) -> String {

@@ -11,7 +11,7 @@ use crate::engine::refusal::Refusal;
 
 use super::super::list_views::{not_understood, written};
 use super::super::record::bad_body;
-use super::super::resolve::Followed;
+use super::super::resolve::{Followed, looks_at};
 use super::super::template::scalar_at;
 
 /// The members of `reportMetadata` that a report is understood by. All others are left out of what is run.
@@ -269,6 +269,8 @@ pub(super) struct Tracer<'a> {
     pub(super) uses: Vec<Use>,
     pub(super) objects: Vec<ObjectId>,
     pub(super) followed: Followed,
+    /// The objects whose records are the rows of the reports. Without a word of the caller's for them.
+    pub(super) rows: Vec<(ObjectId, Arc<str>)>,
 }
 
 impl<'a> Tracer<'a> {
@@ -279,7 +281,25 @@ impl<'a> Tracer<'a> {
             uses: Vec::new(),
             objects: Vec::new(),
             followed: Followed::default(),
+            rows: Vec::new(),
         }
+    }
+
+    /// The object whose records the rows of a report are: that of its type, or where the first column that is bound
+    /// begins.
+    fn rows_of(&self, definition: &Definition, kind: &str) -> Option<ObjectId> {
+        let types = self.catalog.vocabulary.reports.get(self.api);
+        if let Some(known) = types.and_then(|types| types.get(&*kind.to_ascii_lowercase())) {
+            return Some(known.object);
+        }
+        let names = |list: &str| definition.list(list).unwrap_or_default().iter();
+        let columns = names("detailColumns").filter_map(Value::as_str);
+        let groups = names("groupingsDown")
+            .chain(names("groupingsAcross"))
+            .filter_map(|g| g["name"].as_str());
+        let path = columns.chain(groups).find_map(|c| self.bound(kind, c))?;
+        let first = path.references.first();
+        Some(first.map_or(path.field.object, |reference| reference.object))
     }
 
     /// The field that a report type's column shows; `None` where nothing says it.
@@ -295,6 +315,24 @@ impl<'a> Tracer<'a> {
                 .catalog
                 .field_path(self.api, &column.replacen('$', ".", 1)),
         }
+    }
+
+    /// As [`Self::report`]; what cannot be bound leaves nothing behind.
+    pub(super) fn component(&mut self, definition: &Definition) -> Option<Report> {
+        let before = (
+            self.uses.len(),
+            self.objects.len(),
+            self.followed.uses.len(),
+            self.rows.len(),
+        );
+        let report = self.report(definition, Whose::There).ok();
+        if report.is_none() {
+            self.uses.truncate(before.0);
+            self.objects.truncate(before.1);
+            self.followed.uses.truncate(before.2);
+            self.rows.truncate(before.3);
+        }
+        report
     }
 
     fn used(&mut self, path: &FieldPath, action: Action, spelt: &str, named: bool) -> usize {
@@ -363,6 +401,15 @@ impl<'a> Tracer<'a> {
                     return Err(unclear());
                 }
             }
+        }
+        // A number of rows is known to whoever may look at their object, however it is asked for.
+        match self.rows_of(definition, &kind) {
+            Some(object) => {
+                self.rows.push((object, "".into()));
+                self.uses.extend(looks_at(self.catalog, object, &"".into()));
+            }
+            None if evaluates => return Err(unclear()),
+            None => {}
         }
         let columns = self.columns(definition, &kind)?;
         let down = self.groupings(definition, "groupingsDown", &kind, evaluates)?;

@@ -274,6 +274,7 @@ impl Request<'_> {
                 let report = tracer.report(&definition, Whose::Described)?;
                 let path = format!("reports/{id}/describe");
                 self.forward.followed = tracer.followed;
+                self.forward.written = tracer.rows;
                 let mut operation = get(self, "report-describe", path, shape::described(&report));
                 operation.uses = tracer.uses;
                 operation.objects = tracer.objects;
@@ -314,8 +315,10 @@ impl Request<'_> {
                         return Err(not_understood("A dashboard"));
                     }
                     let definition = Definition::read(&tree, at, None)?;
-                    let report = tracer.report(&definition, Whose::There)?;
-                    cases.push((Arc::from(name), shape::component(&report)));
+                    // One that is not understood is left out.
+                    if let Some(report) = tracer.component(&definition) {
+                        cases.push((Arc::from(name), shape::component(&report)));
+                    }
                 }
                 let path = format!("dashboards/{id}");
                 let shape = shape::dashboard_results(cases);
@@ -335,6 +338,7 @@ impl Request<'_> {
         tracer: Tracer<'_>,
     ) -> Operation {
         self.forward.followed = tracer.followed;
+        self.forward.written = tracer.rows;
         let mut operation = self.analytics_at(version, endpoint, path, body, shape);
         operation.action = Action::Read;
         operation.uses = tracer.uses;
